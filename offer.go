@@ -1,7 +1,27 @@
 package siaran
 
 import (
+	"cmp"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/pion/sdp/v3"
+)
+
+// Bounds of what a client may send. Real offers have some 7 KiB, 3 sections and 200 attributes a section.
+const (
+	maxOfferBytes    = 64 << 10
+	maxSections      = 32
+	maxAttributes    = 1024 // at session level and in each section
+	maxCandidates    = 64
+	maxFingerprints  = 8
+	maxExtensions    = 64 // a section
+	maxFeedback      = 16 // a codec
+	maxSSRCs         = 64 // a section
+	maxSimulcast     = 8  // layers
+	maxNameLength    = 64 // mid and rid
+	maxCandidateText = 512
 )
 
 // Direction is the direction of a section, as the offerer sees it.
@@ -51,6 +71,8 @@ type Section struct {
 	RTCPReduced bool   // a=rtcp-rsize
 	Stream      string // MediaStream id of a=msid, or of the a=ssrc lines
 	SSRCs       []uint32
+
+	bundleOnly bool
 }
 
 // OfferedCodec is a payload type and what the offer says about it.
@@ -76,6 +98,169 @@ type RID struct {
 
 // ParseOffer reads an SDP offer (RFC 8866, 9143). It fails with ErrMalformedOffer when it cannot
 // be read and ErrUnacceptable when it can but is not to be negotiated; both say what is wrong.
+// Whether the directions suit is for the caller to say.
 func ParseOffer(text []byte) (*Offer, error) {
-	return nil, ErrMalformedOffer
+	desc, err := parseSDP(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(desc.MediaDescriptions) == 0 {
+		return nil, malformed("there is no m= section")
+	}
+	if len(desc.MediaDescriptions) > maxSections {
+		return nil, malformed("more than %d m= sections", maxSections)
+	}
+	o := &Offer{Description: desc, Sections: make([]Section, len(desc.MediaDescriptions))}
+	session := attributes(desc.Attributes)
+	for i, media := range desc.MediaDescriptions {
+		if o.Sections[i], err = parseSection(i, media, session); err != nil {
+			return nil, fmt.Errorf("%w (m= section %d)", err, i)
+		}
+	}
+	if err := o.nameSections(); err != nil {
+		return nil, err
+	}
+	if err := o.bundle(session); err != nil {
+		return nil, err
+	}
+	if err := o.checkTracks(); err != nil {
+		return nil, err
+	}
+	if err := o.takeTransport(session); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// parseSDP has the library read the syntax. It has panicked on hostile bytes before, which must not end the server.
+func parseSDP(text []byte) (desc *sdp.SessionDescription, err error) {
+	if len(text) == 0 {
+		return nil, malformed("it is empty")
+	}
+	if len(text) > maxOfferBytes {
+		return nil, malformed("it is larger than %d bytes", maxOfferBytes)
+	}
+	if !utf8.Valid(text) || strings.ContainsFunc(string(text), isControl) {
+		return nil, malformed("it is not text")
+	}
+	defer func() {
+		if recover() != nil {
+			desc, err = nil, malformed("it is not SDP")
+		}
+	}()
+	desc = new(sdp.SessionDescription)
+	if err := desc.Unmarshal(text); err != nil {
+		return nil, malformed("%.200s", err.Error())
+	}
+	if len(desc.Attributes) > maxAttributes {
+		return nil, malformed("more than %d attributes at session level", maxAttributes)
+	}
+	return desc, nil
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\r' && r != '\n' && r != '\t' || r == 0x7f }
+
+// nameSections sees to it that every section has a mid of its own.
+func (o *Offer) nameSections() error {
+	seen := make(map[string]bool)
+	for i := range o.Sections {
+		s := &o.Sections[i]
+		if s.Mid == "" && len(o.Sections) == 1 {
+			s.Mid = "0"
+		}
+		if s.Mid != "" && seen[s.Mid] {
+			return malformed("two m= sections have the mid %q", s.Mid)
+		}
+		seen[s.Mid] = true
+	}
+	return nil
+}
+
+// bundle reads the BUNDLE group (RFC 9143). Mids that no section has are no error: FFmpeg
+// always writes "0 1". A single section needs no group.
+func (o *Offer) bundle(session attributes) error {
+	group, grouped := "", false
+	for value := range session.all("group") {
+		if kind, mids, _ := strings.Cut(value, " "); kind == "BUNDLE" {
+			group, grouped = mids, true
+			break
+		}
+	}
+	seen := make(map[string]bool)
+	for _, mid := range strings.Fields(group) {
+		if s := o.section(mid); s != nil && !s.Rejected && !seen[mid] {
+			seen[mid] = true
+			o.Bundle = append(o.Bundle, mid)
+		}
+	}
+	tracks := o.tracks()
+	if len(tracks) == 0 {
+		return unacceptable("it offers neither audio nor video")
+	}
+	if !grouped && len(tracks) == 1 && tracks[0].Mid != "" {
+		o.Bundle = []string{tracks[0].Mid}
+		seen[tracks[0].Mid] = true
+	}
+	for _, s := range tracks {
+		if s.Mid == "" || !seen[s.Mid] {
+			return unacceptable("all audio and video must be in one BUNDLE group; use the bundle policy max-bundle")
+		}
+	}
+	return nil
+}
+
+// checkTracks holds what RFC 9725 asks of the sections: RTCP on the same port, and at most
+// one audio and one video track, of one MediaStream.
+func (o *Offer) checkTracks() error {
+	tagged := o.section(o.Bundle[0])
+	sent := make(map[Kind]bool)
+	stream := ""
+	for _, s := range o.tracks() {
+		// A bundle-only section leaves out what it shares with the tagged one (RFC 9143 section 7.1.3).
+		s.RTCPMux = s.RTCPMux || s.bundleOnly && tagged.RTCPMux
+		if !s.RTCPMux {
+			return unacceptable("m= section %d has no a=rtcp-mux", s.Index)
+		}
+		if s.Direction != SendOnly && s.Direction != SendRecv {
+			continue
+		}
+		if sent[s.Kind] {
+			return unacceptable("it offers more than one %s track", s.Kind)
+		}
+		sent[s.Kind] = true
+		if stream != "" && s.Stream != "" && s.Stream != stream {
+			return unacceptable("its tracks are of more than one MediaStream")
+		}
+		stream = cmp.Or(stream, s.Stream)
+	}
+	return nil
+}
+
+// tracks are the sections that can be negotiated.
+func (o *Offer) tracks() []*Section {
+	var list []*Section
+	for i := range o.Sections {
+		if s := &o.Sections[i]; s.Kind != KindOther && !s.Rejected {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// section is the one with this mid, nil when there is none.
+func (o *Offer) section(mid string) *Section {
+	for i := range o.Sections {
+		if o.Sections[i].Mid == mid {
+			return &o.Sections[i]
+		}
+	}
+	return nil
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformedOffer, fmt.Sprintf(format, args...))
+}
+
+func unacceptable(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnacceptable, fmt.Sprintf(format, args...))
 }
