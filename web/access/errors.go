@@ -1,0 +1,12 @@
+package access
+
+import "errors"
+
+// Errors a caller may test for with errors.Is. Their texts are fit to be shown to a client.
+var (
+	ErrNoToken   = errors.New("a token is needed: send it as 'Authorization: Bearer TOKEN'")
+	ErrBadToken  = errors.New("the token is not one of this server")
+	ErrExpired   = errors.New("the token has expired: ask for a new one")
+	ErrRevoked   = errors.New("the token has been revoked: the stream's keys have been renewed since it was made")
+	ErrForbidden = errors.New("the token does not allow this")
+)
