@@ -44,6 +44,9 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 		l.mu.Unlock()
 		return nil
 	}
+	if w.spliced && seq != w.last+1 {
+		w.framer.Lost()
+	}
 	frame := w.framer.Next(payload, timestamp, marker)
 	if !w.spliced {
 		if !frame.Keyframe {
