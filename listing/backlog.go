@@ -1,0 +1,223 @@
+package listing
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"siaran"
+)
+
+const (
+	countPause  = time.Second // at least, between two writes about one broadcast whose status stays
+	maxRecords  = 1000        // joins and leaves in one update
+	maxLeaves   = 10_000      // not written yet; with more, all is written anew
+	maxFinished = 10_000      // broadcasts that have ended and are not written yet
+)
+
+// backlog knows what the hub has told and what of it the listing does not know yet. What
+// lives is kept whole, so that it can be written anew; what has gone only until that is written.
+type backlog struct {
+	entries []*entry // as they began, so that the end of one broadcast is written before its stream's next
+	byID    map[siaran.BroadcastID]*entry
+}
+
+type entry struct {
+	state   siaran.BroadcastState
+	viewers map[siaran.ViewerID]siaran.Viewer // who watch now
+
+	joined  map[siaran.ViewerID]bool // to be written; true when that has been tried, with what result nobody knows
+	left    map[siaran.ViewerID]struct{}
+	dirty   bool // the state is to be written
+	urgent  bool // at once
+	written time.Time
+}
+
+func newBacklog() *backlog { return &backlog{byID: make(map[siaran.BroadcastID]*entry)} }
+
+// add takes what the feed says.
+func (b *backlog) add(changes []siaran.Change) {
+	for _, c := range changes {
+		e := b.byID[c.State.ID]
+		if e == nil {
+			e = &entry{
+				urgent:  true,
+				viewers: make(map[siaran.ViewerID]siaran.Viewer),
+				joined:  make(map[siaran.ViewerID]bool), left: make(map[siaran.ViewerID]struct{}),
+			}
+			b.byID[c.State.ID] = e
+			b.entries = append(b.entries, e)
+		}
+		e.add(c)
+	}
+}
+
+func (e *entry) add(c siaran.Change) {
+	if !sameButCounts(e.state, c.State) {
+		e.urgent = true
+	}
+	e.state, e.dirty = c.State, true
+	for _, v := range c.Joined {
+		e.viewers[v.ID] = v
+		e.joined[v.ID] = false
+	}
+	for _, id := range c.Left {
+		delete(e.viewers, id)
+		tried, unwritten := e.joined[id]
+		delete(e.joined, id)
+		if tried || !unwritten {
+			e.left[id] = struct{}{}
+		}
+	}
+}
+
+func sameButCounts(a, b siaran.BroadcastState) bool {
+	return a.Status == b.Status && a.EndReason == b.EndReason && same(a.Video, b.Video) && same(a.Audio, b.Audio) && slices.Equal(a.Layers, b.Layers)
+}
+
+func same[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+func (e *entry) over() bool { return e.state.Status == siaran.StatusOffline }
+
+// due is when the entry may be written; false when there is nothing to write.
+func (e *entry) due() (time.Time, bool) {
+	switch {
+	case !e.dirty:
+		return time.Time{}, false
+	case e.urgent:
+		return time.Time{}, true
+	}
+	return e.written.Add(countPause), true
+}
+
+// due is when the next entry may be written.
+func (b *backlog) due() (earliest time.Time, any bool) {
+	for _, e := range b.entries {
+		if at, dirty := e.due(); dirty && (!any || at.Before(earliest)) {
+			earliest, any = at, true
+		}
+	}
+	return earliest, any
+}
+
+// part is what of an entry goes into one update.
+type part struct {
+	entry  *entry
+	change siaran.Change
+}
+
+// next is what to write now, within bounds, and nil when nothing is due.
+func (b *backlog) next(now time.Time) []part {
+	var parts []part
+	room := maxRecords
+	for _, e := range b.entries {
+		if at, dirty := e.due(); !dirty || at.After(now) {
+			continue
+		}
+		if room <= 0 || len(parts) >= maxRecords {
+			break
+		}
+		c := siaran.Change{State: e.state}
+		for id := range e.joined {
+			if room--; room < 0 {
+				break
+			}
+			e.joined[id] = true
+			c.Joined = append(c.Joined, e.viewers[id])
+		}
+		for id := range e.left {
+			if room--; room < 0 {
+				break
+			}
+			c.Left = append(c.Left, id)
+		}
+		parts = append(parts, part{e, c})
+	}
+	return parts
+}
+
+// wrote forgets what next has given, which the listing knows now.
+func (b *backlog) wrote(parts []part, now time.Time) {
+	for _, p := range parts {
+		e := p.entry
+		for _, v := range p.change.Joined {
+			delete(e.joined, v.ID)
+		}
+		for _, id := range p.change.Left {
+			delete(e.left, id)
+		}
+		e.dirty = len(e.joined)+len(e.left) > 0 // the rest of what did not fit goes next
+		e.urgent = e.dirty
+		e.written = now
+	}
+	b.forget(func(e *entry) bool { return e.over() && !e.dirty })
+}
+
+func (b *backlog) forget(gone func(*entry) bool) {
+	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool {
+		if gone(e) {
+			delete(b.byID, e.state.ID)
+			return true
+		}
+		return false
+	})
+}
+
+// restart has all that lives written anew, to a listing that knows nothing of this node any more.
+func (b *backlog) restart() {
+	b.forgetLeaves()
+	for _, e := range b.entries {
+		for id := range e.viewers {
+			e.joined[id] = true
+		}
+	}
+	b.hurry()
+}
+
+// forgetLeaves is for when restart follows.
+func (b *backlog) forgetLeaves() {
+	for _, e := range b.entries {
+		clear(e.left)
+	}
+}
+
+// hurry makes everything due that can be written.
+func (b *backlog) hurry() {
+	for _, e := range b.entries {
+		e.dirty, e.urgent = true, true
+	}
+}
+
+// trim keeps a backlog that cannot be written bounded. It returns how many broadcasts were
+// given up, and whether more viewers have left than are worth being told one by one.
+func (b *backlog) trim() (lost int, overflow bool) {
+	finished, leaves := 0, 0
+	for _, e := range b.entries {
+		leaves += len(e.left)
+		if e.over() {
+			finished++
+		}
+	}
+	if finished > maxFinished {
+		b.forget(func(e *entry) bool {
+			if e.over() && finished > maxFinished {
+				finished--
+				lost++
+				return true
+			}
+			return false
+		})
+	}
+	return lost, leaves > maxLeaves
+}
+
+// audience is how many watch on this node.
+func (b *backlog) audience() int {
+	n := 0
+	for e := range maps.Values(b.byID) {
+		n += len(e.viewers)
+	}
+	return n
+}

@@ -1,0 +1,255 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"siaran"
+)
+
+// The times of a lease (and of who writes by it).
+const (
+	leasePeriod = 15 * time.Second // a node that is silent for so long counts as dead
+	renewPeriod = 5 * time.Second
+	callTimeout = 3 * time.Second // of one call to the listing
+	endTimeout  = 3 * time.Second // to write the last state
+	firstRetry  = 250 * time.Millisecond
+	lastRetry   = 5 * time.Second
+)
+
+// Reporter writes what changes in a hub into a listing, and holds the node's lease there.
+type Reporter struct {
+	hub     *siaran.Hub
+	listing siaran.Listing
+	node    siaran.Node
+	log     *slog.Logger
+
+	// owned by Run
+	backlog *backlog
+	settled bool      // the listing knows of this node only what the backlog has written
+	held    time.Time // until when our lease is valid at the least
+	renewAt time.Time
+	sweepAt time.Time
+	retryAt time.Time
+	retry   time.Duration // 0 while all is well
+}
+
+// NewReporter makes a reporter for a node of which Name and URL count. The name must be
+// the same after a restart and no other's.
+func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *slog.Logger) *Reporter {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Reporter{hub: hub, listing: l, node: node, log: logger, backlog: newBacklog()}
+}
+
+// Run reports until ctx ends; the hub should be closed by then, so that what was live is
+// seen to end. It then takes a few seconds at most to write the last state and to give the
+// lease back, and returns an error when that did not succeed. A listing that fails
+// meanwhile is tried again, and gets the newest state when it is back. Run is called once.
+func (r *Reporter) Run(ctx context.Context) error {
+	feed := r.hub.Feed()
+	defer feed.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.backlog.add(feed.Take())
+			return r.finish()
+		case <-feed.Ready():
+			r.take(feed)
+		case <-timer.C:
+		}
+		r.work(ctx)
+		timer.Reset(time.Until(r.wakeAt()))
+	}
+}
+
+func (r *Reporter) take(feed *siaran.Feed) {
+	r.backlog.add(feed.Take())
+	lost, overflow := r.backlog.trim()
+	if lost > 0 {
+		r.log.Warn("the listing has been away too long: the ends of some broadcasts will not be in the history", "broadcasts", lost)
+	}
+	if overflow {
+		r.settled = false
+	}
+	if !r.settled {
+		r.backlog.forgetLeaves()
+	}
+}
+
+// work does what is due. It stops at the first failure, to go on from there at retryAt.
+func (r *Reporter) work(ctx context.Context) {
+	if time.Now().Before(r.retryAt) {
+		return
+	}
+	if err := r.tryWork(ctx); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		if r.retry == 0 {
+			r.log.Warn("the listing fails; what is live goes on, and is listed again when it is back", "error", err)
+		}
+		r.retry = min(max(2*r.retry, firstRetry), lastRetry)
+		r.retryAt = time.Now().Add(r.retry)
+		return
+	}
+	if r.retry != 0 {
+		r.log.Info("the listing is back")
+	}
+	r.retry, r.retryAt = 0, time.Time{}
+}
+
+func (r *Reporter) tryWork(ctx context.Context) error {
+	if !time.Now().Before(r.held) {
+		r.settled = false // others may have swept what was ours
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if !time.Now().Before(r.renewAt) {
+		if err := r.renew(ctx, time.Now().Add(leasePeriod)); err != nil {
+			return err
+		}
+	}
+	if err := r.write(ctx); err != nil {
+		return err
+	}
+	if time.Now().Before(r.sweepAt) {
+		return nil
+	}
+	return r.sweep(ctx)
+}
+
+// settle takes away whatever the listing holds of this node, left by a process before or
+// by ourselves before the listing was out of reach, so that what lives can be written anew.
+func (r *Reporter) settle(ctx context.Context) error {
+	if r.settled {
+		return nil
+	}
+	var swept int
+	err := withTimeout(ctx, func(ctx context.Context) (err error) {
+		swept, err = r.listing.Sweep(ctx, r.node.Name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tidying up: %w", err)
+	}
+	if swept > 0 {
+		r.log.Info("streams of this server were still listed and have been taken away", "streams", swept)
+	}
+	r.settled = true
+	r.renewAt = time.Time{}
+	r.backlog.restart()
+	return nil
+}
+
+func (r *Reporter) renew(ctx context.Context, until time.Time) error {
+	node := r.node
+	node.LeaseUntil, node.Viewers = until, r.backlog.audience()
+	now := time.Now()
+	if err := withTimeout(ctx, func(ctx context.Context) error { return r.listing.Renew(ctx, node) }); err != nil {
+		return fmt.Errorf("renewing the lease: %w", err)
+	}
+	r.held = until.Round(0) // by the time of day, as others measure it: the monotonic clock stands still while a machine sleeps
+	r.renewAt = now.Add(renewPeriod)
+	return nil
+}
+
+// write brings the listing up to what is due.
+func (r *Reporter) write(ctx context.Context) error {
+	for {
+		now := time.Now()
+		parts := r.backlog.next(now)
+		if len(parts) == 0 {
+			return nil
+		}
+		u := siaran.Update{Node: r.node.Name, At: now}
+		for _, p := range parts {
+			u.Changes = append(u.Changes, p.change)
+		}
+		if err := withTimeout(ctx, func(ctx context.Context) error { return r.listing.Apply(ctx, u) }); err != nil {
+			return fmt.Errorf("writing what has changed: %w", err)
+		}
+		r.backlog.wrote(parts, now)
+		if !now.Before(r.renewAt) {
+			return nil // the lease goes before the rest
+		}
+	}
+}
+
+func (r *Reporter) sweep(ctx context.Context) error {
+	var swept int
+	err := withTimeout(ctx, func(ctx context.Context) (err error) {
+		swept, err = r.listing.Sweep(ctx, "")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sweeping: %w", err)
+	}
+	if swept > 0 {
+		r.log.Info("streams of servers that died have been taken from the listing", "streams", swept)
+	}
+	r.sweepAt = time.Now().Add(leasePeriod)
+	return nil
+}
+
+// wakeAt is when work is next to be called.
+func (r *Reporter) wakeAt() time.Time {
+	if r.retry != 0 {
+		return r.retryAt
+	}
+	at := r.renewAt
+	if r.sweepAt.Before(at) {
+		at = r.sweepAt
+	}
+	if due, any := r.backlog.due(); any && due.Before(at) {
+		at = due
+	}
+	return at
+}
+
+// finish writes what is left and gives the lease back, as often as it can be tried within endTimeout.
+func (r *Reporter) finish() error {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	r.backlog.hurry()
+	for pause := firstRetry; ; pause *= 2 {
+		err := r.lastWords(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the listing does not know that this server has stopped; its streams go from it within %v: %w", leasePeriod, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (r *Reporter) lastWords(ctx context.Context) error {
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	r.renewAt = time.Now().Add(endTimeout) // nothing goes before the rest
+	if err := r.write(ctx); err != nil {
+		return err
+	}
+	return r.renew(ctx, time.Now())
+}
+
+// withTimeout calls f with a context of callTimeout.
+func withTimeout(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := f(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v: %w", callTimeout, err)
+	}
+	return err
+}
