@@ -1,0 +1,193 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+const (
+	mimeSDP      = "application/sdp"
+	mimeFragment = "application/trickle-ice-sdpfrag"
+
+	bodyTime  = 4 * time.Second // OBS gives up 8 s after it began to send (W12)
+	offerTime = 3 * time.Second
+	claimTime = time.Second
+)
+
+// protocol is WHIP or WHEP: where its sessions are, and what differs between the two.
+type protocol struct {
+	prefix   string // of the path
+	sessions Sessions
+	limit    *limiter // of POST, by source address
+	probe    int      // the status of GET and HEAD on the endpoint
+
+	// allow tells on whose behalf a session is opened with this token.
+	allow func(token string, stream siaran.Stream) (owner string, err error)
+	// prepare is done before an offer is given to sessions.
+	prepare func(ctx context.Context, owner string, stream siaran.StreamName) error
+}
+
+func (s *Server) whip() *protocol {
+	return &protocol{
+		prefix: "/whip", sessions: s.cfg.Ingest, limit: newLimiter(s.cfg.Limits.Publish), probe: http.StatusNoContent,
+		allow: func(token string, stream siaran.Stream) (string, error) {
+			claims, err := s.allow(token, access.Publish, stream)
+			return claims.Owner(), err
+		},
+		prepare: s.claim,
+	}
+}
+
+func (s *Server) whep() *protocol {
+	return &protocol{
+		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK,
+		allow:   s.allowWatch,
+		prepare: func(context.Context, string, siaran.StreamName) error { return nil },
+	}
+}
+
+// claim makes a stream this server's before it is published here.
+func (s *Server) claim(ctx context.Context, owner string, stream siaran.StreamName) error {
+	if err := s.keyLimit.take(owner); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	defer cancel()
+	switch err := s.cfg.Listing.Claim(ctx, stream, s.cfg.Node); {
+	case errors.Is(err, siaran.ErrStreamTaken):
+		return fail(http.StatusConflict, "the stream is live on another server; end that broadcast first")
+	case err != nil:
+		// Media does not wait for the database: the reporter tells it when it is back.
+		s.log.Warn("the listing could not be asked before a broadcast", "stream", stream, "err", err)
+	}
+	return nil
+}
+
+// post trades an offer for an answer: 201 and the session's Location (RFC 9725 section 4.2).
+func (s *Server) post(p *protocol) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name, err := streamParam(c)
+		if err != nil {
+			return err
+		}
+		return s.open(c, p, name, endpointToken(c.Request()))
+	}
+}
+
+// postOwn is post for the stream that the token is for.
+func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		token := endpointToken(c.Request())
+		claims, err := s.cfg.Secret.Verify(token)
+		if err != nil {
+			return err
+		}
+		if claims.Stream == access.AllStreams {
+			return fail(http.StatusForbidden, "the token is for all streams: put the stream's name into the address, as in /whip/NAME")
+		}
+		return s.open(c, p, siaran.StreamName(claims.Stream), token)
+	}
+}
+
+func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token string) error {
+	if s.draining.Load() {
+		return siaran.ErrClosed
+	}
+	if err := p.limit.take(source(c.RealIP())); err != nil {
+		return err
+	}
+	r := c.Request()
+	stream, _, err := s.lookup(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	// Who may not is told so before the body is read.
+	owner, err := p.allow(token, stream)
+	if err != nil {
+		return err
+	}
+	http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(bodyTime)) // refused by test recorders only
+	offer, err := readBody(c, mimeSDP, maxOffer)
+	if err != nil {
+		c.Response().Header().Set("Accept-Post", mimeSDP)
+		return err
+	}
+	if len(offer) == 0 {
+		return fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
+	}
+	if err := p.prepare(r.Context(), owner, name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), offerTime)
+	defer cancel()
+	answer, err := p.sessions.Offer(ctx, name, owner, offer)
+	if err != nil {
+		return offerFailed(err)
+	}
+	if r.Context().Err() != nil { // nobody is there to hear of the session
+		p.sessions.End(answer.Session)
+		return r.Context().Err()
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderLocation, fmt.Sprintf("%s%s/%s/%s", s.cfg.BaseURL, p.prefix, name, string(answer.Session)))
+	h.Set("ETag", quoteTag(answer.Tag))
+	h.Set("Accept-Patch", mimeFragment)
+	h.Set("Cache-Control", "no-store")
+	if s.cfg.ICEServers != nil {
+		for _, link := range iceLinks(s.cfg.ICEServers(answer.Session)) {
+			h.Add("Link", link)
+		}
+	}
+	return c.Blob(http.StatusCreated, mimeSDP, answer.SDP)
+}
+
+// offerFailed says what to do, where the domain only knows what happened.
+func offerFailed(err error) error {
+	if errors.Is(err, siaran.ErrStreamTaken) {
+		return fail(http.StatusConflict, "%v; end that broadcast first, in the studio or with DELETE /api/streams/NAME/broadcast", siaran.ErrStreamTaken)
+	}
+	return err
+}
+
+// probeEndpoint answers GET and HEAD on an endpoint (RFC 9725 section 4.1; draft-ietf-wish-whep-04 section 4.2).
+func (s *Server) probeEndpoint(p *protocol) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if name := c.Param("stream"); name != "" {
+			if _, err := streamParam(c); err != nil {
+				return err
+			}
+		}
+		if p.probe == http.StatusOK {
+			c.Response().Header().Set(echo.HeaderContentType, mimeSDP)
+		}
+		return c.NoContent(p.probe)
+	}
+}
+
+// iceLinks writes Link values, one a URL, in the exact form that OBS and mediamtx can read. A
+// server with a value that they could not is left out.
+func iceLinks(servers []ICEServer) []string {
+	var links []string
+	for _, server := range servers {
+		for _, u := range server.URLs {
+			if strings.ContainsAny(u+server.Username+server.Credential, ";,\"<> \\\r\n") {
+				continue
+			}
+			link := fmt.Sprintf(`<%s>; rel="ice-server"`, u)
+			if server.Username != "" {
+				link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, server.Username, server.Credential)
+			}
+			links = append(links, link)
+		}
+	}
+	return links
+}

@@ -1,0 +1,125 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+const (
+	pingEvery = 15 * time.Second
+	sendTime  = 10 * time.Second // a client that takes nothing for so long is let go
+)
+
+// streamEvents tells what is live as server-sent events: a snapshot, then each change. With
+// ?stream=NAME it tells of that stream alone, also of a private one to who may watch it.
+func (s *Server) streamEvents(c echo.Context) error {
+	f := &follower{}
+	if name := c.QueryParam("stream"); name != "" {
+		var err error
+		if f, err = s.followerOf(c, name); err != nil {
+			return err
+		}
+	}
+	h := c.Response().Header()
+	if c.Request().Method == http.MethodHead {
+		h.Set(echo.HeaderContentType, "text/event-stream")
+		return c.NoContent(http.StatusOK)
+	}
+	if !s.board.follow(f) {
+		return siaran.ErrTooManySessions
+	}
+	defer s.board.unfollow(f)
+
+	out := http.NewResponseController(c.Response())
+	out.SetReadDeadline(time.Time{}) // the request is over; its deadline would end the connection
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	send := func(text []byte) error {
+		out.SetWriteDeadline(time.Now().Add(sendTime))
+		if _, err := c.Response().Write(text); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	if send([]byte("retry: 2000\n\n")) != nil {
+		return nil
+	}
+	ping := time.NewTicker(s.pingEvery)
+	defer ping.Stop()
+	for {
+		var text []byte
+		select {
+		case <-c.Request().Context().Done():
+			return nil
+		case <-ping.C:
+			text = []byte(": ping\n\n")
+		case <-f.wake:
+			d := s.board.take(f)
+			if d.ended {
+				return nil
+			}
+			text = d.events()
+		}
+		if len(text) > 0 && send(text) != nil {
+			return nil
+		}
+	}
+}
+
+func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
+	name, err := siaran.ParseStreamName(param)
+	if err != nil {
+		return nil, err
+	}
+	stream, _, err := s.lookup(c.Request().Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	f := &follower{only: name}
+	if stream.Visibility != siaran.VisibilityPrivate {
+		return f, nil
+	}
+	claims, err := s.allow(bearer(c.Request()), access.Watch, stream)
+	if err != nil {
+		return nil, err
+	}
+	f.private, f.generation = true, -1
+	if claims.Stream != access.AllStreams {
+		f.generation = claims.KeyGeneration
+	}
+	return f, nil
+}
+
+// events is d in the format of the HTML standard, section 9.2. JSON has no line breaks in it.
+func (d delivery) events() []byte {
+	var b bytes.Buffer
+	event := func(name string, data ...[]byte) {
+		b.WriteString("event: " + name + "\ndata: ")
+		for _, part := range data {
+			b.Write(part)
+		}
+		b.WriteString("\n\n")
+	}
+	if d.snapshot {
+		event("snapshot", []byte(`{"streams":[`), bytes.Join(d.streams, []byte(",")), []byte("]}"))
+		return b.Bytes()
+	}
+	for _, body := range d.streams {
+		event("stream", body)
+	}
+	for _, name := range d.gone {
+		body, _ := json.Marshal(struct { // a name always can
+			Name siaran.StreamName `json:"name"`
+		}{name})
+		event("gone", body)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+)
+
+const (
+	pictureWait = time.Second // for a key frame that is just coming in
+	maxPictures = 256         // kept; the longest unused goes first
+)
+
+// pictures keeps the newest key frame of each stream as it is sent, so that many who look
+// at the dashboard cost no more than one.
+type pictures struct {
+	mu     sync.Mutex
+	kept   map[siaran.StreamName]*picture
+	recent []siaran.StreamName // the newest last
+}
+
+func newPictures() *pictures {
+	return &pictures{kept: make(map[siaran.StreamName]*picture)}
+}
+
+func (p *pictures) get(name siaran.StreamName) *picture {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kept[name]
+}
+
+func (p *pictures) put(name siaran.StreamName, kept *picture) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recent = append(slices.DeleteFunc(p.recent, func(n siaran.StreamName) bool { return n == name }), name)
+	p.kept[name] = kept
+	if len(p.recent) > maxPictures {
+		delete(p.kept, p.recent[0])
+		p.recent = slices.Delete(p.recent, 0, 1)
+	}
+}
+
+// keyframe sends the newest whole key frame of a stream's smallest layer, for WebCodecs.
+func (s *Server) keyframe(c echo.Context) error {
+	stream, _, err := s.watched(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), pictureWait)
+	defer cancel()
+	p := s.newestPicture(ctx, stream.Name)
+	if p == nil {
+		return fail(http.StatusNotFound, "there is no picture of this stream now")
+	}
+	h := c.Response().Header()
+	h.Set("X-Siaran-Codec", p.codec)
+	h.Set(echo.HeaderContentType, "application/octet-stream")
+	h.Set("ETag", p.tag)
+	h.Set("Cache-Control", "no-cache")
+	if stream.Visibility == siaran.VisibilityPrivate {
+		h.Set("Cache-Control", "private, no-cache")
+	}
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(p.body))
+	return nil
+}
+
+// newestPicture is nil when there is none. While a key frame is coming in, the one before is
+// the newest whole one; without that it is waited for until ctx ends.
+func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *picture {
+	b, err := s.cfg.Hub.Broadcast(name)
+	if err != nil || b.Video() == nil {
+		return nil
+	}
+	old := s.pictures.get(name)
+	if old != nil && old.broadcast != b.ID() {
+		old = nil
+	}
+	layer := smallestLayer(b.Video())
+	if layer == nil {
+		return old
+	}
+	wake := make(chan struct{}, 1)
+	unfollow := layer.Follow(wake)
+	defer unfollow()
+	for {
+		first, ok := layer.Keyframe()
+		if !ok || old != nil && old.layer == layer && old.first == first {
+			return old
+		}
+		body, whole, broken := assemble(layer, first)
+		switch {
+		case whole:
+			p := &picture{layer: layer, broadcast: b.ID(), first: first, body: body, codec: codecString(layer.Codec().Name, body)}
+			p.tag = quoteTag(fmt.Sprintf("%s-%s-%d", b.ID(), layer.RID(), first))
+			if p.codec == "" {
+				return old
+			}
+			s.pictures.put(name, p)
+			return p
+		case broken || old != nil:
+			return old
+		}
+		select {
+		case <-wake:
+		case <-b.Done():
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// smallestLayer is that of the layers with a key frame, nil when none has one.
+func smallestLayer(t *siaran.Track) *siaran.Layer {
+	var list []*siaran.Layer
+	for _, l := range t.Layers {
+		if _, ok := l.Keyframe(); ok {
+			list = append(list, l)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return slices.MinFunc(list, func(a, b *siaran.Layer) int { return cmp.Compare(area(a), area(b)) })
+}
+
+func area(l *siaran.Layer) int {
+	w, h := l.Size()
+	return w * h
+}

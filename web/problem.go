@@ -1,0 +1,134 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+// problem is an error's body (RFC 9457). Error repeats Detail for players that read that name.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Error  string `json:"error"`
+}
+
+// failure is an error of the HTTP side, with its status and a text for the client.
+type failure struct {
+	status     int
+	detail     string
+	retryAfter int   // seconds; 0: nothing is said
+	cause      error // for the log alone
+}
+
+func (f *failure) Error() string { return f.detail }
+
+func (f *failure) Unwrap() error { return f.cause }
+
+func fail(status int, format string, args ...any) error {
+	return &failure{status: status, detail: fmt.Sprintf(format, args...)}
+}
+
+// listingFailed is what a client gets while the database does not answer.
+func listingFailed(err error) error {
+	return &failure{status: http.StatusServiceUnavailable, detail: "the list of streams does not answer; try again in a moment", retryAfter: 2, cause: err}
+}
+
+// statuses are the domain's errors as HTTP knows them. Their whole text is for the client.
+var statuses = []struct {
+	err        error
+	status     int
+	retryAfter int
+}{
+	{siaran.ErrStreamName, http.StatusNotFound, 0},
+	{siaran.ErrUnknownStream, http.StatusNotFound, 0},
+	{siaran.ErrUnknownSession, http.StatusNotFound, 0},
+	{siaran.ErrNotLive, http.StatusConflict, 2}, // draft-ietf-wish-whep-04 section 4.3.8
+	{siaran.ErrEnded, http.StatusConflict, 2},
+	{siaran.ErrStreamTaken, http.StatusConflict, 0},
+	{siaran.ErrTakenOver, http.StatusConflict, 0},
+	{siaran.ErrMalformedOffer, http.StatusBadRequest, 0},
+	{siaran.ErrUnacceptable, http.StatusUnprocessableEntity, 0},
+	{siaran.ErrTooManySessions, http.StatusServiceUnavailable, 5},
+	{siaran.ErrClosed, http.StatusServiceUnavailable, 5},
+	{access.ErrNoToken, http.StatusUnauthorized, 0},
+	{access.ErrBadToken, http.StatusUnauthorized, 0},
+	{access.ErrExpired, http.StatusUnauthorized, 0},
+	{access.ErrRevoked, http.StatusUnauthorized, 0},
+	{access.ErrForbidden, http.StatusForbidden, 0},
+}
+
+// explain finds what a client is told of an error.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return &failure{status: s.status, detail: err.Error(), retryAfter: s.retryAfter}
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	var h *echo.HTTPError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &failure{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body may have %d bytes", tooLarge.Limit)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{status: http.StatusRequestTimeout, detail: "the request came too slowly"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{status: http.StatusServiceUnavailable, detail: "the server is too busy to answer in time", retryAfter: 2, cause: err}
+	case errors.As(err, &h) && h.Code < 500:
+		switch h.Code {
+		case http.StatusNotFound:
+			return &failure{status: h.Code, detail: "there is nothing under this address"}
+		case http.StatusMethodNotAllowed:
+			return &failure{status: h.Code, detail: "this address does not know the method; see Allow"}
+		}
+		return &failure{status: h.Code, detail: http.StatusText(h.Code)}
+	}
+	return &failure{status: http.StatusInternalServerError, detail: "something went wrong in the server", cause: err}
+}
+
+// onError sends an error that a handler returned.
+func (s *Server) onError(err error, c echo.Context) {
+	if c.Response().Committed || c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+		return
+	}
+	f := explain(err)
+	if f.status >= 500 && f.cause != nil {
+		s.log.Error("request failed", "route", c.Path(), "err", f.cause)
+	}
+	h := c.Response().Header()
+	if f.retryAfter > 0 {
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(f.retryAfter))
+	}
+	if f.status == http.StatusUnauthorized {
+		challenge := "Bearer"
+		if !errors.Is(err, access.ErrNoToken) {
+			challenge = `Bearer error="invalid_token"` // RFC 6750 section 3
+		}
+		h.Set(echo.HeaderWWWAuthenticate, challenge)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Del("ETag")
+	h.Set(echo.HeaderContentType, "application/problem+json")
+	if c.Request().Method == http.MethodHead {
+		c.Response().WriteHeader(f.status)
+		return
+	}
+	body, _ := json.Marshal(problem{Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Error: f.detail}) // strings and an int always can
+	c.Response().WriteHeader(f.status)
+	c.Response().Write(body)
+}

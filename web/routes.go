@@ -1,0 +1,74 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// methods are the handlers of one address. OPTIONS is added to each.
+type methods map[string]echo.HandlerFunc
+
+func (s *Server) routes() {
+	whip, whep := s.whip(), s.whep()
+	for _, p := range []*protocol{whip, whep} {
+		s.route(p.prefix+"/:stream", methods{"POST": s.post(p), "GET": s.probeEndpoint(p), "HEAD": s.probeEndpoint(p)}, "Accept-Post", mimeSDP)
+		s.route(p.prefix+"/:stream/:session", methods{
+			"PATCH": s.patchSession(p), "DELETE": s.deleteSession(p), "GET": s.probeSession(p), "HEAD": s.probeSession(p),
+		}, "Accept-Patch", mimeFragment)
+	}
+	s.route("/whip", methods{"POST": s.postOwn(whip), "GET": s.probeEndpoint(whip), "HEAD": s.probeEndpoint(whip)}, "Accept-Post", mimeSDP)
+
+	s.get("/api/streams", s.listStreams)
+	s.get("/api/streams/events", s.streamEvents)
+	s.route("/api/streams/:stream", methods{"GET": s.showStream, "PATCH": s.changing(s.editStream)})
+	s.route("/api/streams/:stream/broadcast", methods{"DELETE": s.changing(s.endBroadcast)})
+	s.route("/api/streams/:stream/keys", methods{"POST": s.changing(s.makeKey)})
+	s.get("/api/streams/:stream/viewers", s.listViewers)
+	s.route("/api/streams/:stream/viewers/:viewer", methods{"DELETE": s.changing(s.kickViewer)})
+	s.get("/api/streams/:stream/keyframe", s.keyframe)
+	s.get("/api/streams/:stream/health", s.health)
+	s.get("/api/tokens/self", s.showToken)
+	s.get("/api/openapi.yaml", s.openAPI)
+	s.get("/healthz", s.healthz)
+	s.get("/readyz", s.readyz)
+
+	s.get("/", s.page("dashboard.html"))
+	s.get("/studio", s.page("studio.html"))
+	s.get("/watch/:stream", s.streamPage("watch.html"))
+	s.get("/embed/:stream", s.streamPage("embed.html"))
+	s.get("/static/*", s.static)
+	s.get("/favicon.ico", s.favicon)
+	s.get("/robots.txt", s.robots)
+}
+
+// route binds an address. accept is a header and its value that OPTIONS tells besides.
+func (s *Server) route(path string, m methods, accept ...string) {
+	allow := []string{"OPTIONS"}
+	for method, handler := range m {
+		s.echo.Add(method, path, handler)
+		allow = append(allow, method)
+	}
+	slices.Sort(allow)
+	header, value := "", ""
+	if len(accept) == 2 {
+		header, value = accept[0], accept[1]
+	}
+	s.echo.OPTIONS(path, options(strings.Join(allow, ", "), header, value))
+}
+
+func (s *Server) get(path string, h echo.HandlerFunc) {
+	s.route(path, methods{http.MethodGet: h, http.MethodHead: h})
+}
+
+// changing bounds how often one address may change something.
+func (s *Server) changing(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.addressLimit.take(source(c.RealIP())); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}

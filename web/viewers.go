@@ -1,0 +1,88 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+)
+
+const maxViewersShown = 5000
+
+type viewerView struct {
+	ID       siaran.ViewerID `json:"id"`
+	JoinedAt time.Time       `json:"joinedAt"`
+	Path     string          `json:"path"` // direct or relayed
+	Node     string          `json:"node"`
+}
+
+// listViewers shows who watches, in the order they came.
+func (s *Server) listViewers(c echo.Context) error {
+	stream, _, err := s.managed(c)
+	if err != nil {
+		return err
+	}
+	records, err := s.cfg.Listing.Viewers(c.Request().Context(), stream.Name)
+	if err != nil {
+		return listingFailed(err)
+	}
+	body := struct {
+		Viewers []viewerView `json:"viewers"`
+		Total   int          `json:"total"`
+	}{make([]viewerView, 0, len(records)), len(records)}
+	for _, r := range records[:min(len(records), maxViewersShown)] {
+		body.Viewers = append(body.Viewers, viewerView{r.ID, r.JoinedAt.UTC().Truncate(time.Millisecond), r.Path, r.Node})
+	}
+	return sendJSON(c, http.StatusOK, body)
+}
+
+// kickViewer ends one viewer's session.
+func (s *Server) kickViewer(c echo.Context) error {
+	stream, _, err := s.managed(c)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Egress.Kick(stream.Name, siaran.ViewerID(c.Param("viewer"))); err != nil {
+		f := explain(err)
+		if f.status >= 500 {
+			return err
+		}
+		return fail(http.StatusNotFound, "there is no such viewer here")
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// health shows how the broadcaster's sending does.
+func (s *Server) health(c echo.Context) error {
+	stream, _, err := s.managed(c)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Health != nil {
+		if health, ok := s.cfg.Health(stream.Name); ok {
+			return sendJSON(c, http.StatusOK, health)
+		}
+	}
+	return fail(http.StatusNotFound, "nobody publishes the stream on this server")
+}
+
+// healthz tells that the process answers.
+func (s *Server) healthz(c echo.Context) error {
+	return sendJSON(c, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz tells whether new sessions may be sent here.
+func (s *Server) readyz(c echo.Context) error {
+	if s.draining.Load() {
+		return siaran.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
+	defer cancel()
+	if _, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
+		return listingFailed(err)
+	}
+	return sendJSON(c, http.StatusOK, map[string]string{"status": "ready"})
+}
