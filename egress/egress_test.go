@@ -1,0 +1,333 @@
+package egress_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v3"
+	"go.uber.org/goleak"
+
+	"siaran"
+	"siaran/egress"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stage is a hub with one live stream, and an egress that serves it.
+type stage struct {
+	t      *testing.T
+	hub    *siaran.Hub
+	server *egress.Server
+	socket *egress.Socket
+	pub    *siaran.Publication
+	seq    int64
+	audio  int64
+	time   int64 // of the newest frame
+	start  time.Time
+}
+
+const stream = siaran.StreamName("cats")
+
+func newStage(t *testing.T, video siaran.CodecName) *stage {
+	t.Helper()
+	hub := siaran.NewHub(time.Second)
+	socket, err := egress.Listen("127.0.0.1:0", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := egress.New(hub, socket, egress.Config{Certificate: certificate(t), SetupTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{t: t, hub: hub, server: server, socket: socket, seq: 65000, audio: 65400, time: 1<<32 - 40*1800, start: time.Now()}
+	s.publish(video)
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		hub.Close()
+		if err := socket.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *stage) publish(video siaran.CodecName) {
+	s.t.Helper()
+	pub, err := s.hub.Publish(stream, "me", []siaran.TrackSpec{
+		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1"}},
+		{Codec: siaran.Codec{Name: video, ClockRate: 90000}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.pub = pub
+}
+
+// frame writes a VP8 frame of some packets, each of which carries its number within the stream.
+func (s *stage) frame(key bool, packets int) {
+	s.t.Helper()
+	now := time.Now()
+	s.time += 1800
+	w := s.pub.Writer(siaran.KindVideo, "")
+	for i := range packets {
+		payload := make([]byte, 1000)
+		if i == 0 {
+			payload[0] = 0x10
+			payload[1] = 1
+			if key {
+				copy(payload[1:], []byte{0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00})
+			}
+		}
+		binary.BigEndian.PutUint32(payload[100:], uint32(s.seq))
+		if err := w.Write(s.seq, s.time, i == packets-1, payload, now); err != nil {
+			s.t.Fatal(err)
+		}
+		s.seq++
+	}
+}
+
+func (s *stage) sound() {
+	s.t.Helper()
+	now := time.Now()
+	if err := s.pub.Writer(siaran.KindAudio, "").Write(s.audio, now.Sub(s.start).Milliseconds()*48, false, make([]byte, 80), now); err != nil {
+		s.t.Fatal(err)
+	}
+	s.audio++
+}
+
+// play writes frames until the test ends, with a key frame every so many.
+func (s *stage) play(every, packets int) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for n := 1; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				s.frame(every > 0 && n%every == 0, packets)
+				s.sound()
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); wg.Wait() })
+}
+
+// peer is a viewer made of pion's PeerConnection.
+type peer struct {
+	t       *testing.T
+	pc      *webrtc.PeerConnection
+	id      siaran.SessionID
+	video   chan *rtp.Packet
+	audio   chan *rtp.Packet
+	state   chan webrtc.PeerConnectionState
+	readers sync.WaitGroup
+}
+
+func watch(t *testing.T, s *stage, settings webrtc.SettingEngine) *peer {
+	t.Helper()
+	p := &peer{t: t, video: make(chan *rtp.Packet, 1<<14), audio: make(chan *rtp.Packet, 1<<12), state: make(chan webrtc.PeerConnectionState, 32)}
+	settings.SetIncludeLoopbackCandidate(true)
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.pc = pc
+	pc.OnConnectionStateChange(func(st webrtc.PeerConnectionState) { p.state <- st })
+	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		p.readers.Add(1)
+		defer p.readers.Done()
+		to := p.video
+		if track.Kind() == webrtc.RTPCodecTypeAudio {
+			to = p.audio
+		}
+		for {
+			packet, _, err := track.ReadRTP()
+			if err != nil {
+				return
+			}
+			select {
+			case to <- packet:
+			default:
+			}
+		}
+	})
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
+		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	answer, err := s.server.Offer(context.Background(), stream, "", []byte(pc.LocalDescription().SDP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.id = answer.Session
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+		t.Fatalf("%v in\n%s", err, answer.SDP)
+	}
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *peer) close() {
+	if err := p.pc.Close(); err != nil {
+		p.t.Error(err)
+	}
+	p.readers.Wait()
+}
+
+func (p *peer) next(from chan *rtp.Packet) *rtp.Packet {
+	p.t.Helper()
+	select {
+	case packet := <-from:
+		return packet
+	case <-time.After(5 * time.Second):
+		p.t.Fatal("no packet came")
+		return nil
+	}
+}
+
+func (p *peer) waitState(want webrtc.PeerConnectionState) {
+	p.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case st := <-p.state:
+			if st == want {
+				return
+			}
+		case <-deadline:
+			p.t.Fatalf("the connection did not become %s", want)
+		}
+	}
+}
+
+func number(p *rtp.Packet) uint32 { return binary.BigEndian.Uint32(p.Payload[100:]) }
+
+func certificate(tb testing.TB) *tls.Certificate {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestViewerStartsFromCachedKeyframe(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	first := uint32(s.seq)
+	s.frame(true, 20)
+	for range 50 {
+		s.frame(false, 3)
+	}
+	s.sound()
+	v := watch(t, s, webrtc.SettingEngine{})
+	stop := s.play(0, 3)
+	defer stop()
+	var last *rtp.Packet
+	for i := range uint32(300) {
+		p := v.next(v.video)
+		if number(p) != first+i {
+			t.Fatalf("packet %d carries %d, want %d", i, number(p), first+i)
+		}
+		if last != nil {
+			if p.SequenceNumber != last.SequenceNumber+1 {
+				t.Fatalf("sequence number %d after %d", p.SequenceNumber, last.SequenceNumber)
+			}
+			step := int32(p.Timestamp - last.Timestamp)
+			if last.Marker && step <= 0 || !last.Marker && step != 0 {
+				t.Fatalf("timestamp moved by %d, marker before it %v", step, last.Marker)
+			}
+		}
+		last = p
+	}
+	if v.next(v.audio).SSRC == last.SSRC {
+		t.Error("audio and video share an SSRC")
+	}
+}
+
+func TestViewerEndsBothWays(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	s.frame(true, 2)
+	stop := s.play(10, 2)
+	defer stop()
+	b, err := s.hub.Broadcast(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	v := watch(t, s, webrtc.SettingEngine{})
+	v.next(v.video)
+	if n := b.State().Viewers; n != 1 {
+		t.Errorf("%d viewers, want 1", n)
+	}
+	if err := s.server.End(v.id); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.State().Viewers; n != 0 {
+		t.Errorf("%d viewers after the end, want 0", n)
+	}
+	if err := s.server.End(v.id); err == nil {
+		t.Error("a session ended twice")
+	}
+
+	// The other way: the viewer says goodbye with close_notify.
+	v = watch(t, s, webrtc.SettingEngine{})
+	v.next(v.video)
+	v.close()
+	eventually(t, func() bool { return b.State().Viewers == 0 }, "the viewer that left is still counted")
+}
+
+func TestBroadcastEndSendsViewersAway(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	s.frame(true, 2)
+	s.sound()
+	v := watch(t, s, webrtc.SettingEngine{})
+	v.next(v.video)
+	s.pub.Stop()
+	eventually(t, func() bool { return s.server.Stats().Viewers == 0 }, "the viewer stayed after the broadcast's end")
+	if _, err := s.server.Session(v.id); err == nil {
+		t.Error("the session is still there")
+	}
+}
+
+func eventually(t *testing.T, ok func() bool, what string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(what)
+		}
+	}
+}

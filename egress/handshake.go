@@ -1,0 +1,134 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/dtls/v2"
+	"github.com/pion/dtls/v2/pkg/crypto/fingerprint"
+	"github.com/pion/logging"
+	"github.com/pion/srtp/v2"
+
+	"siaran"
+)
+
+// flightInterval is how long a lost DTLS flight is waited for before it is sent again.
+const flightInterval = 500 * time.Millisecond
+
+// AES-GCM costs an eighth of AES-CM with HMAC-SHA1 in Go. A server of dtls v2 follows the
+// client's order, and browsers list AES-CM first, so AES-CM is offered only where there is
+// no GCM (P44).
+var (
+	gcmProfiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM}
+	cmProfiles  = []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+)
+
+// handshake does DTLS-SRTP over the link (RFC 5764) and sets up its encryption. The peer's
+// address has been proven by ICE, so no cookie is asked for (P62).
+func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer *siaran.Offer) (*dtls.Conn, error) {
+	config := &dtls.Config{
+		Certificates:            []tls.Certificate{certificate},
+		ClientAuth:              dtls.RequireAnyClientCert,
+		InsecureSkipVerify:      true, // the certificate is verified by its fingerprint
+		InsecureSkipVerifyHello: true,
+		FlightInterval:          flightInterval,
+		LoggerFactory:           silentLogger,
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			return verifyFingerprint(raw, offer.Fingerprints)
+		},
+	}
+	var conn *dtls.Conn
+	var err error
+	isClient := offer.Setup == "passive"
+	if isClient {
+		config.SRTPProtectionProfiles = slices.Concat(gcmProfiles, cmProfiles)
+		conn, err = dtls.ClientWithContext(ctx, l.dtls, config)
+	} else {
+		if config.SRTPProtectionProfiles, err = l.profiles(ctx); err != nil {
+			return nil, err
+		}
+		conn, err = dtls.ServerWithContext(ctx, l.dtls, config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dtls: %w", err)
+	}
+	if err := l.secure(conn, isClient); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// profiles waits for the ClientHello and says what to offer to it. The datagrams are kept for the handshake proper.
+func (l *link) profiles(ctx context.Context) ([]dtls.SRTPProtectionProfile, error) {
+	var hello helloReader
+	for total := 0; total < 2*maxHello; {
+		datagram, err := l.dtls.peek(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total += len(datagram)
+		if !hello.add(datagram) {
+			continue
+		}
+		if offered := hello.profiles(); !slices.ContainsFunc(offered, func(p dtls.SRTPProtectionProfile) bool { return slices.Contains(gcmProfiles, p) }) {
+			return cmProfiles, nil
+		}
+		return gcmProfiles, nil
+	}
+	return nil, errors.New("dtls: no ClientHello in what the viewer sent")
+}
+
+// secure derives the SRTP keys and makes the contexts for both ways.
+func (l *link) secure(conn *dtls.Conn, isClient bool) error {
+	profile, ok := conn.SelectedSRTPProtectionProfile()
+	if !ok {
+		return errors.New("dtls: the viewer negotiated no SRTP profile")
+	}
+	config := srtp.Config{Profile: srtp.ProtectionProfile(profile)}
+	state := conn.ConnectionState()
+	if err := config.ExtractSessionKeysFromDTLS(&state, isClient); err != nil {
+		return fmt.Errorf("srtp keys: %w", err)
+	}
+	var err error
+	if l.out, err = srtp.CreateContext(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, config.Profile); err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
+	if l.in, err = srtp.CreateContext(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt, config.Profile, srtp.SRTCPReplayProtection(64)); err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
+	return nil
+}
+
+// verifyFingerprint holds the peer's certificate against what its offer said (RFC 8122 section 5).
+func verifyFingerprint(raw [][]byte, offered []siaran.Fingerprint) error {
+	if len(raw) == 0 {
+		return errors.New("the viewer sent no certificate")
+	}
+	for _, f := range offered {
+		hash, err := fingerprint.HashFromString(f.Algorithm)
+		if err != nil || !hash.Available() {
+			continue
+		}
+		want, err := hex.DecodeString(strings.ReplaceAll(f.Value, ":", ""))
+		if err != nil {
+			continue
+		}
+		h := hash.New()
+		h.Write(raw[0])
+		if bytes.Equal(h.Sum(nil), want) {
+			return nil
+		}
+	}
+	return errors.New("the viewer's certificate is not the one of its offer")
+}
+
+// silentLogger keeps pion's logs out of ours: strangers can fill them (P25).
+var silentLogger = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}}
