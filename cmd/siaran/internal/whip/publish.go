@@ -83,7 +83,7 @@ func attempt(ctx context.Context, cfg Config, logger *slog.Logger, play func(con
 	bounded, done := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer done()
 	if closing := s.Close(bounded); closing != nil && !errors.Is(err, ErrLost) {
-		logger.Warn("the session could not be ended at the server", "error", closing)
+		logger.Warn("the session could not be ended at the server", "err", closing)
 	}
 	return true, err
 }

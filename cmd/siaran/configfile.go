@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+const maxConfigFile = 1 << 20 // bytes
+
+// configFile resolves flags of serve from a YAML file whose keys are their names.
+type configFile struct {
+	path   string
+	values map[string]any
+}
+
+// configPath finds the file before the flags are parsed, because it takes part in that.
+func configPath(args []string) string {
+	if !slices.Contains(args, "serve") {
+		return ""
+	}
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--config="); ok {
+			return value
+		}
+		if arg == "--config" && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return os.Getenv("SIARAN_CONFIG")
+}
+
+func readConfigFile(path string) (*configFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration file cannot be read: %w", err)
+	}
+	defer f.Close() // was only read
+	c := &configFile{path: path}
+	err = yaml.NewDecoder(io.LimitReader(f, maxConfigFile)).Decode(&c.values)
+	if err != nil && !errors.Is(err, io.EOF) { // an empty file is fine
+		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	return c, nil
+}
+
+// Validate finds keys that nothing will ever read, such as misspelt ones.
+func (c *configFile) Validate(app *kong.Application) error {
+	var names []string
+	for _, node := range app.Children {
+		if node.Name != "serve" {
+			continue
+		}
+		for _, flag := range node.Flags {
+			if flag.Name != "config" {
+				names = append(names, flag.Name)
+			}
+		}
+	}
+	for key := range c.values {
+		if !slices.Contains(names, key) {
+			return fmt.Errorf("%s: there is no setting %q; there are %s", c.path, key, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// Resolve gives the value of a flag, nil when the file does not name it.
+func (c *configFile) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+	node := parent.Node()
+	if node == nil || node.Name != "serve" {
+		return nil, nil
+	}
+	switch v := c.values[flag.Name].(type) {
+	case nil:
+		return nil, nil
+	case []any: // kong reads lists as they stand on a command line
+		words := make([]string, len(v))
+		for i := range v {
+			words[i] = fmt.Sprint(v[i])
+		}
+		return strings.Join(words, ","), nil
+	case map[string]any:
+		return nil, fmt.Errorf("%s: %s is not a group of settings", c.path, flag.Name)
+	default:
+		return fmt.Sprint(v), nil
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"siaran/web/access"
+)
+
+// facts is what people need to know when the server is ready.
+type facts struct {
+	url    string // of the server, without a slash at the end
+	studio string // with a token in its fragment: a secret
+	admin  string // that token
+	media  string // UDP address
+	data   string // folder
+	demo   bool
+	plain  bool // plain HTTP is open to other machines
+}
+
+func (s *server) facts() (facts, error) {
+	admin, err := s.secret.Mint(access.Claims{Stream: access.AllStreams, Scopes: []access.Scope{access.Admin}, Expires: time.Now().Add(linkLife)})
+	if err != nil {
+		return facts{}, err
+	}
+	data, err := filepath.Abs(s.cfg.Data)
+	if err != nil {
+		return facts{}, err
+	}
+	url := s.publicURL()
+	media := make([]string, 0, 4)
+	for _, a := range s.socket.Addresses() {
+		media = append(media, a.String())
+	}
+	return facts{
+		url: url, studio: url + "/studio#token=" + admin, admin: admin,
+		media: strings.Join(media, ", "), data: data, demo: s.cfg.Demo, plain: s.plain(),
+	}, nil
+}
+
+// print tells it on a terminal.
+func (f facts) print(w io.Writer) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  Siaran is ready.\n\n")
+	fmt.Fprintf(&b, "  Dashboard   %s/\n", f.url)
+	if f.demo {
+		fmt.Fprintf(&b, "  Demo        %s/watch/%s\n", f.url, demoStream)
+	}
+	fmt.Fprintf(&b, "  Studio      %s\n", f.studio)
+	fmt.Fprintf(&b, "              (this link may do everything for 30 days: keep it to yourself)\n\n")
+	fmt.Fprintf(&b, "  OBS         Settings, Stream, Service WHIP\n")
+	fmt.Fprintf(&b, "              Server        %s/whip/cats\n", f.url)
+	fmt.Fprintf(&b, "              Bearer token  siaran token --data %s --stream cats --scope publish\n\n", quoted(f.data))
+	fmt.Fprintf(&b, "  Media       UDP %s\n", f.media)
+	fmt.Fprintf(&b, "  Data        %s\n\n", f.data)
+	if f.plain {
+		fmt.Fprintf(&b, "  Warning     Other machines reach this over plain HTTP: tokens can be read on the way, and browsers\n"+
+			"              allow no camera. Put a proxy with HTTPS before it and say --base-url, or --listen 127.0.0.1:8080.\n\n")
+	}
+	io.WriteString(w, b.String()) // nobody may be listening
+}
+
+// log tells the same to a log, which is no place for the token.
+func (f facts) log(logger *slog.Logger) {
+	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "data", f.data, "demo", f.demo)
+	if f.plain {
+		logger.Warn("other machines reach this over plain HTTP: tokens can be read on the way; put a proxy with HTTPS before it and say --base-url, or listen on loopback")
+	}
+}
+
+// quoted makes a path fit for a shell's command line.
+func quoted(s string) string {
+	if strings.ContainsAny(s, " \t'\"\\$&;|<>()*?`#~") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"siaran"
+	"siaran/cmd/siaran/internal/demo"
+	"siaran/cmd/siaran/internal/whip"
+	"siaran/egress"
+	"siaran/ingest"
+	"siaran/listing"
+	"siaran/web"
+	"siaran/web/access"
+)
+
+const (
+	listingFile = "siaran.db"
+	demoStream  = siaran.StreamName("demo")
+	demoTitle   = "Siaran demo"
+	linkLife    = 30 * 24 * time.Hour // of the token in the printed studio link
+)
+
+// server is everything that serve opens.
+type server struct {
+	cfg    Config
+	logger *slog.Logger
+
+	tcp     net.Listener
+	socket  *egress.Socket
+	lock    *os.File
+	secret  *access.Secret
+	listing siaran.Listing
+	hub     *siaran.Hub
+	ingest  *ingest.Server
+	egress  *egress.Server
+	web     *web.Server
+
+	closers []func() error // in the order of opening
+}
+
+// openServer opens all parts. On error nothing stays open, and nothing was written unless both ports could be had.
+func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, logger: logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	for _, open := range []func(context.Context) error{s.openPorts, s.openData, s.openMedia, s.openWeb} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *server) openPorts(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if s.tcp, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+		return explainListen(s.cfg.Listen, err)
+	}
+	s.closers = append(s.closers, func() error {
+		if err := s.tcp.Close(); !errors.Is(err, net.ErrClosed) { // serving has closed it
+			return err
+		}
+		return nil
+	})
+	if s.socket, err = egress.Listen(s.cfg.UDP, s.cfg.PublicIP, s.logger); err != nil {
+		return fmt.Errorf("--udp %s: %w", s.cfg.UDP, err)
+	}
+	s.closers = append(s.closers, s.socket.Close)
+	return nil
+}
+
+func (s *server) openData(ctx context.Context) (err error) {
+	dir := s.cfg.Data
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("--data %s: the folder cannot be made: choose another with --data: %w", dir, err)
+	}
+	if s.lock, err = lockData(dir); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.lock.Close)
+	if s.secret, _, err = access.OpenSecret(dir); err != nil {
+		return err
+	}
+	db, err := listing.OpenSQLite(ctx, filepath.Join(dir, listingFile))
+	if err != nil {
+		return err
+	}
+	s.listing = db
+	s.closers = append(s.closers, db.Close)
+	return nil
+}
+
+func (s *server) openMedia(context.Context) error {
+	certificate, err := openCertificate(s.cfg.Data, time.Now())
+	if err != nil {
+		return err
+	}
+	s.hub = siaran.NewHub(s.cfg.Grace)
+	s.openReporter()
+	s.ingest, err = ingest.New(s.hub, ingest.Config{
+		Conn:         s.socket.BroadcasterConn(),
+		Addresses:    s.socket.Addresses,
+		Certificate:  certificate,
+		SetupTimeout: s.cfg.SetupTimeout,
+		MaxSessions:  s.cfg.MaxBroadcasts,
+		Logger:       s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.ingest.Close)
+	s.egress, err = egress.New(s.hub, s.socket, egress.Config{
+		Certificate:  certificate,
+		SetupTimeout: s.cfg.SetupTimeout,
+		MaxSessions:  s.cfg.MaxViewers,
+		Logger:       s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.egress.Close)
+	s.closers = append(s.closers, func() error { s.hub.Close(); return nil }) // first of all: sessions say goodbye
+	return nil
+}
+
+// openReporter starts the reporter. It is stopped after all that it could report, and before the listing.
+func (s *server) openReporter() {
+	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: s.cfg.Node, URL: s.publicURL()}, s.logger)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- reporter.Run(ctx) }()
+	s.closers = append(s.closers, func() error {
+		s.hub.Close()
+		stop()
+		return <-done
+	})
+}
+
+func (s *server) openWeb(context.Context) (err error) {
+	s.web, err = web.New(web.Config{
+		Hub:            s.hub,
+		Listing:        s.listing,
+		Ingest:         s.ingest,
+		Egress:         s.egress,
+		Secret:         s.secret,
+		Node:           s.cfg.Node,
+		BaseURL:        s.cfg.BaseURL,
+		AllowedOrigins: s.cfg.AllowOrigin,
+		TrustedProxies: s.cfg.TrustedProxy,
+		Logger:         s.logger,
+	})
+	return err
+}
+
+// close closes what is open, the last first.
+func (s *server) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// serve runs an opened server until ctx ends or answering fails, then closes it.
+//
+// The end comes in this order: the demo says goodbye over HTTP; the hub ends all broadcasts; no more requests are
+// taken; all sessions close; the reporter writes that nothing is live here; the rest closes.
+func (s *server) serve(ctx context.Context, ready func(facts)) error {
+	f, err := s.facts()
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAnswering()
+
+	var answers, demo errgroup.Group
+	answers.Go(func() error {
+		defer cancel() // without HTTP there is no use in going on
+		return s.web.Serve(answering, s.tcp)
+	})
+	if s.cfg.Demo {
+		demo.Go(func() error { return s.publishDemo(ctx) })
+	}
+	ready(f)
+	<-ctx.Done()
+
+	err = demo.Wait()
+	s.hub.Close()
+	stopAnswering()
+	return errors.Join(err, answers.Wait(), s.close())
+}
+
+// publishDemo broadcasts the built-in clip through the public endpoint, as anyone would.
+func (s *server) publishDemo(ctx context.Context) error {
+	media, err := demo.Clip()
+	if err != nil {
+		return err
+	}
+	stream, err := s.listing.Stream(ctx, demoStream)
+	if errors.Is(err, siaran.ErrUnknownStream) {
+		title := demoTitle
+		stream, err = s.listing.Edit(ctx, demoStream, siaran.StreamEdit{Title: &title})
+	}
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	token, err := s.secret.Mint(access.Claims{Stream: string(demoStream), Scopes: []access.Scope{access.Publish}, KeyGeneration: stream.KeyGeneration})
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	cfg := whip.Config{URL: s.localURL() + "/whip/" + string(demoStream), Token: token}
+	if err := publishClip(ctx, cfg, media, true, false, s.logger.With("part", "demo")); err != nil {
+		s.logger.Warn("the demo has stopped", "err", err) // the server goes on without it
+	}
+	return nil
+}
+
+// localURL is where this process reaches its own HTTP port.
+func (s *server) localURL() string {
+	bound := s.tcp.Addr().(*net.TCPAddr).AddrPort()
+	ip := bound.Addr().Unmap()
+	if ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return "http://" + net.JoinHostPort(ip.String(), strconv.Itoa(int(bound.Port())))
+}
+
+// publicURL is where people reach the server, as far as that is known.
+func (s *server) publicURL() string {
+	if s.cfg.BaseURL != "" {
+		return s.cfg.BaseURL
+	}
+	bound := s.tcp.Addr().(*net.TCPAddr).AddrPort()
+	if bound.Addr().Unmap().IsUnspecified() {
+		return "http://localhost:" + strconv.Itoa(int(bound.Port()))
+	}
+	return s.localURL()
+}
+
+// plain tells whether others than this machine's programs may come over plain HTTP, where tokens can be read on the way (RFC 9725 section 5).
+func (s *server) plain() bool {
+	return s.cfg.BaseURL == "" && !s.tcp.Addr().(*net.TCPAddr).IP.IsLoopback()
+}

@@ -1,0 +1,21 @@
+//go:build !unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func inUse(error) bool        { return false }
+func notPermitted(error) bool { return false }
+
+// lockData only sees whether the folder can be written.
+func lockData(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "siaran.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--data %s: the folder cannot be written: allow this user to, or choose another with --data: %w", dir, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by releases: -ldflags "-X main.version=1.2.3".
+var version = ""
+
+type versionCommand struct{}
+
+// Run prints the version, and what Go knows of the build.
+func (versionCommand) Run(c console) error {
+	text, commit := version, ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if text == "" {
+			text = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value[:min(12, len(s.Value))] + " "
+			}
+		}
+	}
+	if text == "" || text == "(devel)" {
+		text = "development"
+	}
+	_, err := fmt.Fprintf(c.out, "siaran %s (%s%s %s/%s)\n", text, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
