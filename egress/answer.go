@@ -93,7 +93,7 @@ func (s *Server) describe(section *siaran.Section, offer *siaran.Offer, b *siara
 	m := mediaLine(section, offer)
 	m.MediaName.Port.Value = int(addresses[0].Port())
 	m.ConnectionInformation = connection(addresses[0].Addr())
-	m.MediaName.Formats = []string{strconv.Itoa(int(p.PayloadType))}
+	m.MediaName.Formats = []string{itoa(p.PayloadType)}
 	m.WithValueAttribute(sdp.AttrKeyMID, section.Mid).
 		WithICECredentials(l.ufrag, l.pwd).
 		WithFingerprint("sha-256", s.fingerprint).
@@ -121,7 +121,7 @@ func describeCodec(m *sdp.MediaDescription, codec *siaran.OfferedCodec, p *plan,
 	if codec.Channels > 1 {
 		encoding += "/" + strconv.Itoa(int(codec.Channels))
 	}
-	format := strconv.Itoa(int(p.PayloadType)) + " "
+	format := itoa(p.PayloadType) + " "
 	m.WithValueAttribute("rtpmap", format+encoding)
 	if fmtp := answerFMTP(codec, sent); fmtp != "" {
 		m.WithValueAttribute("fmtp", format+fmtp)
@@ -132,10 +132,10 @@ func describeCodec(m *sdp.MediaDescription, codec *siaran.OfferedCodec, p *plan,
 		}
 	}
 	if p.RTXPayloadType != 0 {
-		rtx := strconv.Itoa(int(p.RTXPayloadType))
+		rtx := itoa(p.RTXPayloadType)
 		m.MediaName.Formats = append(m.MediaName.Formats, rtx)
 		m.WithValueAttribute("rtpmap", rtx+" rtx/"+strconv.Itoa(int(codec.ClockRate)))
-		m.WithValueAttribute("fmtp", rtx+" apt="+strconv.Itoa(int(p.PayloadType)))
+		m.WithValueAttribute("fmtp", rtx+" apt="+itoa(p.PayloadType))
 	}
 }
 

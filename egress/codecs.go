@@ -2,6 +2,7 @@ package egress
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
@@ -114,3 +115,5 @@ func connection(address netip.Addr) *sdp.ConnectionInformation {
 	}
 	return &sdp.ConnectionInformation{NetworkType: "IN", AddressType: family, Address: &sdp.Address{Address: address.String()}}
 }
+
+func itoa(payloadType uint8) string { return strconv.Itoa(int(payloadType)) }

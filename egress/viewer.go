@@ -101,6 +101,11 @@ func (v *viewer) handleRTCP(w *worker, sealed []byte, now time.Time) {
 		w.stats.refused.Add(1)
 		return
 	}
+	v.handleCompound(w, plain, now)
+}
+
+// handleCompound takes the packets of a decrypted compound (RFC 3550 section 6.1).
+func (v *viewer) handleCompound(w *worker, plain []byte, now time.Time) {
 	for len(plain) >= 4 {
 		var h rtcp.Header
 		if h.Unmarshal(plain) != nil {

@@ -1,0 +1,189 @@
+package egress_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v2"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v3"
+
+	"siaran"
+)
+
+// lossyConn loses a share of the media packets on their way to a viewer.
+type lossyConn struct {
+	net.PacketConn
+	percent atomic.Int32
+}
+
+func (c *lossyConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := c.PacketConn.ReadFrom(b)
+		media := n > 200 && b[0] >= 128 && b[0] <= 191
+		if err != nil || !media || rand.Int32N(100) >= c.percent.Load() {
+			return n, from, err
+		}
+	}
+}
+
+func lossySettings(t *testing.T, percent int32) (webrtc.SettingEngine, *lossyConn) {
+	t.Helper()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &lossyConn{PacketConn: udp}
+	conn.percent.Store(percent)
+	mux := webrtc.NewICEUDPMux(nil, conn)
+	var settings webrtc.SettingEngine
+	settings.SetICEUDPMux(mux)
+	t.Cleanup(func() { mux.Close() })
+	return settings, conn
+}
+
+// collect reads what comes, in the order of sequence numbers, until n have come without a gap.
+func collect(t *testing.T, v *peer, n int) []*rtp.Packet {
+	t.Helper()
+	var got []*rtp.Packet
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case p := <-v.video:
+			got = append(got, p)
+		case <-deadline:
+			t.Fatalf("%d of %d packets without a gap", whole(got), n)
+		}
+		got = ordered(got)
+		if len(got) >= n && whole(got) >= n {
+			return got[:n]
+		}
+	}
+}
+
+// ordered sorts packets and takes out those that came twice.
+func ordered(got []*rtp.Packet) []*rtp.Packet {
+	slices.SortFunc(got, func(a, b *rtp.Packet) int { return int(int16(a.SequenceNumber - b.SequenceNumber)) })
+	return slices.CompactFunc(got, func(a, b *rtp.Packet) bool { return a.SequenceNumber == b.SequenceNumber })
+}
+
+// whole counts the packets before the first gap.
+func whole(got []*rtp.Packet) int {
+	for i := 1; i < len(got); i++ {
+		if got[i].SequenceNumber != got[i-1].SequenceNumber+1 {
+			return i
+		}
+	}
+	return len(got)
+}
+
+func TestLossIsRepaired(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	first := uint32(s.seq)
+	s.frame(true, 10)
+	settings, _ := lossySettings(t, 5)
+	v := watch(t, s, settings)
+	stop := s.play(0, 4)
+	defer stop()
+	for i, p := range collect(t, v, 600) {
+		if number(p) != first+uint32(i) {
+			t.Fatalf("packet %d carries %d, want %d", i, number(p), first+uint32(i))
+		}
+	}
+	if st := s.server.Stats(); st.Repaired == 0 {
+		t.Errorf("nothing was repaired: %+v", st)
+	}
+}
+
+func TestViewerInTroubleHarmsNobody(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	s.frame(true, 4)
+	settings, conn := lossySettings(t, 60)
+	bad := watch(t, s, settings)
+	good := watch(t, s, webrtc.SettingEngine{})
+	stop := s.play(25, 4)
+	defer stop()
+
+	var last *rtp.Packet
+	for range 1000 {
+		p := good.next(good.video)
+		if last != nil && p.SequenceNumber != last.SequenceNumber+1 {
+			t.Fatalf("the good viewer lost packets: %d after %d", p.SequenceNumber, last.SequenceNumber)
+		}
+		last = p
+	}
+	// Its path recovers: whole frames come again.
+	conn.percent.Store(0)
+	for len(bad.video) > 0 {
+		<-bad.video
+	}
+	run := 0
+	for previous := bad.next(bad.video); run < 200; run++ {
+		p := bad.next(bad.video)
+		if p.SequenceNumber != previous.SequenceNumber+1 {
+			run = 0
+		}
+		previous = p
+	}
+}
+
+func TestTakeoverIsContinuous(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	s.frame(true, 2)
+	v := watch(t, s, webrtc.SettingEngine{})
+	for range 20 {
+		s.frame(false, 2)
+	}
+	var last *rtp.Packet
+	for range 42 {
+		last = v.next(v.video)
+	}
+	old := s.pub
+	s.seq, s.time = 17, 1<<31 // another encoder counts from elsewhere
+	s.publish(siaran.VP8)
+	<-old.Done()
+	if old.Err() == nil {
+		t.Error("the old publication does not know that it was taken over")
+	}
+	s.frame(false, 2) // held back: not decodable
+	s.frame(true, 2)
+	for i := range 2 {
+		p := v.next(v.video)
+		if p.SSRC != last.SSRC || p.SequenceNumber != last.SequenceNumber+1 || number(p) != 19+uint32(i) {
+			t.Fatalf("after the takeover: ssrc %d, number %d, carries %d; before it ssrc %d, number %d", p.SSRC, p.SequenceNumber, number(p), last.SSRC, last.SequenceNumber)
+		}
+		if step := int32(p.Timestamp - last.Timestamp); i == 0 && (step <= 0 || step > 10*90_000) {
+			t.Fatalf("the timestamp moved by %d", step)
+		}
+		last = p
+	}
+}
+
+// A viewer that must be the DTLS server (setup:passive), and viewers of each cipher.
+func TestRolesAndCiphers(t *testing.T) {
+	for name, settings := range map[string]func(*webrtc.SettingEngine){
+		"GCM-128": func(e *webrtc.SettingEngine) {
+			e.SetSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM)
+		},
+		"GCM-256": func(e *webrtc.SettingEngine) { e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_256_GCM) },
+		"CM only": func(e *webrtc.SettingEngine) { e.SetSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, siaran.VP8)
+			s.frame(true, 3)
+			stop := s.play(10, 2)
+			defer stop()
+			var e webrtc.SettingEngine
+			settings(&e)
+			v := watch(t, s, e)
+			v.waitState(webrtc.PeerConnectionStateConnected)
+			for range 20 {
+				v.next(v.video)
+			}
+		})
+	}
+}

@@ -1,0 +1,393 @@
+package egress
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v2"
+	"github.com/pion/sdp/v3"
+
+	"siaran"
+)
+
+func TestSequencerFromManyStarts(t *testing.T) {
+	a, b := new(siaran.Layer), new(siaran.Layer)
+	for _, start := range []int64{0, 1, 1<<15 - 3, 1<<16 - 5, 1<<16 - 1, 1 << 16, 3<<16 - 2} {
+		s := sequencer{next: start}
+		s.jump(a, 100)
+		for in := int64(100); in < 110; in++ {
+			if in == 105 {
+				continue // lost before it came here: the viewer is to see the gap
+			}
+			if out := s.assign(in); out != start+in-100 {
+				t.Fatalf("start %d: %d went out as %d", start, in, out)
+			}
+		}
+		s.jump(a, 200) // skipped: the viewer sees no gap
+		if out := s.assign(200); out != start+10 {
+			t.Fatalf("start %d: after the skip %d, want %d", start, out, start+10)
+		}
+		s.jump(b, 7)
+		s.assign(7)
+		for _, c := range []struct {
+			out   int64
+			layer *siaran.Layer
+			in    int64
+		}{{start, a, 100}, {start + 9, a, 109}, {start + 10, a, 200}, {start + 11, b, 7}} {
+			layer, in, out, ok := s.find(uint16(c.out))
+			if !ok || layer != c.layer || in != c.in || out != c.out {
+				t.Errorf("start %d: number %d is %d of %p, ok %v; want %d of %p", start, c.out, in, layer, ok, c.in, c.layer)
+			}
+		}
+		if _, _, _, ok := s.find(uint16(start + 12)); ok {
+			t.Error("found what has not been sent yet")
+		}
+		if _, _, _, ok := s.find(uint16(start - 1)); ok {
+			t.Error("found what was before the first")
+		}
+	}
+}
+
+func TestSequencerKeepsABoundedPast(t *testing.T) {
+	var s sequencer
+	for i := range int64(100) {
+		s.jump(new(siaran.Layer), i*1000)
+		s.assign(i * 1000)
+	}
+	if len(s.runs) != maxRuns {
+		t.Errorf("%d runs, want %d", len(s.runs), maxRuns)
+	}
+	if _, in, _, ok := s.find(99); !ok || in != 99_000 {
+		t.Errorf("the newest is %d, %v", in, ok)
+	}
+}
+
+func TestTimelineRisesAndMeetsTheEdge(t *testing.T) {
+	tl := timeline{offset: 1000}
+	const frame = 3000
+	edge := int64(300 * frame)
+	last := int64(-1)
+	for in := int64(0); in <= edge; in += frame {
+		if in%(4*frame) == 0 && edge < 400*frame {
+			edge += frame
+		}
+		out := tl.at(in, edge)
+		if out <= last {
+			t.Fatalf("frame %d: %d after %d", in, out, last)
+		}
+		if again := tl.at(in, edge+5000); again != out {
+			t.Fatalf("two timestamps for one frame: %d, %d", out, again)
+		}
+		if behind := edge + tl.offset - out; behind > 401*frame/compression {
+			t.Fatalf("frame %d is shown %d behind the edge", in, behind)
+		}
+		last = out
+	}
+	if last != edge+tl.offset {
+		t.Errorf("at the edge %d, want %d", last, edge+tl.offset)
+	}
+	for in, want := range map[int64]int64{edge: edge + tl.offset, edge + frame: edge + frame + tl.offset} {
+		if got := tl.sent(in); got != want {
+			t.Errorf("frame %d went out at %d, want %d", in, got, want)
+		}
+	}
+	if got := tl.sent(0); got <= tl.offset {
+		t.Errorf("the first frame is remembered with %d, its usual timestamp", got)
+	}
+}
+
+func TestPacerKeepsItsRate(t *testing.T) {
+	now := time.Unix(100, 0)
+	var p pacer
+	p.reset(now)
+	sent := 0
+	for range 250 { // one second
+		p.refill(now, 1_000_000)
+		for p.take(1000) {
+			sent += 1000
+		}
+		now = now.Add(paceTick)
+	}
+	if sent < 990_000 || sent > 1_000_000+2*paceBurst {
+		t.Errorf("sent %d bytes in a second, want about 1000000", sent)
+	}
+	now = now.Add(time.Hour)
+	p.refill(now, 1_000_000)
+	sent = 0
+	for p.take(1000) {
+		sent += 1000
+	}
+	if sent > 2*paceBurst {
+		t.Errorf("a burst of %d bytes after a pause", sent)
+	}
+}
+
+func TestRepairBudget(t *testing.T) {
+	now := time.Unix(100, 0)
+	var b repairBudget
+	granted := 0
+	for range 10_000 {
+		if b.take(now, 0) {
+			granted++
+		}
+	}
+	if granted != repairBurst {
+		t.Errorf("%d at once, want %d", granted, repairBurst)
+	}
+	now = now.Add(time.Second)
+	granted = 0
+	for range 10_000 {
+		if b.take(now, 300) {
+			granted++
+		}
+	}
+	if want := repairFloor + 300/repairShare; granted != want {
+		t.Errorf("%d after a second and 300 packets, want %d", granted, want)
+	}
+}
+
+func TestThinnerNeedsReportsInARow(t *testing.T) {
+	var th thinner
+	for _, f := range []uint8{200, 0, 200, 0, 200} {
+		if th.report(f); th.on {
+			t.Fatal("on after single bad reports")
+		}
+	}
+	if th.report(200); !th.on {
+		t.Fatal("still off after two bad reports in a row")
+	}
+	th.report(0)
+	th.report(200)
+	th.report(0)
+	if th.leave() {
+		t.Fatal("left after single good reports")
+	}
+	th.report(0)
+	if !th.leave() || th.on {
+		t.Fatal("still on after two good reports in a row")
+	}
+}
+
+// clientHello is a DTLS 1.2 ClientHello with use_srtp, cut into fragments of a size, a record and a datagram each.
+func clientHello(fragment int, profiles ...dtls.SRTPProtectionProfile) [][]byte {
+	body := append([]byte{0xfe, 0xfd}, make([]byte, 32)...)
+	body = append(body, 0, 0)             // session id, cookie
+	body = append(body, 0, 2, 0xc0, 0x2b) // cipher suites
+	body = append(body, 1, 0)             // compression
+	list := []byte{}
+	for _, p := range profiles {
+		list = binary.BigEndian.AppendUint16(list, uint16(p))
+	}
+	srtp := binary.BigEndian.AppendUint16(nil, uint16(len(list)))
+	srtp = append(append(srtp, list...), 0)
+	extensions := []byte{0, 23, 0, 0, 0, 51, 4, 0} // extended master secret; a key share of a kilobyte
+	extensions = append(extensions, make([]byte, 1024)...)
+	extensions = append(extensions, 0, 14)
+	extensions = binary.BigEndian.AppendUint16(extensions, uint16(len(srtp)))
+	extensions = append(extensions, srtp...)
+	body = binary.BigEndian.AppendUint16(body, uint16(len(extensions)))
+	body = append(body, extensions...)
+	var datagrams [][]byte
+	for offset := 0; offset < len(body); offset += fragment {
+		part := body[offset:min(offset+fragment, len(body))]
+		hs := []byte{1, 0, byte(len(body) >> 8), byte(len(body)), 0, 0, 0, byte(offset >> 8), byte(offset), 0, byte(len(part) >> 8), byte(len(part))}
+		record := append([]byte{22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0}, byte((len(hs)+len(part))>>8), byte(len(hs)+len(part)))
+		datagrams = append(datagrams, append(append(record, hs...), part...))
+	}
+	return datagrams
+}
+
+func TestClientHelloInFragments(t *testing.T) {
+	for _, size := range []int{2000, 1100, 500, 100, 1} {
+		datagrams := clientHello(size, dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM)
+		var r helloReader
+		for i := len(datagrams) - 1; i >= 0; i-- { // out of order
+			if done := r.add(datagrams[i]); done != (i == 0) {
+				t.Fatalf("fragments of %d: done %v with %d to come", size, done, i)
+			}
+			r.add(datagrams[i]) // and twice
+		}
+		if p := r.profiles(); len(p) != 2 || p[1] != dtls.SRTP_AEAD_AES_128_GCM {
+			t.Errorf("fragments of %d: profiles %v", size, p)
+		}
+	}
+}
+
+func FuzzClientHello(f *testing.F) {
+	for _, size := range []int{2000, 700} {
+		d := clientHello(size, dtls.SRTP_AEAD_AES_256_GCM)
+		f.Add(d[0], d[len(d)-1])
+	}
+	f.Add([]byte{22}, []byte{})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		var r helloReader
+		if r.add(a) || r.add(b) {
+			r.profiles()
+		}
+		if len(r.body) > maxHello {
+			t.Errorf("%d bytes kept", len(r.body))
+		}
+	})
+}
+
+func FuzzRTCP(f *testing.F) {
+	f.Add([]byte{0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 1, 0xff, 0xff})
+	f.Add([]byte{0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9})
+	f.Add([]byte{0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 1, 0, 0, 0})
+	hub := siaran.NewHub(time.Second)
+	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v := newViewer(nil, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: pub.Broadcast().Video().Layers, SSRC: 9}}, "c", nil)
+		v.handleCompound(newWorker(), b, time.Now())
+	})
+}
+
+func FuzzCheck(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	f.Add([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 3, 'a', ':', 'b', 0})
+	s, err := Listen("127.0.0.1:0", nil, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	l := newLink(s, "a", "password", "b")
+	s.register(l)
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 0 {
+			s.handle(b, from)
+		}
+		if l.selected.Load() != nil {
+			t.Error("a check without the password was taken")
+		}
+	})
+}
+
+// liveBroadcast is a broadcast with Opus and a video codec.
+func liveBroadcast(t *testing.T, video siaran.Codec) *siaran.Broadcast {
+	t.Helper()
+	hub := siaran.NewHub(time.Second)
+	t.Cleanup(hub.Close)
+	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{
+		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1;useinbandfec=1"}}, {Codec: video},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub.Broadcast()
+}
+
+func TestAnswersToRealViewers(t *testing.T) {
+	files, err := filepath.Glob("../testdata/offers/whep-*.sdp")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no offers", err)
+	}
+	socket, err := Listen(":0", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	s := &Server{socket: socket, fingerprint: "AA:BB"}
+	h264 := siaran.Codec{Name: siaran.H264, ClockRate: 90000, FMTP: "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			offer, err := siaran.ParseOffer(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			video := h264
+			if answerable := choose(offer.Sections[videoSection(offer)].Codecs, h264); answerable == nil {
+				video = siaran.Codec{Name: siaran.VP8, ClockRate: 90000}
+			}
+			answer, plans, err := s.answer(offer, liveBroadcast(t, video), newLink(socket, "ufrag", "password", offer.Ufrag))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkAnswer(t, offer, string(answer), plans)
+		})
+	}
+}
+
+func videoSection(o *siaran.Offer) int {
+	for i, s := range o.Sections {
+		if s.Kind == siaran.KindVideo {
+			return i
+		}
+	}
+	return 0
+}
+
+func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
+	t.Helper()
+	if strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\n") || len(text) > 8<<10 {
+		t.Errorf("line ends or size %d are wrong", len(text))
+	}
+	var d sdp.SessionDescription
+	if err := d.UnmarshalString(text); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.MediaDescriptions) != len(offer.Sections) {
+		t.Fatalf("%d sections for %d", len(d.MediaDescriptions), len(offer.Sections))
+	}
+	if _, ok := d.Attribute("ice-lite"); !ok {
+		t.Error("no ice-lite")
+	}
+	group, _ := d.Attribute("group")
+	for i, m := range d.MediaDescriptions {
+		section := offer.Sections[i]
+		mid, _ := m.Attribute("mid")
+		if mid != section.Mid {
+			t.Errorf("section %d: mid %q for %q", i, mid, section.Mid)
+		}
+		if m.MediaName.Port.Value == 0 {
+			continue
+		}
+		if !strings.Contains(" "+group+" ", " "+mid+" ") {
+			t.Errorf("section %d is not in %q", i, group)
+		}
+		for _, key := range []string{"rtcp-mux", "rtcp-mux-only", "sendonly", "ice-ufrag", "ice-pwd", "fingerprint", "setup", "msid"} {
+			if _, ok := m.Attribute(key); !ok {
+				t.Errorf("section %d has no %s", i, key)
+			}
+		}
+		if setup, _ := m.Attribute("setup"); setup == offer.Setup || setup == "actpass" {
+			t.Errorf("setup %s to %s", setup, offer.Setup)
+		}
+		if i == 0 {
+			if _, ok := m.Attribute("end-of-candidates"); !ok {
+				t.Error("no end-of-candidates in the first section")
+			}
+			if c, _ := m.Attribute("candidate"); !strings.Contains(c, " 1 udp ") {
+				t.Errorf("first candidate %q", c)
+			}
+		}
+		offered := false
+		for _, c := range section.Codecs {
+			offered = offered || m.MediaName.Formats[0] == itoa(c.PayloadType)
+		}
+		if !offered {
+			t.Errorf("section %d: payload type %s was not offered", i, m.MediaName.Formats[0])
+		}
+		if section.Kind == siaran.KindAudio {
+			if fmtp, _ := m.Attribute("fmtp"); !strings.Contains(fmtp, "stereo=1") {
+				t.Errorf("stereo is not in %q", fmtp)
+			}
+		}
+	}
+	if len(plans) == 0 {
+		t.Error("nothing negotiated")
+	}
+}
