@@ -1,0 +1,267 @@
+package listingtest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"siaran"
+)
+
+var streamTests = map[string]func(*testing.T, *bench){
+	"unknown":                        testUnknown,
+	"edit":                           testEdit,
+	"edits of many at once":          testEditTogether,
+	"rotate keys":                    testRotate,
+	"rotate keys, many at once":      testRotateTogether,
+	"order, filters and limits":      testStreams,
+	"claim":                          testClaim,
+	"edits and claims leave it live": testEditLive,
+}
+
+func testUnknown(t *testing.T, b *bench) {
+	name := streamName()
+	if _, err := b.l.Stream(t.Context(), name); !errors.Is(err, siaran.ErrUnknownStream) {
+		t.Errorf("Stream: %v, want ErrUnknownStream", err)
+	}
+	if v, err := b.l.Viewers(t.Context(), name); err != nil || len(v) != 0 {
+		t.Errorf("Viewers: %v, %v", v, err)
+	}
+	if h, err := b.l.Broadcasts(t.Context(), name, 10); err != nil || len(h) != 0 {
+		t.Errorf("Broadcasts: %v, %v", h, err)
+	}
+	if n, err := b.l.Sweep(t.Context(), "node-"+random()); err != nil || n != 0 {
+		t.Errorf("Sweep: %v, %v", n, err)
+	}
+	if err := b.l.Apply(t.Context(), siaran.Update{Node: "node-" + random(), At: b.clock.Now()}); err != nil {
+		t.Errorf("Apply of nothing: %v", err)
+	}
+}
+
+func testEdit(t *testing.T, b *bench) {
+	name := streamName()
+	got, err := b.l.Edit(t.Context(), name, siaran.StreamEdit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := siaran.Stream{Name: name, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline}
+	check := func() {
+		t.Helper()
+		if got.UpdatedAt.IsZero() {
+			t.Error("UpdatedAt is zero")
+		}
+		stored := b.stream(t, name)
+		got.UpdatedAt, stored.UpdatedAt = time.Time{}, time.Time{}
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(stored, want) {
+			t.Fatalf("returned %+v\nstored   %+v\nwant     %+v", got, stored, want)
+		}
+	}
+	check()
+
+	title, private, owner := "Kucing's \"live\" 🐈\n<b>'); DROP TABLE streams;--", siaran.VisibilityPrivate, "someone"
+	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{Title: &title, Visibility: &private}); err != nil {
+		t.Fatal(err)
+	}
+	want.Title, want.Visibility = title, private
+	check()
+	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{Description: &title, Owner: &owner}); err != nil {
+		t.Fatal(err)
+	}
+	want.Description, want.Owner = title, owner
+	check()
+	empty := ""
+	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{Title: &empty}); err != nil {
+		t.Fatal(err)
+	}
+	want.Title = ""
+	check()
+}
+
+func testEditTogether(t *testing.T, b *bench) {
+	name := streamName()
+	title, description := "title", "description"
+	together(t, func() error {
+		_, err := b.l.Edit(t.Context(), name, siaran.StreamEdit{Title: &title})
+		return err
+	}, func() error {
+		_, err := b.other.Edit(t.Context(), name, siaran.StreamEdit{Description: &description})
+		return err
+	}, func() error {
+		return b.l.Claim(t.Context(), name, "node")
+	})
+	if s := b.stream(t, name); s.Title != title || s.Description != description {
+		t.Errorf("an edit is lost: %+v", s)
+	}
+}
+
+func testRotate(t *testing.T, b *bench) {
+	name := streamName()
+	if _, err := b.l.Edit(t.Context(), name, siaran.StreamEdit{}); err != nil {
+		t.Fatal(err)
+	}
+	if g := b.stream(t, name).KeyGeneration; g != 0 {
+		t.Errorf("a new stream has generation %d, want 0", g)
+	}
+	fresh := streamName()
+	for _, name := range []siaran.StreamName{name, fresh} {
+		for want := 1; want <= 3; want++ {
+			g, err := b.l.RotateKeys(t.Context(), name)
+			if err != nil || g != want {
+				t.Fatalf("RotateKeys: %d, %v, want %d", g, err, want)
+			}
+			if s := b.stream(t, name); s.KeyGeneration != want || s.Visibility != siaran.VisibilityPublic {
+				t.Fatalf("got %+v, want generation %d", s, want)
+			}
+		}
+	}
+}
+
+func testRotateTogether(t *testing.T, b *bench) {
+	name := streamName()
+	const n = 8
+	got := make([]int, n)
+	var calls []func() error
+	for i := range n {
+		calls = append(calls, func() (err error) {
+			got[i], err = []siaran.Listing{b.l, b.other}[i%2].RotateKeys(t.Context(), name)
+			return err
+		})
+	}
+	together(t, calls...)
+	slices.Sort(got)
+	if !slices.Equal(got, []int{1, 2, 3, 4, 5, 6, 7, 8}) {
+		t.Errorf("generations %v, want 1 to %d, each once", got, n)
+	}
+}
+
+// together calls all at once.
+func together(t *testing.T, calls ...func() error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, call := range calls {
+		wg.Go(func() {
+			if err := call(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func testStreams(t *testing.T, b *bench) {
+	node := b.node(t)
+	prefix := "s" + random()
+	private := siaran.VisibilityPrivate
+	name := func(s string) siaran.StreamName { return siaran.StreamName(prefix + "-" + s) }
+	for _, s := range []string{"a", "m-private", "z"} { // offline
+		edit := siaran.StreamEdit{}
+		if s == "m-private" {
+			edit.Visibility = &private
+		}
+		if _, err := b.l.Edit(t.Context(), name(s), edit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := b.clock.Now()
+	for s, age := range map[string]time.Duration{"old": 3 * time.Minute, "same-2": time.Minute, "same-1": time.Minute, "new": 0, "hidden": 2 * time.Minute} {
+		state := b.broadcastOf(name(s))
+		state.StartedAt = start.Add(-age)
+		if s == "same-1" {
+			state.Status = siaran.StatusInterrupted
+		}
+		b.apply(t, node, live(state))
+	}
+	if _, err := b.l.Edit(t.Context(), name("hidden"), siaran.StreamEdit{Visibility: &private}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		query siaran.StreamQuery
+		want  []string
+	}{
+		{siaran.StreamQuery{}, []string{"new", "same-1", "same-2", "old"}},
+		{siaran.StreamQuery{Limit: 2}, []string{"new", "same-1"}},
+		{siaran.StreamQuery{Limit: -1}, []string{"new", "same-1", "same-2", "old"}},
+		{siaran.StreamQuery{Limit: 1 << 40}, []string{"new", "same-1", "same-2", "old"}},
+		{siaran.StreamQuery{Private: true}, []string{"new", "same-1", "same-2", "hidden", "old"}},
+		{siaran.StreamQuery{All: true}, []string{"new", "same-1", "same-2", "old", "a", "z"}},
+		{siaran.StreamQuery{All: true, Private: true}, []string{"new", "same-1", "same-2", "hidden", "old", "a", "m-private", "z"}},
+		{siaran.StreamQuery{All: true, Private: true, Limit: 6}, []string{"new", "same-1", "same-2", "hidden", "old", "a"}},
+	} {
+		t.Run(fmt.Sprintf("%+v", c.query), func(t *testing.T) {
+			list, err := b.other.Streams(t.Context(), c.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, s := range list {
+				got = append(got, string(s.Name)[len(prefix)+1:])
+				if one := b.stream(t, s.Name); !reflect.DeepEqual(one, s) {
+					t.Errorf("in the list %+v\nalone       %+v", s, one)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func testClaim(t *testing.T, b *bench) {
+	one, two := b.node(t), b.node(t)
+	state := b.broadcast()
+	claim := func(node string, want error) {
+		t.Helper()
+		if err := b.other.Claim(t.Context(), state.Stream, node); !errors.Is(err, want) {
+			t.Errorf("Claim by %s: %v, want %v", node, err, want)
+		}
+	}
+	claim(one, nil)
+	b.wantStatus(t, state.Stream, siaran.StatusOffline)
+	b.apply(t, one, live(state))
+	claim(one, nil)
+	claim(two, siaran.ErrStreamTaken)
+	b.wantStatus(t, state.Stream, siaran.StatusLive)
+	state.Status = siaran.StatusInterrupted
+	b.apply(t, one, live(state))
+	claim(two, siaran.ErrStreamTaken)
+	b.apply(t, one, b.ended(state, siaran.EndVanished))
+	claim(two, nil)
+
+	again := b.broadcastOf(state.Stream)
+	b.apply(t, one, live(again))
+	claim(two, siaran.ErrStreamTaken)
+	b.clock.Advance(lease)
+	claim(two, nil)
+	b.renew(t, two)
+	b.apply(t, two, live(b.broadcastOf(state.Stream)))
+	claim(one, siaran.ErrStreamTaken)
+	if s := b.stream(t, state.Stream); s.Node != two {
+		t.Errorf("it is live on %q, want the one that claimed it from a dead node", s.Node)
+	}
+}
+
+func testEditLive(t *testing.T, b *bench) {
+	node := b.node(t)
+	state := b.broadcast()
+	b.apply(t, node, live(state, b.viewers(2)...))
+	before := b.stream(t, state.Stream)
+	title := "new"
+	if _, err := b.l.Edit(t.Context(), state.Stream, siaran.StreamEdit{Title: &title}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.l.RotateKeys(t.Context(), state.Stream); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.l.Claim(t.Context(), state.Stream, node); err != nil {
+		t.Fatal(err)
+	}
+	after := b.stream(t, state.Stream)
+	before.Title, before.KeyGeneration, before.UpdatedAt = title, 1, after.UpdatedAt
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("got  %+v\nwant %+v", after, before)
+	}
+}

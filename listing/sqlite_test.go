@@ -1,0 +1,33 @@
+package listing
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"siaran"
+	"siaran/listing/listingtest"
+)
+
+func open(t testing.TB, path string, options ...Option) *SQLite {
+	t.Helper()
+	l, err := OpenSQLite(t.Context(), path, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error("Close:", err)
+		}
+	})
+	return l
+}
+
+func TestConformance(t *testing.T) {
+	listingtest.Run(t, func(t *testing.T) listingtest.Open {
+		path := filepath.Join(t.TempDir(), "listing.db")
+		return func(t *testing.T, now func() time.Time) siaran.Listing {
+			return open(t, path, WithClock(now))
+		}
+	})
+}
