@@ -1,0 +1,51 @@
+// Requests to the server; what it refuses becomes a Problem (RFC 9457).
+
+export class Problem extends Error {
+  // status is the HTTP code, 0 when there was no answer; retryAfter is in seconds, if the server said so.
+  constructor(status, detail, retryAfter) {
+    super(detail);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export async function problemOf(response) {
+  let detail = "";
+  try {
+    if (/json/.test(response.headers.get("Content-Type") ?? "")) {
+      const body = await response.json();
+      detail = body.detail || body.error || body.title || "";
+    }
+  } catch {
+    // Then the code has to do.
+  }
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  return new Problem(response.status, detail, Number.isFinite(wait) ? wait : undefined);
+}
+
+export const authorization = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
+// request throws a Problem unless the answer is 2xx.
+export async function request(url, { token, timeout = 10000, signal, headers, ...options } = {}) {
+  const signals = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers: { ...authorization(token), ...headers }, signal: AbortSignal.any(signals) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, error.message);
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+export async function requestJSON(url, { json, ...options } = {}) {
+  if (json !== undefined) {
+    options.body = JSON.stringify(json);
+    options.headers = { ...options.headers, "Content-Type": "application/json" };
+  }
+  const response = await request(url, options);
+  return response.status === 204 ? undefined : response.json();
+}
+
+export const streamURL = (server, name, rest = "") => new URL(`/api/streams/${encodeURIComponent(name)}${rest}`, server).href;

@@ -1,0 +1,251 @@
+// A broadcaster's side that keeps itself alive: after a loss it publishes again with the same token and takes its own stream over.
+import { Problem, requestJSON, streamURL } from "./api.js";
+import { stereoOpus } from "./sdp.js";
+import { open } from "./session.js";
+import { outbound, Rates } from "./stats.js";
+
+const connectTime = 15000; // milliseconds
+const patience = 4000; // "disconnected" often heals by itself
+const longestWait = 10000;
+const preferred = ["video/h264", "video/vp8", "video/vp9", "video/av1"];
+const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
+
+// Broadcaster dispatches "state" (idle, connecting, live, reconnecting, error) and "step" (detail: {name, done}).
+// In state error, failure is {stage, problem}.
+export class Broadcaster extends EventTarget {
+  state = "idle";
+  failure;
+  #options;
+  #stream;
+  #pc;
+  #session;
+  #abort;
+  #rates = new Rates();
+  #lost = () => {};
+  #wake = () => {};
+  #run; // the start() that counts; another one, or none, ends the one before
+
+  // bitrate is the bound of the video, in bits a second.
+  // store is awaited once, after the offer is made and before it is sent.
+  async start(stream, { server = location.origin, name, token, bitrate, store }) {
+    this.#stream = stream;
+    this.#options = { endpoint: new URL(`/whip/${encodeURIComponent(name)}`, server).href, status: streamURL(server, name), token, bitrate, store };
+    const run = {};
+    this.#run = run;
+    let failures = 0;
+    let wasLive = false;
+    while (this.#run === run) {
+      this.#set(wasLive ? "reconnecting" : "connecting");
+      try {
+        await this.#publish(() => {
+          failures = 0;
+          wasLive = true;
+          this.#set("live");
+        });
+        if (this.#run === run && (await this.#overElsewhere()) && this.#run === run) {
+          this.#run = undefined;
+          this.#set("error", { stage: "ended", problem: new Problem(-1, "ended elsewhere") });
+          return;
+        }
+      } catch (error) {
+        if (this.#run !== run) return;
+        const problem = error instanceof Problem ? error : new Problem(-1, error.message);
+        if (final.has(problem.status) || (!wasLive && problem.status <= 0)) {
+          this.#run = undefined;
+          this.#set("error", { stage: error.stage, problem });
+          return;
+        }
+        failures++;
+        this.#set(wasLive ? "reconnecting" : "connecting", { stage: error.stage, problem });
+        await this.#sleep(problem.retryAfter ? problem.retryAfter * 1000 : Math.min(400 * 2 ** failures, longestWait));
+      }
+    }
+  }
+
+  stop() {
+    this.#run = undefined;
+    this.#abort?.abort();
+    this.#session?.close();
+    this.#pc?.close();
+    this.#lost();
+    this.#wake();
+    this.#set("idle");
+  }
+
+  networkChanged() {
+    this.#wake();
+  }
+
+  // replace goes on with other tracks in the same session; it tells whether that could be done.
+  async replace(stream, bitrate) {
+    const transceivers = this.#pc?.getTransceivers() ?? [];
+    const pairs = ["audio", "video"].map((kind) => [
+      stream.getTracks().find((track) => track.kind === kind),
+      transceivers.find((transceiver) => transceiver.receiver.track.kind === kind),
+    ]);
+    if (pairs.some(([track, transceiver]) => Boolean(track) !== Boolean(transceiver))) return false;
+    for (const [track, transceiver] of pairs) await transceiver?.sender.replaceTrack(track);
+    this.#stream = stream;
+    this.#options.bitrate = bitrate;
+    await this.#bound(this.#pc);
+    return true;
+  }
+
+  async stats() {
+    return this.#pc ? outbound(await this.#pc.getStats(), this.#rates) : undefined;
+  }
+
+  #set(state, failure) {
+    if (state === this.state && !failure) return;
+    this.state = state;
+    this.failure = failure;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #step(name, done = false) {
+    this.dispatchEvent(new CustomEvent("step", { detail: { name, done } }));
+  }
+
+  #sleep(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #store() {
+    const { store } = this.#options;
+    if (!store) return;
+    this.#step("stored");
+    await store();
+    this.#options.store = undefined;
+    this.#step("stored", true);
+  }
+
+  // #overElsewhere tells, after a loss, whether the broadcast was ended by someone or goes on from another page:
+  // then coming back would be a quarrel. A server that is away, or waits for us, gets us back.
+  async #overElsewhere() {
+    for (let look = 0; look < 2; look++) {
+      if (look) await this.#sleep(3000); // the server takes 2 s to notice that nothing comes
+      try {
+        const { status } = await requestJSON(this.#options.status, { token: this.#options.token, timeout: 3000 });
+        if (status !== "live") return status === "offline";
+      } catch (error) {
+        return error.status === 404;
+      }
+    }
+    return true;
+  }
+
+  // #publish opens one session and resolves when it is lost; it rejects when it never was connected.
+  async #publish(connected) {
+    this.#abort = new AbortController();
+    this.#step("peer");
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    let stage = "peer";
+    let session;
+    try {
+      for (const track of this.#stream.getTracks()) {
+        const transceiver = pc.addTransceiver(track, { direction: "sendonly", streams: [this.#stream] });
+        if (track.kind === "video") prefer(transceiver);
+      }
+      this.#step("peer", true);
+      stage = "offer";
+      this.#step("offer");
+      session = await open(pc, this.#options.endpoint, {
+        token: this.#options.token, signal: this.#abort.signal,
+        edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
+        step: async (name) => {
+          if (name === "offer") {
+            this.#step("offer", true);
+            stage = "stored";
+            await this.#store();
+          } else if (name === "sent") {
+            stage = "signalling";
+            this.#step("signalling");
+          } else if (name === "answered") {
+            this.#step("signalling", true);
+          } else {
+            this.#step("answer", true);
+          }
+        },
+      });
+      this.#session = session;
+      stage = "connected";
+      this.#step("connected");
+      await this.#bound(pc);
+      const lost = this.#lostOf(pc);
+      await this.#connectedOf(pc, lost);
+      this.#step("connected", true);
+      if (this.#pc === pc) connected();
+      await lost;
+    } catch (error) {
+      error.stage = stage;
+      throw error;
+    } finally {
+      session?.close();
+      pc.close();
+      if (this.#pc === pc) this.#pc = undefined;
+    }
+  }
+
+  #lostOf(pc) {
+    return new Promise((resolve) => {
+      this.#lost = resolve;
+      let timer;
+      pc.addEventListener("connectionstatechange", () => {
+        clearTimeout(timer);
+        if (pc.connectionState === "failed" || pc.connectionState === "closed") resolve();
+        if (pc.connectionState === "disconnected") timer = setTimeout(resolve, patience);
+      });
+    });
+  }
+
+  #connectedOf(pc, lost) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Problem(-1, "timeout")), connectTime);
+      const look = () => {
+        if (pc.connectionState !== "connected") return;
+        clearTimeout(timer);
+        resolve();
+      };
+      pc.addEventListener("connectionstatechange", look);
+      lost.then(() => {
+        clearTimeout(timer);
+        reject(new Problem(-1, "failed"));
+      });
+      look();
+    });
+  }
+
+  // #bound keeps the encoder within what the broadcaster chose.
+  async #bound(pc) {
+    const sender = pc.getSenders().find((each) => each.track?.kind === "video");
+    if (!sender) return;
+    const parameters = sender.getParameters();
+    if (!parameters.encodings?.length) return;
+    parameters.encodings[0].maxBitrate = this.#options.bitrate;
+    parameters.degradationPreference = sender.track.contentHint === "detail" ? "maintain-resolution" : "balanced";
+    await sender.setParameters(parameters).catch(() => {}); // the encoder's own choice, then
+  }
+}
+
+// prefer puts the codecs that every viewer can play first.
+function prefer(transceiver) {
+  const codecs = RTCRtpSender.getCapabilities?.("video")?.codecs;
+  if (!codecs || !transceiver.setCodecPreferences) return;
+  const rank = (codec) => {
+    const i = preferred.indexOf(codec.mimeType.toLowerCase());
+    return i < 0 ? preferred.length : i;
+  };
+  const usable = codecs.filter((codec) => !/packetization-mode=0/.test(codec.sdpFmtpLine ?? "") && !/red|ulpfec|flexfec/i.test(codec.mimeType));
+  try {
+    transceiver.setCodecPreferences(usable.sort((a, b) => rank(a) - rank(b)));
+  } catch {
+    // The browser's own order is fine as well.
+  }
+}

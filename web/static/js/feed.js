@@ -1,0 +1,115 @@
+// Live updates of the server (GET /api/streams/events) that come back by themselves.
+import { authorization } from "./api.js";
+
+const firstWait = 1000;
+const longestWait = 15000;
+const silence = 40000; // the server sends a comment every 15 s
+
+// Feed dispatches "snapshot" (detail: streams), "stream" (one), "gone" (a name), "online" and "offline".
+export class Feed extends EventTarget {
+  #server;
+  #stream;
+  #token;
+  #source;
+  #abort;
+  #timer;
+  #wait = firstWait;
+  #online;
+
+  constructor({ server = location.origin, stream, token } = {}) {
+    super();
+    this.#server = server;
+    this.#stream = stream;
+    this.#token = token;
+  }
+
+  start() {
+    this.close();
+    const url = new URL("/api/streams/events", this.#server);
+    if (this.#stream) url.searchParams.set("stream", this.#stream);
+    if (this.#token) this.#read(url);
+    else this.#listen(url);
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#abort?.abort();
+    this.#abort = undefined;
+    this.#online = false;
+  }
+
+  #listen(url) {
+    const source = new EventSource(url);
+    this.#source = source;
+    source.onopen = () => this.#up();
+    for (const name of ["snapshot", "stream", "gone"]) {
+      source.addEventListener(name, (event) => this.#take(name, event.data));
+    }
+    source.onerror = () => this.#down(() => source.close());
+  }
+
+  // #read does what EventSource cannot: it sends the token in a header.
+  async #read(url) {
+    const abort = new AbortController();
+    this.#abort = abort;
+    try {
+      const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, signal: abort.signal });
+      if (!response.ok) throw new Error(String(response.status));
+      this.#up();
+      await this.#parse(response.body.pipeThrough(new TextDecoderStream()).getReader(), abort);
+    } catch {
+      // Whatever it was: try again below.
+    }
+    if (this.#abort === abort) this.#down(() => abort.abort());
+  }
+
+  async #parse(reader, abort) {
+    let rest = "";
+    for (;;) {
+      const quiet = setTimeout(() => abort.abort(), silence);
+      const { done, value } = await reader.read().finally(() => clearTimeout(quiet));
+      if (done) return;
+      const blocks = (rest + value).split(/\r?\n\r?\n/);
+      rest = blocks.pop();
+      for (const block of blocks) this.#event(block);
+    }
+  }
+
+  #event(block) {
+    let name = "message";
+    const data = [];
+    for (const line of block.split(/\r?\n/)) {
+      if (line.startsWith("event:")) name = line.slice(6).trim();
+      else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
+    }
+    if (data.length) this.#take(name, data.join("\n"));
+  }
+
+  #take(name, text) {
+    let data;
+    try {
+      data = JSON.parse(text);
+    } catch {
+      return;
+    }
+    const detail = name === "snapshot" ? (data.streams ?? []) : name === "gone" ? data.name : data;
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  #up() {
+    this.#wait = firstWait;
+    if (this.#online) return;
+    this.#online = true;
+    this.dispatchEvent(new Event("online"));
+  }
+
+  #down(stop) {
+    stop();
+    this.#online = false;
+    this.dispatchEvent(new Event("offline"));
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.start(), this.#wait * (0.8 + 0.4 * Math.random()));
+    this.#wait = Math.min(this.#wait * 1.7, longestWait);
+  }
+}

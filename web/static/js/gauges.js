@@ -1,0 +1,67 @@
+// How the broadcast does, while it is on the air. Hooks: #gauges [data-testid=gauge-NAME], #health.
+import { requestJSON, streamURL } from "./api.js";
+import { byId, h, note, setText } from "./dom.js";
+import { bitrate, milliseconds, number, percent, since, size } from "./format.js";
+import { onLanguage, t } from "./i18n.js";
+
+const serverEvery = 5; // seconds between two looks at what the server says
+
+export function gauges({ broadcaster, name, token, info }) {
+  let timer;
+  let ticks = 0;
+  let stats;
+  let warnings = [];
+  const rows = [
+    ["viewers", () => number(info()?.viewers ?? 0), "studio.viewers"],
+    ["bitrate", () => stats && bitrate(stats.bitrate), "stats.bitrate"],
+    ["resolution", () => stats && size(stats), "stats.resolution"],
+    ["fps", () => stats?.fps && number(stats.fps), "stats.fps"],
+    ["rtt", () => stats?.rtt !== undefined && milliseconds(stats.rtt * 1000), "stats.rtt"],
+    ["loss", () => stats && percent(stats.loss), "stats.loss"],
+    ["codec", () => stats?.codecs.join(" + "), "stats.codec"],
+  ].map(([key, read, label]) => ({ read, label, name: h("dt"), value: h("dd", { "data-testid": `gauge-${key}` }, "–") }));
+  byId("gauges").append(...rows.map((row) => h("div", {}, row.name, row.value)));
+  onLanguage(() => { for (const row of rows) setText(row.name, t(row.label)); });
+
+  function draw() {
+    for (const row of rows) setText(row.value, row.read() || "–");
+    setText(byId("uptime"), timer ? since(info()?.startedAt) : "");
+    const said = [...warnings];
+    if (stats?.limited === "bandwidth" || stats?.limited === "cpu") said.push(t(`health.limited.${stats.limited}`));
+    if (stats?.loss > 0.03) said.push(t("health.loss", { share: percent(stats.loss) }));
+    const text = said.join("\n");
+    if (byId("health").dataset.said === text) return;
+    byId("health").dataset.said = text;
+    byId("health").replaceChildren(...said.map((line) => note("warn", line)));
+  }
+
+  async function tick() {
+    stats = await broadcaster.stats();
+    if (ticks++ % serverEvery === 1) {
+      try {
+        const health = await requestJSON(streamURL(location.origin, name(), "/health"), { token: token() });
+        warnings = (health?.warnings ?? []).map((warning) => (typeof warning === "string" ? warning : (warning.text ?? warning.message ?? ""))).filter(Boolean);
+      } catch {
+        warnings = [];
+      }
+    }
+    draw();
+  }
+
+  return {
+    draw,
+    start() {
+      if (timer) return;
+      ticks = 0;
+      timer = setInterval(tick, 1000);
+      tick();
+    },
+    stop() {
+      clearInterval(timer);
+      timer = undefined;
+      stats = undefined;
+      warnings = [];
+      draw();
+    },
+  };
+}

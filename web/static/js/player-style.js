@@ -1,0 +1,49 @@
+// The player's look. A constructed sheet, so that it works under a strict Content-Security-Policy on any site.
+export const playerStyle = new CSSStyleSheet();
+playerStyle.replaceSync(`
+:host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #0b0d14; color: #f6f1e6; font-family: "Plus Jakarta Sans", system-ui, sans-serif; font-size: 15px; line-height: 1.45; }
+:host(:fullscreen) { aspect-ratio: auto; border-radius: 0; }
+* { box-sizing: border-box; }
+[hidden] { display: none !important; }
+.frame { position: absolute; inset: 0; }
+video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; background: #0b0d14; }
+.icon { width: 1.4em; height: 1.4em; flex: none; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
+:focus-visible { outline: 3px solid #a4b1ff; outline-offset: 2px; }
+
+.overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 8px; padding: 24px; text-align: center; background: radial-gradient(circle at 50% 45%, rgb(27 33 60 / 82%), rgb(11 13 20 / 94%)); }
+.message { margin: 10px 0 0; font-size: clamp(18px, 2.6vw, 26px); font-weight: 700; letter-spacing: -0.02em; text-wrap: balance; }
+.detail { margin: 0 0 10px; max-width: 34em; color: #b9bccb; text-wrap: pretty; }
+.detail:empty { display: none; }
+/* Four petals around a heart, the kawung of batik; while it waits they breathe in turn. */
+.ring { position: relative; width: 56px; height: 56px; background:
+  radial-gradient(circle, #ff6a54 0 7px, transparent 7.6px); }
+.ring::before, .ring::after { content: ""; position: absolute; inset: 0; background:
+  radial-gradient(ellipse 13px 7.4px at 15px 28px, #a4b1ff 97%, transparent), radial-gradient(ellipse 13px 7.4px at 41px 28px, #a4b1ff 97%, transparent); rotate: 45deg; animation: breathe 2.4s ease-in-out infinite; }
+.ring::after { rotate: -45deg; animation-delay: -1.2s; }
+@keyframes breathe { 50% { opacity: 0.25; } }
+[data-state="error"] .ring::before, [data-state="error"] .ring::after, [data-state="ended"] .ring::before, [data-state="ended"] .ring::after { animation: none; opacity: 0.45; }
+[data-state="ended"] .ring { filter: grayscale(1); }
+
+button { font: inherit; color: inherit; cursor: pointer; border: 0; }
+.centre { position: absolute; left: 0; right: 0; bottom: 76px; display: flex; justify-content: center; gap: 12px; pointer-events: none; }
+.centre > * { pointer-events: auto; }
+.pill { display: inline-flex; align-items: center; gap: 10px; min-height: 50px; padding: 0 24px; border-radius: 99px; background: #f6f1e6; color: #1d2233; font-weight: 700; box-shadow: 0 8px 30px rgb(0 0 0 / 45%); transition: background 160ms; }
+.pill:hover { background: #fff; }
+
+.bar { position: absolute; left: 0; right: 0; bottom: 0; display: flex; align-items: center; gap: 10px; padding: 36px 12px 10px; background: linear-gradient(transparent, rgb(6 8 14 / 78%)); transition: opacity 200ms; }
+[data-state="idle"] .bar, [data-state="connecting"] .bar, [data-state="waiting"] .bar, [data-state="error"] .bar, [data-state="ended"] .bar { display: none; }
+.asleep { cursor: none; }
+.asleep .bar { opacity: 0; }
+.round { display: grid; place-items: center; width: 44px; height: 44px; border-radius: 50%; background: transparent; }
+.round:hover { background: rgb(255 255 255 / 16%); }
+.space { flex: 1; }
+.live { display: inline-flex; align-items: center; padding: 2px 10px; border-radius: 99px; background: #d2382a; color: #fff; font-size: 12px; font-weight: 750; letter-spacing: 0.05em; text-transform: uppercase; white-space: nowrap; }
+[data-state="interrupted"] .live { background: #b06d1d; }
+.fact { font-variant-numeric: tabular-nums; font-size: 14px; white-space: nowrap; text-shadow: 0 1px 3px rgb(0 0 0 / 60%); }
+.fact:empty { display: none; }
+input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e6; cursor: pointer; }
+:host([controls="none"]) .bar { display: none; }
+:host([controls="none"]) .centre { bottom: 24px; }
+@media (max-width: 560px) { input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 46px; padding: 0 20px; } .centre { bottom: 64px; } }
+@media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar { transition: none; } }
+`);

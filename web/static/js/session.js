@@ -1,0 +1,86 @@
+// WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep-04) seen from the client: the two differ only in which way the media goes.
+import { authorization, Problem, request } from "./api.js";
+import { fragment, iceServers } from "./sdp.js";
+
+const trickleDelay = 40; // milliseconds; candidates that come together go in one PATCH
+
+// open offers what pc holds to a WHIP or WHEP endpoint and applies the answer. edit changes the offer first;
+// step is told, and awaited at, "offer" (it is made), "sent", "answered" and "answer" (it is applied). On failure pc is left to the caller.
+export async function open(pc, endpoint, { token, edit = (sdp) => sdp, step = () => {}, signal } = {}) {
+  const offer = await pc.createOffer();
+  const sdp = edit(offer.sdp);
+  await step("offer");
+  const asking = request(endpoint, { method: "POST", token, signal, headers: { "Content-Type": "application/sdp" }, body: sdp });
+  step("sent");
+  const response = await asking;
+  step("answered");
+  const place = response.headers.get("Location");
+  if (response.status !== 201 || !place) throw new Problem(response.status, "the server gave no session");
+  // Relative to where a redirect has led, not to where the request went first.
+  const session = new Session(pc, new URL(place, response.url).href, response.headers.get("ETag"), token);
+  try {
+    const answer = await response.text();
+    const servers = iceServers(response.headers.get("Link"));
+    if (servers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
+    session.trickle(sdp);
+    await pc.setLocalDescription({ type: "offer", sdp }); // gathering begins here, with the servers of the answer
+    await pc.setRemoteDescription({ type: "answer", sdp: answer });
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+  step("answer");
+  return session;
+}
+
+export class Session {
+  #pc;
+  #url;
+  #tag;
+  #token;
+  #closed = false;
+  #pending = [];
+  #complete = false;
+  #timer;
+  #sending = Promise.resolve();
+  #tricklable = true;
+
+  constructor(pc, url, tag, token) {
+    this.#pc = pc;
+    this.#url = url;
+    this.#tag = tag;
+    this.#token = token;
+  }
+
+  trickle(sdp) {
+    this.#pc.addEventListener("icecandidate", ({ candidate }) => {
+      if (!candidate || candidate.candidate === "") this.#complete = true;
+      else if (candidate.component !== "rtcp") this.#pending.push(candidate.candidate);
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        this.#sending = this.#sending.then(() => this.#patch(sdp));
+      }, trickleDelay);
+    });
+  }
+
+  async #patch(sdp) {
+    const candidates = this.#pending.splice(0);
+    if (this.#closed || !this.#tricklable || (!candidates.length && !this.#complete)) return;
+    const headers = { "Content-Type": "application/trickle-ice-sdpfrag" };
+    if (this.#tag) headers["If-Match"] = this.#tag;
+    try {
+      await request(this.#url, { method: "PATCH", token: this.#token, headers, body: fragment(sdp, candidates, this.#complete) });
+    } catch {
+      this.#tricklable = false; // a server without trickle finds us by our checks (peer-reflexive candidates)
+    }
+  }
+
+  // close frees the session on the server too; it may be called while the page goes away.
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#pc.close();
+    fetch(this.#url, { method: "DELETE", keepalive: true, headers: authorization(this.#token) }).catch(() => {});
+  }
+}
