@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 
@@ -14,12 +13,12 @@ type methods map[string]echo.HandlerFunc
 func (s *Server) routes() {
 	whip, whep := s.whip(), s.whep()
 	for _, p := range []*protocol{whip, whep} {
-		s.route(p.prefix+"/:stream", methods{"POST": s.post(p), "GET": s.probeEndpoint(p), "HEAD": s.probeEndpoint(p)}, "Accept-Post", mimeSDP)
+		s.route(p.prefix+"/:stream", methods{"POST": s.post(p), "GET": s.probeEndpoint(p)}, "Accept-Post", mimeSDP)
 		s.route(p.prefix+"/:stream/:session", methods{
-			"PATCH": s.patchSession(p), "DELETE": s.deleteSession(p), "GET": s.probeSession(p), "HEAD": s.probeSession(p),
+			"PATCH": s.patchSession(p), "DELETE": s.deleteSession(p), "GET": s.probeSession(p),
 		}, "Accept-Patch", mimeFragment)
 	}
-	s.route("/whip", methods{"POST": s.postOwn(whip), "GET": s.probeEndpoint(whip), "HEAD": s.probeEndpoint(whip)}, "Accept-Post", mimeSDP)
+	s.route("/whip", methods{"POST": s.postOwn(whip), "GET": s.probeEndpoint(whip)}, "Accept-Post", mimeSDP)
 
 	s.get("/api/streams", s.listStreams)
 	s.get("/api/streams/events", s.streamEvents)
@@ -44,8 +43,11 @@ func (s *Server) routes() {
 	s.get("/robots.txt", s.robots)
 }
 
-// route binds an address. accept is a header and its value that OPTIONS tells besides.
+// route binds an address; HEAD goes where GET does. accept is a header and its value that OPTIONS tells besides.
 func (s *Server) route(path string, m methods, accept ...string) {
+	if get := m["GET"]; get != nil && m["HEAD"] == nil {
+		m["HEAD"] = get
+	}
 	allow := []string{"OPTIONS"}
 	for method, handler := range m {
 		s.echo.Add(method, path, handler)
@@ -60,7 +62,7 @@ func (s *Server) route(path string, m methods, accept ...string) {
 }
 
 func (s *Server) get(path string, h echo.HandlerFunc) {
-	s.route(path, methods{http.MethodGet: h, http.MethodHead: h})
+	s.route(path, methods{"GET": h})
 }
 
 // changing bounds how often one address may change something.

@@ -1,0 +1,221 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+var sdp = []string{"Content-Type", "application/sdp"}
+
+// TestStatuses goes through the table of protocols for both endpoints: what is wrong, and what the client is told.
+func TestStatuses(t *testing.T) {
+	s := start(t)
+	s.live("cats")
+	s.live("mine")
+	s.must2(s.listing.Edit(t.Context(), "hidden", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
+	cats := s.publisher("cats")
+	watch := s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Watch}})
+	old := s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Publish}, Expires: time.Now().Add(-time.Hour)})
+	void := s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Publish}, KeyGeneration: 7})
+	viewer := offer(t, "whep-chromium")
+
+	post := func(path, token, body string) call {
+		return call{method: "POST", path: path, token: token, body: body}.with(sdp...)
+	}
+	for name, tt := range map[string]struct {
+		call   call
+		status int
+	}{
+		"whip no token":                  {post("/whip/cats", "", "v=0"), 401},
+		"whip bad token":                 {post("/whip/cats", "undefined", "v=0"), 401},
+		"whip expired token":             {post("/whip/cats", old, "v=0"), 401},
+		"whip revoked token":             {post("/whip/cats", void, "v=0"), 401},
+		"whip basic auth":                {post("/whip/cats", "", "v=0").with("Content-Type", "application/sdp", "Authorization", "Basic YTpi"), 401},
+		"whip watch token":               {post("/whip/cats", watch, "v=0"), 403},
+		"whip other stream":              {post("/whip/dogs", cats, "v=0"), 403},
+		"whip bad name":                  {post("/whip/Cats", s.admin, "v=0"), 404},
+		"whip long name":                 {post("/whip/"+strings.Repeat("a", 65), s.admin, "v=0"), 404},
+		"whip without name, no token":    {post("/whip", "", "v=0"), 401},
+		"whip without name, all streams": {post("/whip", s.admin, "v=0"), 403},
+		"whip put":                       {call{method: "PUT", path: "/whip/cats"}, 405},
+		"whip patch on endpoint":         {call{method: "PATCH", path: "/whip/cats"}, 405},
+		"whip made-up method":            {call{method: "BREW", path: "/whip/cats"}, 405},
+		"whip no type":                   {call{method: "POST", path: "/whip/cats", token: cats, body: "v=0"}, 415},
+		"whip wrong type":                {post("/whip/cats", cats, "v=0").with("Content-Type", "application/json"), 415},
+		"whip no body":                   {post("/whip/cats", cats, ""), 400},
+		"whip no sdp":                    {post("/whip/cats", cats, "hello"), 400},
+		"whip half sdp":                  {post("/whip/cats", cats, offer(t, "whip-chromium")[:300]), 400},
+		"whip too large":                 {post("/whip/cats", cats, strings.Repeat("a", maxOffer+1)), 413},
+		"whip recvonly":                  {post("/whip/new", s.publisher("new"), viewer), 422},
+		"whip taken":                     {post("/whip/cats", cats, offer(t, "whip-chromium")), 409},
+		"whip taken, admin":              {post("/whip/cats", s.admin, offer(t, "whip-chromium")), 409},
+		"whip unknown session":           {call{method: "DELETE", path: "/whip/cats/nothing", token: cats}, 404},
+		"whip get unknown session":       {call{method: "GET", path: "/whip/cats/nothing"}, 404},
+		"whip head unknown session":      {call{method: "HEAD", path: "/whip/cats/nothing"}, 404},
+		"whip patch unknown session":     {call{method: "PATCH", path: "/whip/cats/nothing"}.with("Content-Type", mimeFragment), 404},
+		"whip post on session":           {post("/whip/cats/nothing", cats, "v=0"), 405},
+		"whip below session":             {call{method: "GET", path: "/whip/cats/nothing/more"}, 404},
+
+		"whep bad name":              {post("/whep/Cats", "", viewer), 404},
+		"whep bad name, head":        {call{method: "HEAD", path: "/whep/-"}, 404},
+		"whep never seen":            {post("/whep/never", "", viewer), 409},
+		"whep private, no token":     {post("/whep/hidden", "", viewer), 401},
+		"whep private, bad token":    {post("/whep/hidden", "undefined", viewer), 401},
+		"whep private, other stream": {post("/whep/hidden", cats, viewer), 403},
+		"whep private, not live":     {post("/whep/hidden", s.admin, viewer), 409},
+		"whep no type":               {call{method: "POST", path: "/whep/cats", body: viewer}, 415},
+		"whep wrong type":            {post("/whep/cats", "", viewer).with("Content-Type", "text/plain"), 415},
+		"whep no body":               {post("/whep/cats", "", ""), 400},
+		"whep no sdp":                {post("/whep/cats", "", "hello"), 400},
+		"whep too large":             {post("/whep/cats", "", strings.Repeat("a", maxOffer+1)), 413},
+		"whep sendonly":              {post("/whep/cats", "", offer(t, "whip-chromium")), 422},
+		"whep put":                   {call{method: "PUT", path: "/whep/cats"}, 405},
+		"whep without name":          {post("/whep", "", viewer), 404},
+		"whep unknown session":       {call{method: "DELETE", path: "/whep/cats/nothing"}, 404},
+		"whep post on session":       {post("/whep/cats/nothing", "", viewer), 405},
+
+		"unknown address":    {call{method: "GET", path: "/nothing"}, 404},
+		"unknown api":        {call{method: "GET", path: "/api/nothing"}, 404},
+		"api method":         {call{method: "DELETE", path: "/api/streams"}, 405},
+		"page method":        {call{method: "POST", path: "/"}, 405},
+		"page of a bad name": {call{method: "GET", path: "/watch/Cats"}, 404},
+		"no such file":       {call{method: "GET", path: "/static/nothing.js"}, 404},
+		"outside of files":   {call{method: "GET", path: "/static/..%2fserver.go"}, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.do(tt.call.with("Origin", "https://elsewhere.example"))
+			p := wantProblem(t, r, tt.status)
+			switch {
+			case tt.status == 409 && strings.HasPrefix(tt.call.path, "/whep") && r.Header.Get("Retry-After") == "":
+				t.Error("no Retry-After (E03)")
+			case tt.status == 409 && strings.HasPrefix(tt.call.path, "/whip") && !strings.Contains(p.Detail, "end that broadcast first"):
+				t.Errorf("not told what to do: %s", p.Detail)
+			case tt.status == 415 && r.Header.Get("Accept-Post") != "application/sdp":
+				t.Error("no Accept-Post (W02)")
+			}
+		})
+	}
+	if !strings.Contains(s.do(call{method: "PATCH", path: "/whip/cats"}).Header.Get("Allow"), "POST") {
+		t.Error("Allow does not name POST")
+	}
+}
+
+func (s *site) must2(_ any, err error) {
+	s.t.Helper()
+	s.must(err)
+}
+
+func TestProbesAndOptions(t *testing.T) {
+	s := start(t)
+	for _, path := range []string{"/whip", "/whip/cats"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if r := s.do(call{method: method, path: path}); r.StatusCode != 204 || r.body != "" {
+				t.Errorf("%s %s: %d %q", method, path, r.StatusCode, r.body)
+			}
+		}
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		r := s.do(call{method: method, path: "/whep/cats"})
+		if r.StatusCode != 200 || r.body != "" || r.Header.Get("Content-Type") != "application/sdp" {
+			t.Errorf("%s: %d %q %q", method, r.StatusCode, r.Header.Get("Content-Type"), r.body)
+		}
+	}
+	for path, want := range map[string][2]string{
+		"/whip":              {"Accept-Post", "application/sdp"},
+		"/whip/cats":         {"Accept-Post", "application/sdp"},
+		"/whep/cats":         {"Accept-Post", "application/sdp"},
+		"/whip/cats/nothing": {"Accept-Patch", mimeFragment},
+		"/whep/cats/nothing": {"Accept-Patch", mimeFragment},
+		"/api/streams":       {"Allow", "GET, HEAD, OPTIONS"},
+		"/api/streams/cats":  {"Allow", "GET, HEAD, OPTIONS, PATCH"},
+		"/":                  {"Allow", "GET, HEAD, OPTIONS"},
+	} {
+		r := s.do(call{method: "OPTIONS", path: path}.with("Origin", "https://elsewhere.example", "Access-Control-Request-Method", "PATCH"))
+		if r.StatusCode != 200 || r.Header.Get(want[0]) != want[1] || r.Header.Get("Access-Control-Max-Age") == "" || r.Header.Get("Link") != "" {
+			t.Errorf("OPTIONS %s: %d %v", path, r.StatusCode, r.Header)
+		}
+		wantCORS(t, r)
+	}
+}
+
+func TestOriginsCanBeNamed(t *testing.T) {
+	s := start(t, func(c *Config) { c.AllowedOrigins = []string{"https://good.example"} })
+	for origin, want := range map[string]string{"https://good.example": "https://good.example", "https://bad.example": "", "": ""} {
+		r := s.do(call{method: "GET", path: "/nothing"}.with("Origin", origin))
+		if got := r.Header.Get("Access-Control-Allow-Origin"); got != want || r.Header.Get("Vary") != "Origin" {
+			t.Errorf("%q: got %q, Vary %q", origin, got, r.Header.Get("Vary"))
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	slow := Rate{PerSecond: 0.01, Burst: 2}
+	t.Run("publish, by address", func(t *testing.T) {
+		s := start(t, func(c *Config) { c.Limits.Publish = slow })
+		c := call{method: "POST", path: "/whip/cats", token: "bad"}.with(sdp...)
+		wantProblem(t, s.do(c), 401)
+		wantProblem(t, s.do(c), 401)
+		wantProblem(t, s.do(c), 429)
+		wantProblem(t, s.do(call{method: "POST", path: "/whep/cats", body: "x"}.with(sdp...)), 409)
+	})
+	t.Run("publish, by key", func(t *testing.T) {
+		s := start(t, func(c *Config) { c.Limits.Key = slow })
+		c := call{method: "POST", path: "/whip/cats", token: s.publisher("cats"), body: "x"}.with(sdp...)
+		wantProblem(t, s.do(c), 400)
+		wantProblem(t, s.do(c), 400)
+		wantProblem(t, s.do(c), 429)
+		c.token = s.publisher("cats")
+		wantProblem(t, s.do(c), 400)
+	})
+	t.Run("changes, by address", func(t *testing.T) {
+		s := start(t, func(c *Config) { c.Limits.Address = slow })
+		c := call{method: "DELETE", path: "/whep/cats/nothing"}
+		wantProblem(t, s.do(c), 404)
+		wantProblem(t, s.do(c), 404)
+		wantProblem(t, s.do(c), 429)
+		wantProblem(t, s.do(call{method: "POST", path: "/api/streams/cats/keys"}), 429)
+	})
+	t.Run("sources", func(t *testing.T) {
+		for ip, want := range map[string]string{
+			"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64",
+			"2001:db8::ffff:1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "junk": "junk",
+		} {
+			if got := source(ip); got != want {
+				t.Errorf("%s: got %s, want %s", ip, got, want)
+			}
+		}
+	})
+	t.Run("bounded", func(t *testing.T) {
+		l := newLimiter(Rate{1, 1})
+		for i := range maxBuckets + 10 {
+			if err := l.take(strconv.Itoa(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(l.buckets) != maxBuckets || l.recent.Len() != maxBuckets {
+			t.Errorf("%d buckets", len(l.buckets))
+		}
+	})
+}
+
+func TestICELinks(t *testing.T) {
+	got := iceLinks([]ICEServer{
+		{URLs: []string{"stun:192.0.2.1:3478"}},
+		{URLs: []string{"turn:live.example:3478?transport=udp", "turns:live.example:5349?transport=tcp"}, Username: "1:x", Credential: "abc="},
+		{URLs: []string{"turn:a b"}, Username: "x", Credential: "y"},
+		{URLs: []string{"turn:c"}, Username: "x", Credential: `y"z`},
+	})
+	want := []string{
+		`<stun:192.0.2.1:3478>; rel="ice-server"`,
+		`<turn:live.example:3478?transport=udp>; rel="ice-server"; username="1:x"; credential="abc="; credential-type="password"`,
+		`<turns:live.example:5349?transport=tcp>; rel="ice-server"; username="1:x"; credential="abc="; credential-type="password"`,
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
