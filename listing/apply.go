@@ -101,8 +101,8 @@ func (a *applier) end(b siaran.BroadcastState) error {
 	if _, err := a.exec(`DELETE FROM viewers WHERE broadcast = ?`, string(b.ID)); err != nil {
 		return err
 	}
-	_, err := a.exec(`DELETE FROM broadcasts WHERE ended_at <> 0 AND id IN
-		(SELECT id FROM broadcasts WHERE stream = ? ORDER BY started_at DESC, id LIMIT -1 OFFSET ?)`, string(b.Stream), maxHistory)
+	_, err := a.exec(`DELETE FROM broadcasts WHERE ended_at <> 0 AND rowid IN
+		(SELECT rowid FROM broadcasts WHERE stream = ? ORDER BY started_at DESC LIMIT -1 OFFSET ?)`, string(b.Stream), maxHistory)
 	return err
 }
 

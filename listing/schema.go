@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -71,7 +72,10 @@ CREATE INDEX viewers_stream ON viewers (stream, joined_at);
 CREATE INDEX viewers_node ON viewers (node);
 `}
 
-const fileHeader = "SQLite format 3\x00"
+const (
+	fileHeader   = "SQLite format 3\x00"
+	smallestPage = 512 // bytes; all sizes of pages are multiples
+)
 
 // checkHeader looks at the file before SQLite does and creates it when there is none. What
 // it returns an error for has not been touched.
@@ -94,6 +98,15 @@ func checkHeader(path string) error {
 		return err
 	case string(head[:n]) != fileHeader:
 		return errForeign
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// SQLite would read a last page that is cut off as if the rest were zeros. Where the server was
+	// killed while it copied from the write-ahead log into the file, that log mends it.
+	if _, err := os.Stat(path + "-wal"); info.Size()%smallestPage != 0 && errors.Is(err, fs.ErrNotExist) {
+		return errDamaged
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	watchPause = 50 * time.Millisecond // at least, between two readings
-	watchTick  = time.Second           // how late a run-out lease and another process's commit may be seen
+	watchPause = 50 * time.Millisecond  // at least, between two readings
+	watchTick  = 250 * time.Millisecond // how late a run-out lease and another process's commit may be seen
 )
 
 // liveSet is all that is public and live, at one moment. It never changes.
