@@ -1,0 +1,176 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+const (
+	reportInterval   = time.Second
+	feedbackInterval = 100 * time.Millisecond // of transport-wide congestion control
+	maxReports       = 31                     // in one packet (RFC 3550 section 6.4.2)
+	cname            = "siaran"
+	maxClockLead     = 30 * time.Second // of a sender report over the packets it is about
+)
+
+// feedbackTimes are when the session's goroutine last said what.
+type feedbackTimes struct {
+	report, feedback time.Time
+}
+
+// say is what the broadcaster is to be told now, and whether packets are missing, so that it is
+// soon time again. It also gives up on what has been missing for too long.
+func (r *receiver) say(now time.Time, times *feedbackTimes) (out []rtcp.Packet, waiting bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.demux.layers {
+		again, all := l.waits(r.trip)
+		l.order.expire(now, all, l.emit)
+		waiting = waiting || len(l.order.gaps) > 0
+		if !l.choice.has("nack") || l.source == nil {
+			continue
+		}
+		r.seqs = l.order.ask(r.seqs[:0], now, askAfter, again, askTimes)
+		if len(r.seqs) > 0 {
+			l.counts.Asked += uint64(len(r.seqs))
+			out = append(out, r.nack(l.source))
+		}
+	}
+	if r.feedback != nil && now.Sub(times.feedback) >= feedbackInterval {
+		times.feedback = now
+		out = append(out, r.feedback.BuildFeedbackPacket()...)
+	}
+	if now.Sub(times.report) >= reportInterval && !r.first.IsZero() {
+		times.report = now
+		return append(r.reports(now), out...), waiting
+	}
+	return r.compound(out), waiting
+}
+
+// nack asks for the packets in r.seqs.
+func (r *receiver) nack(s *source) rtcp.Packet {
+	list := make([]uint16, len(r.seqs))
+	for i, seq := range r.seqs {
+		list[i] = uint16(seq - s.seqOffset)
+	}
+	return &rtcp.TransportLayerNack{SenderSSRC: r.ssrc, MediaSSRC: s.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(list)}
+}
+
+// compound puts an empty report first where feedback alone is not allowed.
+func (r *receiver) compound(out []rtcp.Packet) []rtcp.Packet {
+	if len(out) == 0 || r.reduced {
+		return out
+	}
+	return append([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: r.ssrc}, r.description()}, out...)
+}
+
+func (r *receiver) description() rtcp.Packet {
+	return &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
+		Source: r.ssrc, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
+	}}}
+}
+
+// reports is a receiver report on every source that is being heard.
+func (r *receiver) reports(now time.Time) []rtcp.Packet {
+	report := &rtcp.ReceiverReport{SSRC: r.ssrc}
+	for _, s := range r.demux.known {
+		if !s.retired && s.reception.started && len(report.Reports) < maxReports {
+			report.Reports = append(report.Reports, s.report(now))
+		}
+	}
+	return []rtcp.Packet{report, r.description()}
+}
+
+// report is a report block (RFC 3550 section 6.4.1 and appendix A.3).
+func (s *source) report(now time.Time) rtcp.ReceptionReport {
+	c := &s.reception
+	expected := s.highest - c.base + 1
+	lost := min(max(expected-c.received, 0), 1<<23-1)
+	span, got := expected-c.expectedPrior, c.received-c.receivedPrior
+	c.expectedPrior, c.receivedPrior = expected, c.received
+	fraction := uint8(0)
+	if span > 0 && got < span {
+		fraction = uint8(min((max(span-got, 0)<<8)/span, 255))
+	}
+	block := rtcp.ReceptionReport{
+		SSRC: s.ssrc, FractionLost: fraction, TotalLost: uint32(lost),
+		LastSequenceNumber: uint32(s.highest), Jitter: uint32(c.jitter),
+	}
+	if !s.senderClock.at.IsZero() {
+		block.LastSenderReport = uint32(s.senderClock.ntp >> 16)
+		block.Delay = uint32(now.Sub(s.senderClock.at).Seconds() * 65536)
+	}
+	return block
+}
+
+// wantKeyframes are the requests for key frames that are due: those that viewers have made, and those for
+// layers that have not begun, since nothing is shown before the first key frame. At most one for each
+// layer in keyframeWait; pending tells whether one has to wait for that.
+func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, pending bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.demux.layers {
+		if !l.video() || l.source == nil {
+			continue
+		}
+		waiting := !l.hadKeyframe
+		if !asked && !waiting {
+			continue
+		}
+		if now.Sub(l.asked) < keyframeWait {
+			pending = pending || asked
+			continue
+		}
+		if !l.writer.KeyframeWanted() && !waiting {
+			continue
+		}
+		switch {
+		case l.choice.has("nack pli"):
+			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: r.ssrc, MediaSSRC: l.source.ssrc})
+		case l.choice.has("ccm fir"):
+			l.counts.fullIntra++
+			out = append(out, &rtcp.FullIntraRequest{
+				SenderSSRC: r.ssrc, MediaSSRC: l.source.ssrc,
+				FIR: []rtcp.FIREntry{{SSRC: l.source.ssrc, SequenceNumber: l.counts.fullIntra}},
+			})
+		default:
+			continue
+		}
+		l.asked = now
+		l.counts.KeyframeRequests++
+	}
+	return r.compound(out), pending
+}
+
+// rtcp takes a decrypted compound packet, which pion delivers once for each source that is named in it.
+func (r *receiver) rtcp(data []byte, now time.Time) {
+	packets, err := rtcp.Unmarshal(data)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range packets {
+		if sr, ok := p.(*rtcp.SenderReport); ok {
+			r.senderReport(sr, now)
+		}
+	}
+}
+
+func (r *receiver) senderReport(sr *rtcp.SenderReport, now time.Time) {
+	s := r.demux.known[sr.SSRC]
+	if s == nil || s.retired || sr.NTPTime == 0 || sr.NTPTime == s.senderClock.ntp {
+		return
+	}
+	s.senderClock = senderClock{ntp: sr.NTPTime, at: now}
+	if s.repair || !s.reception.started {
+		return
+	}
+	_, timestamp := s.extend(uint16(s.highest), sr.RTPTime)
+	lead := timestamp - s.latest
+	if most := units(maxClockLead, s.layer.choice.codec.ClockRate); lead > most || lead < -most {
+		return // it is about some other clock
+	}
+	s.layer.writer.SetClock(r.clock.wall(sr.NTPTime, now), timestamp+s.timeOffset)
+}

@@ -1,0 +1,320 @@
+package ingest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v3"
+	"go.uber.org/goleak"
+
+	"siaran"
+)
+
+// testServer is a server on loopback with a hub of its own.
+type testServer struct {
+	*Server
+	hub  *siaran.Hub
+	conn *net.UDPConn
+}
+
+var testCertificate = func() *tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}()
+
+// testOutput takes the server's log: INGEST_TEST_LOG shows it.
+func testOutput() io.Writer {
+	if os.Getenv("INGEST_TEST_LOG") != "" {
+		return os.Stderr
+	}
+	return io.Discard
+}
+
+// start runs a server for the test and sees to it that nothing of it is left afterwards.
+func start(t testing.TB, edit func(*Config)) *testServer {
+	t.Helper()
+	ignore := goleak.IgnoreCurrent()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Conn:        conn,
+		Addresses:   func() []netip.AddrPort { return []netip.AddrPort{conn.LocalAddr().(*net.UDPAddr).AddrPort()} },
+		Certificate: testCertificate, Logger: slog.New(slog.NewTextHandler(testOutput(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	hub := siaran.NewHub(3 * time.Second)
+	s, err := New(hub, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		hub.Close()
+		conn.Close()
+		goleak.VerifyNone(t, ignore)
+	})
+	return &testServer{s, hub, conn}
+}
+
+// broadcaster is a pion client.
+type broadcaster struct {
+	t      testing.TB
+	pc     *webrtc.PeerConnection
+	audio  *webrtc.TrackLocalStaticRTP
+	video  *webrtc.TrackLocalStaticRTP
+	sender *webrtc.RTPSender // of video
+	answer siaran.Answer
+}
+
+type clientOptions struct {
+	video    string // MIME type; none when empty
+	noAudio  bool
+	setting  func(*webrtc.SettingEngine)
+	registry *interceptor.Registry
+	offer    func(string) string // edits what the server sees
+	answer   func(string) string // edits what the client sees
+}
+
+func newClient(t testing.TB, o clientOptions) *broadcaster {
+	t.Helper()
+	b := &broadcaster{t: t}
+	var engine webrtc.MediaEngine
+	if err := engine.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	for _, uri := range []string{uriMid, uriRID, uriRepairedRID} {
+		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.registry == nil {
+		o.registry = &interceptor.Registry{}
+	}
+	var setting webrtc.SettingEngine
+	setting.SetIncludeLoopbackCandidate(true)
+	setting.SetInterfaceFilter(func(name string) bool { return name == "lo" })
+	setting.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	if o.setting != nil {
+		o.setting(&setting)
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(&engine), webrtc.WithInterceptorRegistry(o.registry), webrtc.WithSettingEngine(setting))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.pc = pc
+	t.Cleanup(func() { pc.GracefulClose() })
+	if !o.noAudio {
+		b.audio, _ = b.addTrack(webrtc.MimeTypeOpus, "audio")
+	}
+	if o.video != "" {
+		b.video, b.sender = b.addTrack(o.video, "video")
+	}
+	return b
+}
+
+func (b *broadcaster) addTrack(mime, id string) (*webrtc.TrackLocalStaticRTP, *webrtc.RTPSender) {
+	b.t.Helper()
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, id, "stream")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	tr, err := b.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := tr.SetCodecPreferences(codecsOf(mime, tr.Sender().GetParameters().Codecs)); err != nil {
+		b.t.Fatal(err)
+	}
+	sender := tr.Sender()
+	go func() { // ends when the sender does
+		buf := make([]byte, 1500)
+		for {
+			if _, _, err := sender.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	return track, sender
+}
+
+// codecsOf are the codecs of a type with their retransmissions.
+func codecsOf(mime string, all []webrtc.RTPCodecParameters) []webrtc.RTPCodecParameters {
+	var list []webrtc.RTPCodecParameters
+	for _, c := range all {
+		if !strings.EqualFold(c.MimeType, mime) {
+			continue
+		}
+		list = append(list, c)
+		for _, rtx := range all {
+			if rtx.SDPFmtpLine == fmt.Sprintf("apt=%d", c.PayloadType) {
+				list = append(list, rtx)
+			}
+		}
+	}
+	return list
+}
+
+// offer is the client's offer with all its candidates.
+func (b *broadcaster) offer() string {
+	b.t.Helper()
+	offer, err := b.pc.CreateOffer(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(b.pc)
+	if err := b.pc.SetLocalDescription(offer); err != nil {
+		b.t.Fatal(err)
+	}
+	<-gathered
+	return b.pc.LocalDescription().SDP
+}
+
+// publish connects a client to the server.
+func publish(t testing.TB, s *testServer, stream siaran.StreamName, o clientOptions) *broadcaster {
+	t.Helper()
+	b := newClient(t, o)
+	offer := b.offer()
+	if o.offer != nil {
+		offer = o.offer(offer)
+	}
+	connected := make(chan struct{}, 1)
+	b.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		if state == webrtc.PeerConnectionStateConnected {
+			poke(connected)
+		}
+	})
+	answer, err := s.Offer(context.Background(), stream, "owner", []byte(offer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.answer = answer
+	text := string(answer.SDP)
+	if o.answer != nil {
+		text = o.answer(text)
+	}
+	if err := b.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}); err != nil {
+		t.Fatalf("the client does not like the answer: %v\n%s", err, text)
+	}
+	select {
+	case <-connected:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the client did not connect")
+	}
+	eventually(t, "the server to see the connection", func() bool {
+		h, ok := s.Health(stream)
+		return ok && h.Connected
+	})
+	return b
+}
+
+// eventually waits until f holds.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// live waits for the stream to be live.
+func (s *testServer) live(t testing.TB, stream siaran.StreamName) *siaran.Broadcast {
+	t.Helper()
+	var b *siaran.Broadcast
+	eventually(t, "the stream to be live", func() bool {
+		var err error
+		b, err = s.hub.Broadcast(stream)
+		return err == nil && b.State().Status == siaran.StatusLive
+	})
+	return b
+}
+
+// follow returns the packets of a layer as they come, from its first one on, until it has n.
+func follow(t testing.TB, l *siaran.Layer, n int) []*siaran.Packet {
+	t.Helper()
+	wake := make(chan struct{}, 1)
+	defer l.Follow(wake)()
+	deadline := time.After(10 * time.Second)
+	var list []*siaran.Packet
+	for seq := l.Tail(); len(list) < n; {
+		for ; seq < l.Head() && len(list) < n; seq++ {
+			if p := l.Get(seq); p != nil {
+				list = append(list, p)
+			}
+		}
+		if len(list) == n {
+			break
+		}
+		select {
+		case <-wake:
+		case <-deadline:
+			t.Fatalf("%d of %d packets came", len(list), n)
+		}
+	}
+	return list
+}
+
+var (
+	testSPS = must(base64.StdEncoding.DecodeString("Z0LAHtoCgL/lwFqDAwNSgAAAAwCAAAAeR4sXUA=="))
+	testPPS = must(base64.StdEncoding.DecodeString("aM48gA=="))
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// vp8 is the payload of a whole VP8 frame in one packet, 64 by 48 pixels, told apart by n.
+func vp8(key bool, n int) []byte {
+	body := []byte{byte(n), byte(n >> 8), byte(n >> 16)}
+	if key {
+		return append([]byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0}, body...)
+	}
+	return append([]byte{0x10, 0x11, 0, 0}, body...)
+}
+
+// h264 are the payloads of a whole H264 frame.
+func h264(key bool, n int) [][]byte {
+	body := []byte{byte(n), byte(n >> 8), byte(n >> 16)}
+	if key {
+		return [][]byte{testSPS, testPPS, append([]byte{0x65, 0x88, 0x84}, body...)}
+	}
+	return [][]byte{append([]byte{0x41, 0x9a, 0x24}, body...)}
+}
+
+// rtpPacket makes a packet for a track, which sets SSRC and payload type itself.
+func rtpPacket(seq uint16, timestamp uint32, marker bool, payload []byte) *rtp.Packet {
+	return &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: seq, Timestamp: timestamp, Marker: marker}, Payload: payload}
+}

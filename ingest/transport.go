@@ -1,0 +1,242 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/pion/dtls/v2"
+	"github.com/pion/ice/v2"
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/transport/v2/packetio"
+	"github.com/pion/webrtc/v3"
+
+	"siaran"
+)
+
+const (
+	negotiationTime = 2 * time.Second // a broadcaster waits at most 8 s for its answer
+	// A broadcaster may resend a packet that is this far behind the newest (OBS on the same
+	// SSRC); pion's own window of 64 would drop it as a replay.
+	replayWindow = 4096
+)
+
+// transport is ICE, DTLS and SRTP of one session, with pion/webrtc's PeerConnection. What it
+// decrypts goes to the sinks it was opened with, never through pion's tracks.
+type transport struct {
+	pc  *webrtc.PeerConnection
+	mux *muxSession
+}
+
+// sinks are called from pion's goroutines, one at a time for RTP and one at a time for RTCP.
+// They must not block or keep the bytes.
+type sinks struct {
+	rtp     func(packet []byte)
+	rtcp    func(packet []byte)
+	state   func() // the state has changed
+	hangUp  func() // close_notify has come
+	flooded func() // RTCP for more sources than any broadcaster has
+}
+
+// openTransport prepares to be connected to by the offerer: when it returns, checks are answered.
+func openTransport(ctx context.Context, offer *siaran.Offer, m *mux, l local, cert webrtc.Certificate, to sinks, log *slog.Logger) (_ *transport, err error) {
+	share, err := m.session(l.ufrag, l.addresses)
+	if err != nil {
+		return nil, siaran.ErrClosed
+	}
+	t := &transport{mux: share}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: it broke the negotiation", siaran.ErrMalformedOffer)
+			log.Warn("negotiation of the transport panicked", "panic", fmt.Sprint(r))
+		}
+		if err != nil {
+			t.close()
+		}
+	}()
+	api := webrtc.NewAPI(
+		webrtc.WithMediaEngine(fixedCodecs()),
+		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
+		webrtc.WithSettingEngine(settings(l, share, to, log)),
+	)
+	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{cert}})
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	t.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { to.state() })
+	gathered := webrtc.GatheringCompletePromise(t.pc)
+	if err := t.negotiate(offer); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, negotiationTime)
+	defer cancel()
+	select {
+	case <-gathered:
+		return t, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ingest: gathering candidates: %w", ctx.Err())
+	}
+}
+
+func (t *transport) negotiate(offer *siaran.Offer) error {
+	text, err := fixedOffer(offer)
+	if err != nil {
+		return err
+	}
+	if err := t.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}); err != nil {
+		return fmt.Errorf("%w: %w", siaran.ErrUnacceptable, err)
+	}
+	answer, err := t.pc.CreateAnswer(nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", siaran.ErrUnacceptable, err)
+	}
+	if err := t.pc.SetLocalDescription(answer); err != nil {
+		return fmt.Errorf("%w: %w", siaran.ErrUnacceptable, err)
+	}
+	return nil
+}
+
+func settings(l local, share *muxSession, to sinks, log *slog.Logger) webrtc.SettingEngine {
+	var e webrtc.SettingEngine
+	e.LoggerFactory = &pionLogs{log: log, hangUp: to.hangUp}
+	e.BufferFactory = bufferFactory(to)
+	e.SetICEUDPMux(share)
+	e.SetICECredentials(l.ufrag, l.password)
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	e.DisableActiveTCP(true)
+	e.SetReceiveMTU(1500)
+	e.SetSRTPReplayProtectionWindow(replayWindow)
+	// GCM is cheaper; AES-CM is all that some builds of OBS and FFmpeg have.
+	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	e.SetDTLSInsecureSkipHelloVerify(true) // the handshake runs on a path that ICE has proven
+	e.SetDTLSRetransmissionInterval(250 * time.Millisecond)
+	role := webrtc.DTLSRoleClient
+	if l.setup == "passive" {
+		role = webrtc.DTLSRoleServer
+	}
+	if err := e.SetAnsweringDTLSRole(role); err != nil {
+		panic(err) // only for a role that is neither
+	}
+	return e
+}
+
+// fixedCodecs are what the fixed description says, whatever is broadcast.
+func fixedCodecs() *webrtc.MediaEngine {
+	var e webrtc.MediaEngine
+	audio := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111}
+	video := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, PayloadType: 96}
+	if err := errors.Join(e.RegisterCodec(audio, webrtc.RTPCodecTypeAudio), e.RegisterCodec(video, webrtc.RTPCodecTypeVideo)); err != nil {
+		panic(err)
+	}
+	return &e
+}
+
+// fixedOffer is the description that pion gets instead of the offer: the broadcaster's transport and
+// two sections that say nothing. Two, and without the mid extension, because then pion gives up on
+// every SSRC at once instead of reading the first packets of it to find out what it is.
+func fixedOffer(offer *siaran.Offer) (string, error) {
+	print, err := fingerprint(offer.Fingerprints)
+	if err != nil {
+		return "", err
+	}
+	d := &sdp.SessionDescription{
+		Origin:           sdp.Origin{Username: "-", SessionID: 1, SessionVersion: 1, NetworkType: "IN", AddressType: "IP4", UnicastAddress: "127.0.0.1"},
+		SessionName:      "-",
+		TimeDescriptions: []sdp.TimeDescription{{}},
+	}
+	d.WithValueAttribute("group", "BUNDLE 0 1")
+	if _, lite := offer.Description.Attribute("ice-lite"); lite {
+		d.WithPropertyAttribute("ice-lite")
+	}
+	for i, rtpmap := range []string{"111 opus/48000/2", "96 VP8/90000"} {
+		m := sdp.NewJSEPMediaDescription([]string{"audio", "video"}[i], nil)
+		m.MediaName.Formats = []string{[]string{"111", "96"}[i]}
+		m.WithValueAttribute("mid", []string{"0", "1"}[i])
+		m.WithValueAttribute("setup", offer.Setup)
+		m.WithICECredentials(offer.Ufrag, offer.Password)
+		m.WithFingerprint(print.Algorithm, print.Value)
+		m.WithValueAttribute("rtpmap", rtpmap)
+		m.WithPropertyAttribute("rtcp-mux")
+		m.WithPropertyAttribute("sendonly")
+		if i == 0 {
+			for _, c := range usableCandidates(offer.Candidates, maxCandidates) {
+				m.WithValueAttribute("candidate", c)
+			}
+		}
+		d.WithMedia(m)
+	}
+	text, err := d.Marshal()
+	return string(text), err
+}
+
+// fingerprint is the strongest one of the offer, since pion takes only one.
+func fingerprint(list []siaran.Fingerprint) (siaran.Fingerprint, error) {
+	for _, algorithm := range []string{"sha-512", "sha-384", "sha-256"} {
+		for _, f := range list {
+			if f.Algorithm == algorithm {
+				return f, nil
+			}
+		}
+	}
+	return siaran.Fingerprint{}, fmt.Errorf("%w: no a=fingerprint of SHA-256 or better", siaran.ErrUnacceptable)
+}
+
+// add gives the agent more of the broadcaster's candidates, which must be usable ones.
+func (t *transport) add(candidates []string) {
+	for _, c := range candidates {
+		// A candidate that pion does not like is dropped like any other that is not usable.
+		_ = t.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c})
+	}
+}
+
+func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
+
+// send says something to the broadcaster; before the transport is up, and after, it is lost.
+func (t *transport) send(packets []rtcp.Packet) {
+	if len(packets) > 0 {
+		_ = t.pc.WriteRTCP(packets)
+	}
+}
+
+// close says close_notify and waits until nothing of the transport is left.
+func (t *transport) close() {
+	if t.pc != nil {
+		_ = t.pc.GracefulClose()
+	}
+	t.mux.mux.leave(t.mux)
+}
+
+// announced are the addresses without repetitions and without those nobody can send to.
+func announced(list []netip.AddrPort) []netip.AddrPort {
+	var out []netip.AddrPort
+	seen := make(map[netip.AddrPort]bool)
+	for _, a := range list {
+		a = netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+		if a.IsValid() && !a.Addr().IsUnspecified() && a.Port() != 0 && !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// bufferFactory makes the buffers in which pion would keep what it decrypts. Ours keep nothing.
+func bufferFactory(to sinks) func(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+	reports := 0 // only RTCP's factory calls count it, which pion makes under one lock
+	return func(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
+		if kind == packetio.RTPBufferPacket {
+			return &sink{take: to.rtp, closed: make(chan struct{})}
+		}
+		if reports++; reports == maxReportSources {
+			to.flooded()
+		}
+		return &sink{take: to.rtcp, closed: make(chan struct{})}
+	}
+}
