@@ -2,7 +2,7 @@
 import "./header.js";
 import { byId, h, icon, setText } from "./dom.js";
 import { Feed } from "./feed.js";
-import { number, since, size, viewers } from "./format.js";
+import { codecs, number, since, size, viewers } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
 import { drawKawung } from "./kawung.js";
 import { canDecode, drawKeyframe } from "./keyframe.js";
@@ -54,7 +54,7 @@ class Card {
     setText(this.title, title);
     setText(this.name, title === stream.name ? "" : stream.name);
     setText(this.size, size(stream.video));
-    setText(this.codec, [stream.video?.codec, stream.audio?.codec].filter(Boolean).join(" + "));
+    setText(this.codec, codecs(stream.video?.codec, stream.audio?.codec));
     this.badge.className = `badge ${stream.status === "live" ? "" : "hold"}`;
     setText(this.badge, t(stream.status === "live" ? "live" : "interrupted"));
     setText(this.watching, number(stream.viewers ?? 0));
@@ -101,8 +101,9 @@ function put(stream) {
   const fresh = new Card(stream);
   cards.set(stream.name, fresh);
   // Newest first, as the list of the server has it.
-  const later = [...cards.values()].find((other) => other !== fresh && other.element.isConnected && (other.stream.startedAt ?? "") < (stream.startedAt ?? ""));
-  if (later) later.element.before(fresh.element);
+  const began = (element) => cards.get(element.dataset.stream)?.stream.startedAt ?? "~"; // one that leaves keeps its place
+  const later = [...byId("cards").children].find((element) => began(element) < (stream.startedAt ?? ""));
+  if (later) later.before(fresh.element);
   else byId("cards").append(fresh.element);
   if (known) setText(byId("say"), t("dashboard.went", { title: stream.title || stream.name }));
 }
@@ -117,6 +118,7 @@ function drop(name) {
 
 function arrange() {
   byId("empty").hidden = !known || cards.size > 0;
+  byId("go").hidden = cards.size === 0; // without cards the empty state says how
   byId("cards").classList.toggle("one", cards.size === 1);
   setText(byId("count"), known ? t("dashboard.count", { n: cards.size, shown: number(cards.size) }) : t("dashboard.loading"));
   document.title = cards.size ? `(${cards.size}) Siaran` : "Siaran";

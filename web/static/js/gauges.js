@@ -1,7 +1,7 @@
 // How the broadcast does, while it is on the air. Hooks: #gauges [data-testid=gauge-NAME], #health.
 import { requestJSON, streamURL } from "./api.js";
 import { byId, h, note, setText } from "./dom.js";
-import { bitrate, milliseconds, number, percent, since, size } from "./format.js";
+import { bitrate, codecs, milliseconds, number, percent, since, size } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
 
 const serverEvery = 5; // seconds between two looks at what the server says
@@ -18,7 +18,7 @@ export function gauges({ broadcaster, name, token, info }) {
     ["fps", () => stats?.fps && number(stats.fps), "stats.fps"],
     ["rtt", () => stats?.rtt !== undefined && milliseconds(stats.rtt * 1000), "stats.rtt"],
     ["loss", () => stats && percent(stats.loss), "stats.loss"],
-    ["codec", () => stats?.codecs.join(" + "), "stats.codec"],
+    ["codec", () => stats && codecs(...stats.codecs), "stats.codec"],
   ].map(([key, read, label]) => ({ read, label, name: h("dt"), value: h("dd", { "data-testid": `gauge-${key}` }, "–") }));
   byId("gauges").append(...rows.map((row) => h("div", {}, row.name, row.value)));
   onLanguage(() => { for (const row of rows) setText(row.name, t(row.label)); });

@@ -12,13 +12,13 @@ video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100
 
 .overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 8px; padding: 24px; text-align: center; background: radial-gradient(circle at 50% 45%, rgb(27 33 60 / 82%), rgb(11 13 20 / 94%)); }
 .message { margin: 10px 0 0; font-size: clamp(18px, 2.6vw, 26px); font-weight: 700; letter-spacing: -0.02em; text-wrap: balance; }
-.detail { margin: 0 0 10px; max-width: 34em; color: #b9bccb; text-wrap: pretty; }
+.detail { margin: 0 0 10px; max-width: 34em; color: #b9bccb; text-wrap: balance; }
 .detail:empty { display: none; }
 /* Four petals around a heart, the kawung of batik; while it waits they breathe in turn. */
-.ring { position: relative; width: 56px; height: 56px; background:
-  radial-gradient(circle, #ff6a54 0 7px, transparent 7.6px); }
-.ring::before, .ring::after { content: ""; position: absolute; inset: 0; background:
-  radial-gradient(ellipse 13px 7.4px at 15px 28px, #a4b1ff 97%, transparent), radial-gradient(ellipse 13px 7.4px at 41px 28px, #a4b1ff 97%, transparent); rotate: 45deg; animation: breathe 2.4s ease-in-out infinite; }
+.ring { position: relative; isolation: isolate; flex: none; width: 56px; height: 56px; background:
+  radial-gradient(circle, #ff6a54 0 6px, transparent 6.6px); }
+.ring::before, .ring::after { content: ""; position: absolute; z-index: -1; inset: 0; background:
+  radial-gradient(ellipse 13px 7.4px at 13px 28px, #a4b1ff 96%, transparent), radial-gradient(ellipse 13px 7.4px at 43px 28px, #a4b1ff 96%, transparent); rotate: 45deg; animation: breathe 2.4s ease-in-out infinite; }
 .ring::after { rotate: -45deg; animation-delay: -1.2s; }
 @keyframes breathe { 50% { opacity: 0.25; } }
 [data-state="error"] .ring::before, [data-state="error"] .ring::after, [data-state="ended"] .ring::before, [data-state="ended"] .ring::after { animation: none; opacity: 0.45; }
@@ -44,6 +44,6 @@ button { font: inherit; color: inherit; cursor: pointer; border: 0; }
 input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e6; cursor: pointer; }
 :host([controls="none"]) .bar { display: none; }
 :host([controls="none"]) .centre { bottom: 24px; }
-@media (max-width: 560px) { input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 46px; padding: 0 20px; } .centre { bottom: 64px; } }
+@media (max-width: 560px) { .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 46px; padding: 0 20px; } .centre { bottom: 64px; } }
 @media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar { transition: none; } }
 `);

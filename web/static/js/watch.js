@@ -2,7 +2,7 @@
 import "./header.js";
 import "../player.js";
 import { byId, copyText, h, icon, setText } from "./dom.js";
-import { bitrate, milliseconds, number, percent, since, size, viewers } from "./format.js";
+import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
 import { takeToken } from "./token.js";
 
@@ -46,7 +46,7 @@ const rows = [
   ["rtt", (s) => (s.rtt === undefined ? "" : milliseconds(s.rtt * 1000))],
   ["buffer", (s) => (s.buffer ? milliseconds(s.buffer * 1000) : "")],
   ["freezes", (s) => (s.freezes === undefined ? "" : number(s.freezes))],
-  ["codec", (s) => s.codecs.join(" + ")],
+  ["codec", (s) => codecs(...s.codecs)],
 ];
 
 async function drawStats() {

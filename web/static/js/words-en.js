@@ -17,7 +17,7 @@ export default {
 
   "state.idle": "", "state.idle.more": "",
   "state.connecting": "One moment…", "state.connecting.more": "",
-  "state.waiting": "Starting soon", "state.waiting.more": "This stream is not live yet. It starts here by itself, you can leave the page open.",
+  "state.waiting": "Starting soon", "state.waiting.more": "This stream is not live yet. It starts here by itself: just leave the page open.",
   "state.interrupted": "Hold on", "state.interrupted.more": "The broadcaster's connection is interrupted. The picture comes back by itself.",
   "state.reconnecting": "Reconnecting…", "state.reconnecting.more": "The connection was lost and is being made anew.",
   "state.ended": "The broadcast has ended", "state.ended.more": "Thank you for watching. Should it start again, it plays here by itself.",
