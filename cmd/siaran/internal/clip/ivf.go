@@ -13,6 +13,9 @@ import (
 // maxFrame bounds the memory of one frame, in bytes.
 const maxFrame = 8 << 20
 
+// maxLong is how long a file may be.
+const maxLong = 1000 * time.Hour
+
 // ivf is the file format of libvpx and libaom: a header of 32 bytes, and 12 bytes before each frame, little endian.
 type ivf struct {
 	in       io.Reader
@@ -77,14 +80,10 @@ func (f *ivf) next() (Frame, error) {
 	if !f.begun {
 		f.begun, f.first, f.last = true, pts, pts
 	}
-	if pts < f.last || pts-f.first > 1<<40 {
-		return Frame{}, fmt.Errorf("%w: its timestamps run backwards", ErrFormat)
+	at := float64(pts-f.first) * float64(f.num) / float64(f.den) // seconds
+	if pts < f.last || at > maxLong.Seconds() {
+		return Frame{}, fmt.Errorf("%w: its timestamps run backwards, or too far", ErrFormat)
 	}
 	f.last = pts
-	return Frame{Data: data, At: scale(pts-f.first, f.num, f.den)}, nil
-}
-
-// scale is n units of num/den seconds.
-func scale(n, num, den uint64) time.Duration {
-	return time.Duration(float64(n) * float64(num) / float64(den) * float64(time.Second))
+	return Frame{Data: data, At: time.Duration(at * float64(time.Second))}, nil
 }
