@@ -30,7 +30,10 @@ type pendingChange struct {
 	left   map[ViewerID]struct{}
 }
 
-func (c *pendingChange) join(v Viewer) { c.joined[v.ID] = v }
+func (c *pendingChange) join(v Viewer) {
+	delete(c.left, v.ID)
+	c.joined[v.ID] = v
+}
 
 func (c *pendingChange) leave(id ViewerID) {
 	if _, unseen := c.joined[id]; unseen {

@@ -60,6 +60,9 @@ func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Pub
 	if b == nil {
 		b = h.begin(stream, owner, tracks)
 	}
+	if b.status == StatusInterrupted {
+		b.setStatus(StatusInterrupted) // the grace time begins anew, or it might run out while the session connects
+	}
 	return b.take(), nil
 }
 
@@ -114,6 +117,9 @@ func (b *Broadcast) take() *Publication {
 			l.writer = w
 			l.mu.Unlock()
 			l.feeder.Store(p)
+			if l.wanted.Load() {
+				p.poke() // asked for while nobody fed the layer
+			}
 			p.writers = append(p.writers, w)
 		}
 	}
@@ -150,14 +156,15 @@ func (h *Hub) end(b *Broadcast, reason EndReason) {
 		delete(h.broadcasts, b.stream)
 	}
 	close(b.done)
+	viewers := b.viewers
+	b.viewers = nil
 	if began {
 		h.notify(b, func(c *pendingChange) {
-			for id := range b.viewers {
+			for id := range viewers {
 				c.leave(id)
 			}
 		})
 	}
-	clear(b.viewers)
 }
 
 // Broadcast is what is live under the name now, or interrupted; ErrNotLive when nothing is.

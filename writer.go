@@ -13,8 +13,9 @@ type Writer struct {
 	framer    *Framer
 
 	// guarded by layer.mu
+	begun     bool
+	last      int64 // the source's sequence number, once begun
 	spliced   bool
-	last      int64 // the source's sequence number
 	seqOffset int64
 	tsOffset  int64
 	clock     *Clock // in the source's timestamps, until spliced
@@ -39,13 +40,9 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 		l.mu.Unlock()
 		return w.broadcast.writeError()
 	}
-	if w.spliced && seq <= w.last || len(payload) == 0 {
-		w.skip(seq, payload)
+	if !w.follows(seq, len(payload) > 0) {
 		l.mu.Unlock()
 		return nil
-	}
-	if w.spliced && seq != w.last+1 {
-		w.framer.Lost()
 	}
 	frame := w.framer.Next(payload, timestamp, marker)
 	if !w.spliced {
@@ -54,10 +51,7 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 			return nil
 		}
 		w.splice(seq, timestamp, arrival)
-	} else if seq-w.last > maxGap {
-		w.seqOffset = l.head.Load() + 1 - seq // one number left out tells viewers of the loss
 	}
-	w.last = seq
 	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival}
 	for i, set := range frame.Prefix {
 		set := Packet{Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: arrival, Payload: set, Keyframe: frame.Keyframe && i == 0}
@@ -79,12 +73,27 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 	return nil
 }
 
-// skip closes the sequence over a packet that carries nothing (padding alone), so that viewers see no loss.
-func (w *Writer) skip(seq int64, payload []byte) {
-	if w.spliced && len(payload) == 0 && seq == w.last+1 {
-		w.last = seq
+// follows brings the sequence numbers up to seq and tells whether there is a packet to be added. One
+// that carries nothing (padding alone) is left out of the sequence, so that viewers see no loss.
+func (w *Writer) follows(seq int64, carries bool) bool {
+	if !w.begun {
+		w.begun, w.last = true, seq-1
+	}
+	if seq <= w.last {
+		return false
+	}
+	step := seq - w.last
+	w.last = seq
+	if step > 1 {
+		w.framer.Lost()
+	}
+	if step > maxGap {
+		w.seqOffset = w.layer.head.Load() + 1 - seq // one number left out tells viewers of the loss
+	}
+	if !carries {
 		w.seqOffset--
 	}
+	return carries
 }
 
 func (w *Writer) splice(seq, timestamp int64, arrival time.Time) {
