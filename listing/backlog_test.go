@@ -1,0 +1,117 @@
+package listing
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"siaran"
+)
+
+// state is a broadcast's; its stream is its own.
+func state(id string, status siaran.Status) siaran.BroadcastState {
+	return siaran.BroadcastState{ID: siaran.BroadcastID(id), Stream: siaran.StreamName(id), Status: status}
+}
+
+func viewers(from, to int) (list []siaran.Viewer, ids []siaran.ViewerID) {
+	for i := from; i < to; i++ {
+		id := siaran.ViewerID(fmt.Sprint("v", i))
+		list, ids = append(list, siaran.Viewer{ID: id}), append(ids, id)
+	}
+	return list, ids
+}
+
+func TestBacklogForgetsWhatWasNeverTried(t *testing.T) {
+	b := newBacklog()
+	all, ids := viewers(0, 3)
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[:1]}})
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[1:2], Left: ids[:1]}})
+	now := time.Now()
+	parts := b.next(now) // tries v1, and nobody knows with what result
+	if len(parts) != 1 || len(parts[0].change.Joined) != 1 || len(parts[0].change.Left) != 0 {
+		t.Fatalf("got %+v, want v1 alone", parts)
+	}
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[2:3], Left: ids[1:2]}})
+	parts = b.next(now)
+	if c := parts[0].change; len(c.Joined) != 1 || c.Joined[0].ID != "v2" || len(c.Left) != 1 || c.Left[0] != "v1" {
+		t.Fatalf("got %+v, want that v2 joins and v1 leaves", c)
+	}
+	b.wrote(parts, now)
+	if parts := b.next(now.Add(time.Hour)); parts != nil {
+		t.Errorf("%+v are left to be written", parts)
+	}
+	if n := b.audience(); n != 1 {
+		t.Errorf("%d watch, want 1", n)
+	}
+}
+
+// TestBacklogPortions has more to write than one update takes.
+func TestBacklogPortions(t *testing.T) {
+	b := newBacklog()
+	all, ids := viewers(0, 5*maxRecords/2)
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}, {State: state("b", siaran.StatusLive)}})
+	now := time.Now()
+	drain := func() (records, updates int) {
+		for parts := b.next(now); parts != nil; parts = b.next(now) {
+			n := 0
+			for _, p := range parts {
+				n += len(p.change.Joined) + len(p.change.Left)
+			}
+			if n > maxRecords {
+				t.Fatalf("an update of %d records", n)
+			}
+			records, updates = records+n, updates+1
+			b.wrote(parts, now)
+		}
+		return records, updates
+	}
+	if records, updates := drain(); records != len(all) || updates != 3 {
+		t.Errorf("%d records in %d updates, want %d in 3", records, updates, len(all))
+	}
+	b.add([]siaran.Change{{State: state("a", siaran.StatusOffline), Left: ids}, {State: state("b", siaran.StatusOffline)}})
+	if records, _ := drain(); records != len(all) {
+		t.Errorf("%d records, want %d", records, len(all))
+	}
+	if len(b.entries) != 0 || len(b.byID) != 0 {
+		t.Errorf("%d broadcasts are kept after their end", len(b.entries))
+	}
+}
+
+// TestBacklogBounded has the listing away for very long.
+func TestBacklogBounded(t *testing.T) {
+	b := newBacklog()
+	all, ids := viewers(0, maxLeaves+1)
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
+	b.restart() // as if all had been tried
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[:maxLeaves]}})
+	if _, overflow := b.trim(); overflow {
+		t.Error("overflows too early")
+	}
+	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[maxLeaves:]}})
+	if _, overflow := b.trim(); !overflow {
+		t.Error("does not overflow")
+	}
+	for i := range maxFinished + 5 {
+		b.add([]siaran.Change{{State: state(fmt.Sprint("b", i), siaran.StatusOffline)}})
+	}
+	if lost, _ := b.trim(); lost != 5 || len(b.entries) != maxFinished+1 || len(b.byID) != maxFinished+1 {
+		t.Errorf("lost %d, kept %d, want 5 and %d", lost, len(b.entries), maxFinished+1)
+	}
+	if b.byID["a"] == nil || b.byID["b4"] != nil || b.byID["b5"] == nil {
+		t.Error("it is not the oldest that were given up")
+	}
+}
+
+func BenchmarkBacklog(b *testing.B) {
+	log := newBacklog()
+	all, ids := viewers(0, 100)
+	now := time.Now()
+	for b.Loop() {
+		log.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
+		now = now.Add(time.Minute)
+		log.wrote(log.next(now), now)
+		log.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids}})
+		now = now.Add(time.Minute)
+		log.wrote(log.next(now), now)
+	}
+}

@@ -1,0 +1,550 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"siaran"
+)
+
+// flaky is a listing that fails when told to, and keeps what it was asked.
+type flaky struct {
+	siaran.Listing
+
+	mu    sync.Mutex
+	fault fault
+	calls []call
+}
+
+// fault decides for each call.
+type fault func(ctx context.Context, op string, do func() error) error
+
+type call struct {
+	op     string // "renew", "apply", "sweep" and, for a sweep, the node
+	at     time.Time
+	update siaran.Update
+	node   siaran.Node
+}
+
+var errFlaky = errors.New("the listing is away")
+
+func away(context.Context, string, func() error) error { return errFlaky }
+
+// late does what is asked and fails all the same.
+func late(_ context.Context, _ string, do func() error) error { return errors.Join(errFlaky, do()) }
+
+// hanging answers only when it is given up.
+func hanging(ctx context.Context, _ string, _ func() error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *flaky) set(fault fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
+}
+
+func (f *flaky) call(ctx context.Context, c call, do func() error) error {
+	c.at = time.Now()
+	f.mu.Lock()
+	f.calls = append(f.calls, c)
+	fault := f.fault
+	f.mu.Unlock()
+	if fault != nil {
+		return fault(ctx, c.op, do)
+	}
+	return do()
+}
+
+// of returns the calls with these names so far.
+func (f *flaky) of(ops ...string) []call {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []call
+	for _, c := range f.calls {
+		if slices.Contains(ops, c.op) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (f *flaky) Apply(ctx context.Context, u siaran.Update) error {
+	return f.call(ctx, call{op: "apply", update: u}, func() error { return f.Listing.Apply(ctx, u) })
+}
+
+func (f *flaky) Renew(ctx context.Context, n siaran.Node) error {
+	return f.call(ctx, call{op: "renew", node: n}, func() error { return f.Listing.Renew(ctx, n) })
+}
+
+func (f *flaky) Sweep(ctx context.Context, node string) (n int, err error) {
+	err = f.call(ctx, call{op: "sweep " + node}, func() (err error) {
+		n, err = f.Listing.Sweep(ctx, node)
+		return err
+	})
+	return n, err
+}
+
+const self = "here"
+
+// server is a hub and its reporter.
+type server struct {
+	hub     *siaran.Hub
+	listing *flaky
+	cancel  context.CancelFunc
+	ended   chan error
+}
+
+func start(t *testing.T, l siaran.Listing, node string) *server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &server{hub: siaran.NewHub(30 * time.Second), listing: &flaky{Listing: l}, cancel: cancel, ended: make(chan error, 1)}
+	r := NewReporter(s.hub, s.listing, siaran.Node{Name: node, URL: "http://here.example"}, nil)
+	go func() { s.ended <- r.Run(ctx) }()
+	return s
+}
+
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	s.hub.Close()
+	s.cancel()
+	if err := <-s.ended; err != nil {
+		t.Error("Run:", err)
+	}
+}
+
+// crash has the server vanish as if it had been killed.
+func (s *server) crash() {
+	s.listing.set(away)
+	s.cancel()
+	<-s.ended
+	s.hub.Close()
+}
+
+// publish makes a stream live.
+func publish(t *testing.T, hub *siaran.Hub, name siaran.StreamName, more ...siaran.TrackSpec) *siaran.Publication {
+	t.Helper()
+	p, err := hub.Publish(name, "key:1", append(more, siaran.TrackSpec{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed(t, p)
+	return p
+}
+
+func feed(t *testing.T, p *siaran.Publication) {
+	t.Helper()
+	now := time.Now()
+	if err := p.Writer(siaran.KindAudio, "").Write(now.UnixNano(), now.UnixMicro(), true, []byte{1, 2, 3}, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func join(t *testing.T, p *siaran.Publication) siaran.ViewerID {
+	t.Helper()
+	id := siaran.NewViewerID()
+	if err := p.Broadcast().Join(siaran.Viewer{ID: id, JoinedAt: time.Now(), Path: "direct"}); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// agree compares what the database holds of a stream with what its broadcast's viewers are.
+func agree(t *testing.T, l siaran.Listing, p *siaran.Publication, want []siaran.ViewerID) {
+	t.Helper()
+	b := p.Broadcast()
+	s, err := l.Stream(t.Context(), b.Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Status != siaran.StatusLive || s.BroadcastID != b.ID() || s.Viewers != len(want) {
+		t.Errorf("listed as %+v, want broadcast %s live with %d viewers", s, b.ID(), len(want))
+	}
+	records, err := l.Viewers(t.Context(), b.Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []siaran.ViewerID
+	for _, r := range records {
+		got = append(got, r.ID)
+	}
+	want = slices.Sorted(slices.Values(want))
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("%d viewers are listed, want %d: %v, %v", len(got), len(want), got, want)
+	}
+}
+
+// inBubble runs a test on a real database in a time that passes at once.
+func inBubble(t *testing.T, test func(t *testing.T, path string, l *SQLite)) {
+	path := filepath.Join(t.TempDir(), "listing.db")
+	synctest.Test(t, func(t *testing.T) {
+		l, err := OpenSQLite(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		test(t, path, l)
+	})
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d) // in a bubble
+	synctest.Wait()
+}
+
+func TestReporterLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		begin := time.Now()
+		s := start(t, l, self)
+		p := publish(t, s.hub, "cats")
+		join(t, p)
+		pass(61 * time.Second)
+		if first := s.listing.of("sweep "+self, "renew", "apply", "sweep ")[:2]; first[0].op != "sweep "+self || first[1].op != "renew" {
+			t.Errorf("the first calls are %v and %v", first[0].op, first[1].op)
+		}
+		if n := len(s.listing.of("sweep " + self)); n != 1 {
+			t.Errorf("swept its own %d times", n)
+		}
+		renewals := s.listing.of("renew")
+		if len(renewals) != 13 {
+			t.Errorf("%d renewals in 61 s, want 13", len(renewals))
+		}
+		for i, c := range renewals {
+			if at := begin.Add(time.Duration(i) * 5 * time.Second); !c.at.Equal(at) || !c.node.LeaseUntil.Equal(at.Add(15*time.Second)) || c.node.Name != self || c.node.URL == "" {
+				t.Errorf("renewal %d at %v: %+v", i, c.at.Sub(begin), c.node)
+			}
+		}
+		if last := renewals[len(renewals)-1]; last.node.Viewers != 1 {
+			t.Errorf("the node counts %d viewers, want 1", last.node.Viewers)
+		}
+		if n := len(s.listing.of("sweep ")); n != 5 {
+			t.Errorf("swept the dead %d times in 61 s, want 5", n)
+		}
+		if n := len(s.listing.of("apply")); n > 2 {
+			t.Errorf("%d updates though nothing changed", n)
+		}
+		s.stop(t)
+		renewals = s.listing.of("renew")
+		if last := renewals[len(renewals)-1]; last.node.LeaseUntil.After(time.Now()) {
+			t.Errorf("the lease was not given back: %+v", last.node)
+		}
+		h, err := l.Broadcasts(t.Context(), "cats", 1)
+		if err != nil || len(h) != 1 || h[0].EndReason != siaran.EndShutdown {
+			t.Errorf("history %+v, %v, want one that the shutdown ended", h, err)
+		}
+	})
+}
+
+func TestReporterPace(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		s := start(t, l, self)
+		busy, calm := publish(t, s.hub, "busy"), publish(t, s.hub, "calm")
+		synctest.Wait()
+		begin := time.Now()
+		writes := func(b *siaran.Broadcast) (times []time.Duration, joins, leaves int) {
+			for _, c := range s.listing.of("apply") {
+				for _, change := range c.update.Changes {
+					if change.State.ID == b.ID() {
+						times = append(times, c.at.Sub(begin))
+						joins += len(change.Joined)
+						leaves += len(change.Left)
+					}
+				}
+			}
+			return times, joins, leaves
+		}
+		var watching []siaran.ViewerID
+		for range 100 { // for 10 s
+			for range 3 {
+				watching = append(watching, join(t, busy))
+			}
+			busy.Broadcast().Leave(watching[0])
+			watching = watching[1:]
+			pass(100 * time.Millisecond)
+		}
+		busy.Interrupt() // is written at once
+		synctest.Wait()
+		times, joins, leaves := writes(busy.Broadcast())
+		if last := times[len(times)-1]; last != 10*time.Second {
+			t.Errorf("the interruption was written at %v, want 10 s", last)
+		}
+		if len(times) < 10 || len(times) > 13 {
+			t.Errorf("%d writes in 10 s: %v", len(times), times)
+		}
+		for i, at := range times[:len(times)-1] {
+			if i > 0 && at-times[i-1] < countPause {
+				t.Errorf("writes at %v and %v", times[i-1], at)
+			}
+		}
+		if joins != 200+leaves || joins > 300 {
+			t.Errorf("%d joins and %d leaves written for 300 and 100", joins, leaves)
+		}
+		if times, _, _ := writes(calm.Broadcast()); len(times) != 1 {
+			t.Errorf("the stream where nothing changed was written %d times", len(times))
+		}
+		feed(t, busy)
+		synctest.Wait()
+		agree(t, l, busy, watching)
+		s.stop(t)
+	})
+}
+
+// TestReporterOutage has the listing fail in every way for a time; afterwards it must be exact.
+func TestReporterOutage(t *testing.T) {
+	sometimes := func() fault {
+		random := rand.New(rand.NewPCG(3, 4))
+		return func(ctx context.Context, op string, do func() error) error {
+			switch random.IntN(4) {
+			case 0:
+				return away(ctx, op, do)
+			case 1:
+				return late(ctx, op, do)
+			}
+			return do()
+		}
+	}
+	onlyApply := func(ctx context.Context, op string, do func() error) error {
+		if op == "apply" {
+			return errFlaky
+		}
+		return do()
+	}
+	for name, fault := range map[string]fault{
+		"away": away, "late": late, "hanging": hanging, "sometimes": sometimes(), "only updates": onlyApply,
+	} {
+		for _, outage := range []time.Duration{3 * time.Second, 100 * time.Second} {
+			t.Run(fmt.Sprint(name, " for ", outage), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, _ string, l *SQLite) { testOutage(t, l, fault, outage) })
+			})
+		}
+	}
+}
+
+func testOutage(t *testing.T, l *SQLite, fault fault, outage time.Duration) {
+	s := start(t, l, self)
+	stays, ends := publish(t, s.hub, "stays"), publish(t, s.hub, "ends")
+	var watching []siaran.ViewerID
+	for range 20 {
+		watching = append(watching, join(t, stays))
+		join(t, ends)
+	}
+	pass(5 * time.Second)
+	s.listing.set(fault)
+	ends.Stop()
+	var comes *siaran.Publication
+	for i := range 100 {
+		id := join(t, stays)
+		if i%3 == 0 {
+			stays.Broadcast().Leave(id)
+		} else {
+			watching = append(watching, id)
+		}
+		if i%2 == 0 {
+			stays.Broadcast().Leave(watching[0])
+			watching = watching[1:]
+		}
+		if i == 50 {
+			comes = publish(t, s.hub, "comes")
+			publish(t, s.hub, "short").Stop()
+		}
+		pass(outage / 100)
+	}
+	viewer := join(t, comes)
+	if outage > 2*leasePeriod { // as another server would
+		if _, err := l.Sweep(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.listing.set(nil)
+	pass(lastRetry + callTimeout + countPause)
+	agree(t, l, stays, watching)
+	agree(t, l, comes, []siaran.ViewerID{viewer})
+	for name, watched := range map[siaran.StreamName]int{"ends": 20, "short": 0} {
+		st, err := l.Stream(t.Context(), name)
+		if err != nil || st.Status != siaran.StatusOffline {
+			t.Errorf("%s is listed as %+v, %v", name, st, err)
+		}
+		h, err := l.Broadcasts(t.Context(), name, 10)
+		if err != nil || len(h) != 1 || h[0].EndReason != siaran.EndStopped || h[0].TotalViewers != watched {
+			t.Errorf("%s has the history %+v, %v", name, h, err)
+		}
+	}
+	s.stop(t)
+	for _, name := range []siaran.StreamName{"stays", "comes"} {
+		h, err := l.Broadcasts(t.Context(), name, 10)
+		if err != nil || len(h) != 1 || h[0].EndReason != siaran.EndShutdown {
+			t.Errorf("%s has the history %+v, %v", name, h, err)
+		}
+	}
+	if n := count(t, l, "viewers"); n != 0 {
+		t.Errorf("%d viewers are left in the database", n)
+	}
+}
+
+func count(t *testing.T, l *SQLite, table string) (n int) {
+	t.Helper()
+	if err := l.reader.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestReporterRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, path string, l *SQLite) {
+		s := start(t, l, self)
+		for i := range 10 {
+			join(t, publish(t, s.hub, siaran.StreamName(fmt.Sprint("s", i))))
+		}
+		old := publish(t, s.hub, "cats")
+		join(t, old)
+		pass(2 * time.Second)
+		s.crash()
+		if n := count(t, l, "viewers"); n == 0 {
+			t.Fatal("the crash left nothing behind")
+		}
+
+		again, err := OpenSQLite(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		s = start(t, again, self)
+		synctest.Wait() // long before the lease has run out
+		if streams, err := l.Streams(t.Context(), siaran.StreamQuery{}); err != nil || len(streams) != 0 {
+			t.Errorf("after the restart are listed %+v, %v", streams, err)
+		}
+		if n := count(t, l, "viewers"); n != 0 {
+			t.Errorf("%d viewers are left", n)
+		}
+		p := publish(t, s.hub, "cats")
+		v := join(t, p)
+		synctest.Wait()
+		pass(countPause)
+		agree(t, l, p, []siaran.ViewerID{v})
+		h, err := l.Broadcasts(t.Context(), "cats", 10)
+		if err != nil || len(h) != 2 || h[1].ID != old.Broadcast().ID() || h[1].EndReason != siaran.EndCrashed {
+			t.Errorf("history %+v, %v, want the old broadcast crashed", h, err)
+		}
+		s.stop(t)
+	})
+}
+
+// TestReporterSweepsOthers has one server die and another tidy up after it.
+func TestReporterSweepsOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		dead, alive := start(t, l, "dead"), start(t, l, "alive")
+		join(t, publish(t, dead.hub, "dogs"))
+		p := publish(t, alive.hub, "cats")
+		v := join(t, p)
+		pass(2 * time.Second)
+		dead.crash()
+		pass(2 * leasePeriod)
+		if n := count(t, l, "viewers"); n != 1 {
+			t.Errorf("%d viewers are in the database, want 1", n)
+		}
+		if n := count(t, l, "nodes"); n != 1 {
+			t.Errorf("%d nodes are in the database, want 1", n)
+		}
+		agree(t, l, p, []siaran.ViewerID{v})
+		alive.stop(t)
+	})
+}
+
+// TestReporterEnd has the listing away when the server stops: that takes a bounded time and is told.
+func TestReporterEnd(t *testing.T) {
+	for name, fault := range map[string]fault{"away": away, "hanging": hanging} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+				s := start(t, l, self)
+				publish(t, s.hub, "cats")
+				pass(time.Second)
+				s.listing.set(fault)
+				s.hub.Close()
+				begin := time.Now()
+				s.cancel()
+				err := <-s.ended
+				if err == nil {
+					t.Error("no error")
+				}
+				if took := time.Since(begin); took > endTimeout {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestReporterJoins has many come and go at once, from many goroutines, while the listing fails now and then.
+func TestReporterJoins(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "listing.db"))
+	s := start(t, l, self)
+	var mu sync.Mutex
+	calls := 0
+	s.listing.set(func(ctx context.Context, op string, do func() error) error {
+		mu.Lock()
+		calls++
+		n := calls
+		mu.Unlock()
+		switch n % 5 {
+		case 2:
+			return away(ctx, op, do)
+		case 4:
+			return late(ctx, op, do)
+		}
+		return do()
+	})
+	p := publish(t, s.hub, "cats")
+	var watching []siaran.ViewerID
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			for i := range 100 {
+				id := siaran.NewViewerID()
+				if err := p.Broadcast().Join(siaran.Viewer{ID: id, JoinedAt: time.Now(), Path: "direct"}); err != nil {
+					t.Error(err)
+				}
+				if i%4 != 0 {
+					p.Broadcast().Leave(id)
+					continue
+				}
+				mu.Lock()
+				watching = append(watching, id)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	listed := func() int {
+		list, err := l.Viewers(t.Context(), "cats")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	for deadline := time.Now().Add(20 * time.Second); listed() != len(watching) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	agree(t, l, p, watching)
+	for _, id := range watching {
+		p.Broadcast().Leave(id)
+	}
+	for deadline := time.Now().Add(20 * time.Second); listed() != 0 && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	agree(t, l, p, nil)
+	s.listing.set(nil)
+	s.stop(t)
+	h, err := l.Broadcasts(t.Context(), "cats", 1)
+	if err != nil || len(h) != 1 || h[0].TotalViewers != 1000 || h[0].Viewers != 0 || h[0].PeakViewers < 250 {
+		t.Errorf("history %+v, %v, want 1000 viewers in all", h, err)
+	}
+}
