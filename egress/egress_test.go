@@ -42,7 +42,7 @@ const stream = siaran.StreamName("cats")
 func newStage(t *testing.T, video siaran.CodecName) *stage {
 	t.Helper()
 	hub := siaran.NewHub(time.Second)
-	socket, err := egress.Listen("127.0.0.1:0", nil, nil)
+	socket, err := egress.Listen("127.0.0.1:0", egress.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,12 @@ var (
 	cmProfiles  = []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 )
 
-// handshake does DTLS-SRTP over the link (RFC 5764) and sets up its encryption. The peer's
-// address has been proven by ICE, so no cookie is asked for (P62).
-func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer *siaran.Offer) (*dtls.Conn, error) {
+// handshake does DTLS-SRTP over the link (RFC 5764), sets up its encryption and parks the
+// connection. The peer's address has been proven by ICE, so no cookie is asked for (P62).
+func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer *siaran.Offer) error {
+	l.mu.Lock()
+	pipe := l.pipe
+	l.mu.Unlock()
 	config := &dtls.Config{
 		Certificates:            []tls.Certificate{certificate},
 		ClientAuth:              dtls.RequireAnyClientCert,
@@ -50,27 +53,28 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer
 	isClient := offer.Setup == "passive"
 	if isClient {
 		config.SRTPProtectionProfiles = slices.Concat(gcmProfiles, cmProfiles)
-		conn, err = dtls.ClientWithContext(ctx, l.dtls, config)
+		conn, err = dtls.ClientWithContext(ctx, pipe, config)
 	} else {
-		if config.SRTPProtectionProfiles, err = l.profiles(ctx); err != nil {
-			return nil, err
+		if config.SRTPProtectionProfiles, err = pipe.profiles(ctx); err != nil {
+			return err
 		}
-		conn, err = dtls.ServerWithContext(ctx, l.dtls, config)
+		conn, err = dtls.ServerWithContext(ctx, pipe, config)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("dtls: %w", err)
+		return fmt.Errorf("dtls: %w", err)
 	}
 	if err := l.secure(conn, isClient); err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return errors.Join(err, conn.Close())
 	}
-	return conn, nil
+	l.park(conn, pipe)
+	return nil
 }
 
 // profiles waits for the ClientHello and says what to offer to it. The datagrams are kept for the handshake proper.
-func (l *link) profiles(ctx context.Context) ([]dtls.SRTPProtectionProfile, error) {
+func (p *dtlsPipe) profiles(ctx context.Context) ([]dtls.SRTPProtectionProfile, error) {
 	var hello helloReader
 	for total := 0; total < 2*maxHello; {
-		datagram, err := l.dtls.peek(ctx)
+		datagram, err := p.peek(ctx)
 		if err != nil {
 			return nil, err
 		}

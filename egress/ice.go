@@ -66,7 +66,7 @@ func (l *link) handleCheck(b []byte, from netip.AddrPort) {
 
 func (l *link) answer(to netip.AddrPort, setters ...stun.Setter) {
 	if m, err := stun.Build(setters...); err == nil {
-		l.socket.send(m.Raw, to)
+		l.socket.send(m.Raw, l.socket.path(to))
 	}
 }
 
@@ -90,10 +90,10 @@ func (l *link) admit(from netip.AddrPort, nominated bool) bool {
 	}
 	l.sources[i].seen = now
 	selected := l.selected.Load()
-	if selected == nil || *selected != from && (nominated || l.silent(*selected, now)) {
-		l.selected.Store(&from)
+	if selected == nil || selected.address != from && (nominated || l.silent(selected.address, now)) {
+		l.selected.Store(l.socket.path(from))
 		if selected == nil {
-			close(l.found)
+			l.pipe = newPipe(l)
 		}
 	}
 	l.mu.Unlock()
@@ -103,6 +103,9 @@ func (l *link) admit(from netip.AddrPort, nominated bool) bool {
 	}
 	if fresh {
 		l.socket.bind(from, l)
+	}
+	if selected == nil {
+		l.found()
 	}
 	return true
 }
@@ -122,7 +125,7 @@ func (l *link) dropOldest() netip.AddrPort {
 	selected := l.selected.Load()
 	oldest := -1
 	for i, s := range l.sources {
-		if selected != nil && s.address == *selected {
+		if selected != nil && s.address == selected.address {
 			continue
 		}
 		if oldest < 0 || s.seen.Before(l.sources[oldest].seen) {

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -75,14 +76,22 @@ func (c *restConn) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo implements net.PacketConn.
 func (c *restConn) WriteTo(p []byte, to net.Addr) (int, error) {
-	return c.socket.conn.WriteTo(p, to)
+	udp, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, fmt.Errorf("write to a %T", to)
+	}
+	address := udp.AddrPort()
+	if err := c.socket.port.send(p, c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // Close implements net.PacketConn; see Socket.BroadcasterConn.
 func (c *restConn) Close() error { return nil }
 
 // LocalAddr implements net.PacketConn.
-func (c *restConn) LocalAddr() net.Addr { return c.socket.conn.LocalAddr() }
+func (c *restConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.socket.port.local()) }
 
 // SetDeadline implements net.PacketConn.
 func (c *restConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }

@@ -5,9 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,17 +63,17 @@ type Server struct {
 	workers     []*worker
 	handshakes  chan struct{} // a token for each that may run
 
-	ctx        context.Context
-	cancel     context.CancelCauseFunc
-	stop       context.CancelFunc // the workers', after all sessions
-	running    sync.WaitGroup     // sessions and those who watch broadcasts for their end
+	stop       context.CancelFunc // the janitor and the workers, after all sessions
 	workersRun sync.WaitGroup
 
 	mu        sync.Mutex
-	closed    bool
+	closing   bool // no new sessions
+	closed    bool // no new goroutines
+	running   sync.WaitGroup
+	done      chan struct{} // closed with closing
 	sessions  map[siaran.SessionID]*session
 	setups    int
-	audiences map[*siaran.Broadcast]context.Context // each ends with its broadcast
+	audiences map[*siaran.Broadcast]map[*session]struct{}
 }
 
 // New starts the workers. The socket is the caller's, and is closed after the server.
@@ -86,18 +87,19 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		hub: hub, socket: socket, cfg: cfg, fingerprint: fingerprint,
-		handshakes: make(chan struct{}, 8*cfg.Workers),
+		handshakes: make(chan struct{}, 4*cfg.Workers),
+		done:       make(chan struct{}),
 		sessions:   make(map[siaran.SessionID]*session),
-		audiences:  make(map[*siaran.Broadcast]context.Context),
+		audiences:  make(map[*siaran.Broadcast]map[*session]struct{}),
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	workerCtx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	for range cfg.Workers {
-		w := newWorker()
+		w := newWorker(socket)
 		s.workers = append(s.workers, w)
-		s.workersRun.Go(func() { w.run(workerCtx) })
+		s.workersRun.Go(func() { w.run(ctx) })
 	}
+	s.workersRun.Go(func() { s.expire(ctx) })
 	return s, nil
 }
 
@@ -113,16 +115,19 @@ func (s *Server) Offer(_ context.Context, stream siaran.StreamName, owner string
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	l := newLink(s.socket, randomText(6), randomText(18), offer.Ufrag)
-	sess := &session{
-		id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, offer: offer, tag: l.ufrag,
-		broadcast: broadcast, link: l, cname: "siaran", done: make(chan struct{}),
-	}
+	l := newLink(s.socket, offer.Ufrag)
 	answer, plans, err := s.answer(offer, broadcast, l)
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	sess.plans = plans
+	sess := &session{
+		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner,
+		pwd: offer.Password, offer: offer, broadcast: broadcast, link: l, plans: plans,
+		deadline: time.Now().Add(s.cfg.SetupTimeout), done: make(chan struct{}),
+	}
+	l.found = sess.found
+	l.hungUp = func() { sess.end(errLeft) }
+	l.spawn = func(f func()) { s.spawn(f) }
 	l.rtcp = func(b []byte) {
 		if v := sess.viewer.Load(); v != nil {
 			sess.worker.push(v, b)
@@ -131,61 +136,92 @@ func (s *Server) Offer(_ context.Context, stream siaran.StreamName, owner string
 	if err := s.begin(sess); err != nil {
 		return siaran.Answer{}, err
 	}
-	return siaran.Answer{Session: sess.id, SDP: answer, Tag: sess.tag}, nil
+	return siaran.Answer{Session: sess.id, SDP: answer, Tag: l.ufrag}, nil
 }
 
-// begin counts a session in and runs it.
+// begin counts a session in. From then on its viewer's checks are answered.
 func (s *Server) begin(sess *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closing {
 		return siaran.ErrClosed
 	}
 	if len(s.sessions) >= s.cfg.MaxSessions || s.setups >= s.cfg.MaxSetups {
 		return siaran.ErrTooManySessions
 	}
-	ctx, cancel := context.WithCancelCause(s.audience(sess.broadcast))
-	sess.cancel = cancel
+	audience := s.audiences[sess.broadcast]
+	if audience == nil {
+		audience = make(map[*session]struct{})
+		s.audiences[sess.broadcast] = audience
+		s.running.Go(func() { s.attend(sess.broadcast) })
+	}
+	audience[sess] = struct{}{}
 	sess.worker = s.leastLoaded()
 	sess.worker.load.Add(1)
 	s.sessions[sess.id] = sess
 	s.setups++
 	s.socket.register(sess.link)
-	s.running.Go(func() {
-		err := sess.run(ctx, s)
-		cancel(err)
-		s.forget(sess)
-		level := slog.LevelInfo
-		if errors.Is(err, errSetup) {
-			level = slog.LevelWarn
-		}
-		if errors.Is(err, io.EOF) {
-			err = errors.New("left")
-		}
-		s.cfg.Logger.Log(context.Background(), level, "viewer gone", "stream", sess.broadcast.Stream(), "viewer", sess.viewerID, "why", err)
-		close(sess.done)
-	})
 	return nil
 }
 
-// audience is the context of those who watch a broadcast. The caller holds s.mu.
-func (s *Server) audience(b *siaran.Broadcast) context.Context {
-	if ctx := s.audiences[b]; ctx != nil {
-		return ctx
+// attend waits for the end of a broadcast and sends its viewers away.
+func (s *Server) attend(b *siaran.Broadcast) {
+	why := siaran.ErrEnded
+	select {
+	case <-b.Done():
+	case <-s.done:
+		why = siaran.ErrClosed
 	}
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	s.audiences[b] = ctx
-	s.running.Go(func() {
+	s.mu.Lock()
+	audience := s.audiences[b]
+	delete(s.audiences, b)
+	list := slices.Collect(maps.Keys(audience))
+	s.mu.Unlock()
+	for _, sess := range list {
+		sess.end(why)
+	}
+}
+
+// expire ends sessions that nobody has connected to in time.
+func (s *Server) expire(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
 		select {
-		case <-b.Done():
-		case <-s.ctx.Done():
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, sess := range s.overdue(now) {
+				sess.end(errSetup)
+			}
 		}
-		s.mu.Lock()
-		delete(s.audiences, b)
-		s.mu.Unlock()
-		cancel(siaran.ErrEnded)
-	})
-	return ctx
+	}
+}
+
+func (s *Server) overdue(now time.Time) []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.setups == 0 {
+		return nil
+	}
+	var list []*session
+	for _, sess := range s.sessions {
+		if sess.viewer.Load() == nil && now.After(sess.deadline) {
+			list = append(list, sess)
+		}
+	}
+	return list
+}
+
+// spawn runs f in a goroutine that Close waits for. False: it is too late for that.
+func (s *Server) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Go(f)
+	return true
 }
 
 func (s *Server) leastLoaded() *worker {
@@ -198,8 +234,8 @@ func (s *Server) leastLoaded() *worker {
 	return least
 }
 
-// setupDone is called once by a session that has connected.
-func (s *Server) setupDone(sess *session) {
+// connected is called once by a session that has.
+func (s *Server) connected(sess *session) {
 	s.mu.Lock()
 	s.setups--
 	s.mu.Unlock()
@@ -210,7 +246,8 @@ func (s *Server) forget(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
-	if !sess.connected.Load() {
+	delete(s.audiences[sess.broadcast], sess)
+	if sess.viewer.Load() == nil {
 		s.setups--
 	}
 	sess.worker.load.Add(-1)
@@ -244,8 +281,8 @@ func (s *Server) Session(id siaran.SessionID) (siaran.SessionInfo, error) {
 		return siaran.SessionInfo{}, err
 	}
 	return siaran.SessionInfo{
-		Stream: sess.broadcast.Stream(), Owner: sess.owner, Tag: sess.tag,
-		RemoteUfrag: sess.offer.Ufrag, RemotePassword: sess.offer.Password,
+		Stream: sess.broadcast.Stream(), Owner: sess.owner, Tag: sess.link.ufrag,
+		RemoteUfrag: sess.link.remoteUfrag, RemotePassword: sess.pwd,
 	}, nil
 }
 
@@ -286,9 +323,20 @@ func (s *Server) Kick(stream siaran.StreamName, viewer siaran.ViewerID) error {
 // Close ends all sessions and waits until nothing of them is left.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closing = true
+	close(s.done)
+	list := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	for _, sess := range list {
+		sess.end(siaran.ErrClosed)
+	}
+	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.cancel(siaran.ErrClosed)
 	s.running.Wait()
 	s.stop()
 	s.workersRun.Wait()

@@ -6,7 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"io"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,79 +19,110 @@ var (
 	errConsent = errors.New("the viewer's consent has run out")
 	errEnded   = errors.New("ended through its URL")
 	errKicked  = errors.New("sent away")
+	errLeft    = errors.New("left")
 )
 
-// session is one viewer from its offer to its end.
+// session is one viewer from its offer to its end. It has a goroutine only while it
+// connects and while it is taken down: before the first check it waits in the server's
+// list, and once connected it is its worker's.
 type session struct {
+	server    *Server
 	id        siaran.SessionID
 	viewerID  siaran.ViewerID
 	owner     string
-	offer     *siaran.Offer
-	tag       string
+	pwd       string // the viewer's
 	broadcast *siaran.Broadcast
 	link      *link
 	plans     []plan
-	cname     string
 	worker    *worker
-	connected atomic.Bool
+	deadline  time.Time              // to be connected by
 	viewer    atomic.Pointer[viewer] // set when connected
+	offer     *siaran.Offer          // until connected
 
-	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when nothing of it is left
+	// The handshake, while and after it runs. Guarded by mu.
+	mu         sync.Mutex
+	cancel     context.CancelFunc
+	connecting chan struct{} // closed when the handshake's goroutine has nothing more to do
+	ending     bool
+
+	done chan struct{} // closed when nothing of it is left
 }
 
-// run connects the viewer, has it served, and takes all down again.
-func (s *session) run(ctx context.Context, srv *Server) error {
-	defer s.link.close()
-	setup, stop := context.WithTimeoutCause(ctx, srv.cfg.SetupTimeout, errSetup)
-	defer stop()
-	select {
-	case <-s.link.found:
-	case <-setup.Done():
-		return context.Cause(setup)
+// found starts the handshake, with the first right check.
+func (s *session) found() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return
 	}
-	if err := srv.acquireHandshake(setup); err != nil {
+	ctx, cancel := context.WithDeadlineCause(context.Background(), s.deadline, errSetup)
+	connecting := make(chan struct{})
+	s.cancel, s.connecting = cancel, connecting
+	if !s.server.spawn(func() {
+		err := s.connect(ctx)
+		cancel()
+		close(connecting)
+		if err != nil {
+			s.end(err)
+		}
+	}) {
+		cancel()
+		close(connecting)
+	}
+}
+
+// connect takes the viewer from its first check to its worker.
+func (s *session) connect(ctx context.Context) error {
+	if err := s.server.acquireHandshake(ctx); err != nil {
 		return err
 	}
-	conn, err := s.link.handshake(setup, *srv.cfg.Certificate, s.offer)
-	srv.releaseHandshake()
+	err := s.link.handshake(ctx, *s.server.cfg.Certificate, s.offer)
+	s.server.releaseHandshake()
 	if err != nil {
-		if setup.Err() != nil {
-			return context.Cause(setup)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		return err
 	}
-	defer conn.Close() // sends close_notify
-	stop()
+	s.offer = nil // it is large, and no one else reads it
 	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: "direct"}); err != nil {
 		return err
 	}
-	defer s.broadcast.Leave(s.viewerID)
-	v := newViewer(s.link, s.plans, s.cname, func() { s.cancel(errConsent) })
+	v := newViewer(s.link, s.plans, func() { s.server.spawn(func() { s.end(errConsent) }) })
 	s.viewer.Store(v)
-	s.connected.Store(true)
-	srv.setupDone(s)
+	s.server.connected(s)
 	s.worker.add(v)
-	defer s.worker.remove(v)
-
-	// The handshake's connection is read for the viewer's goodbye alone: data channels are never negotiated.
-	unblock := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer unblock()
-	buf := make([]byte, maxDatagram)
-	for {
-		if _, err := conn.Read(buf); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return io.EOF
-		}
-	}
+	return nil
 }
 
-// end closes the session and waits until nothing of it is left.
+// end takes the session down and returns when nothing of it is left, whoever began it.
 func (s *session) end(why error) {
-	s.cancel(why)
-	<-s.done
+	s.mu.Lock()
+	first := !s.ending
+	s.ending = true
+	cancel, connecting := s.cancel, s.connecting
+	s.mu.Unlock()
+	if !first {
+		<-s.done
+		return
+	}
+	if cancel != nil {
+		cancel()
+		<-connecting
+	}
+	if v := s.viewer.Load(); v != nil {
+		s.worker.remove(v)
+		s.link.parked.goodbye(s.link)
+		s.broadcast.Leave(s.viewerID)
+	}
+	s.link.close()
+	s.server.forget(s)
+	level := slog.LevelInfo
+	if errors.Is(why, errSetup) {
+		level = slog.LevelWarn
+	}
+	s.server.cfg.Logger.Log(context.Background(), level, "viewer gone", "stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
+	close(s.done)
 }
 
 func random32() uint32 {

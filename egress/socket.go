@@ -3,7 +3,6 @@ package egress
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -21,17 +20,15 @@ const (
 // viewer is told by the user name of its STUN checks and then by its address (RFC 7983);
 // all else is for [Socket.BroadcasterConn].
 type Socket struct {
-	conn      *net.UDPConn
+	port      port
 	addresses addresses
 	rest      *restConn
-	logger    *slog.Logger
 
 	mu        sync.RWMutex
 	byUfrag   map[string]*link
 	byAddress map[netip.AddrPort]*link
 
 	drops   socketDrops
-	done    chan struct{}
 	reading sync.WaitGroup
 }
 
@@ -39,33 +36,42 @@ type socketDrops struct {
 	rest, dtls, rtcp, send atomic.Uint64
 }
 
+// SocketOptions are what a socket can do differently; the zero value is right for most.
+type SocketOptions struct {
+	Public []netip.Addr // announced in place of what the interfaces have
+	DSCP   int          // marks what is sent (RFC 8837); 0 to 63
+	NoGSO  bool         // send every datagram by itself
+	Plain  bool         // use nothing that is special to the system
+}
+
 // Listen opens the port; addr is a host:port, and an empty host stands for all addresses of
-// the machine. public, when not empty, is announced in place of what the interfaces have.
-func Listen(addr string, public []netip.Addr, logger *slog.Logger) (*Socket, error) {
+// the machine, IPv4 and IPv6.
+func Listen(addr string, options SocketOptions) (*Socket, error) {
 	udp, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("the media address %q is not a host:port: %w", addr, err)
 	}
-	conn, err := net.ListenUDP("udp", udp)
+	var p port
+	if options.Plain {
+		p, err = listenStd(udp)
+	} else {
+		p, err = openPort(udp, options)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("UDP port %d is in use: stop the other program, or choose another media port: %w", udp.Port, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the media port %q: %w", addr, err)
 	}
-	_ = conn.SetReadBuffer(socketBuffer) // as much as the kernel allows
-	_ = conn.SetWriteBuffer(socketBuffer)
-	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	local := p.local()
 	s := &Socket{
-		conn:      conn,
-		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: public},
-		logger:    logger,
+		port:      p,
+		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: options.Public},
 		byUfrag:   make(map[string]*link),
 		byAddress: make(map[netip.AddrPort]*link),
-		done:      make(chan struct{}),
 	}
 	s.rest = newRestConn(s)
-	s.reading.Go(s.read)
+	s.reading.Go(func() { p.read(s.handle) })
 	return s, nil
 }
 
@@ -78,30 +84,10 @@ func (s *Socket) BroadcasterConn() net.PacketConn { return s.rest }
 
 // Close closes the port and waits for its reader. Servers that use it are closed before.
 func (s *Socket) Close() error {
-	close(s.done)
-	err := s.conn.Close()
+	err := s.port.close()
 	s.reading.Wait()
 	s.rest.end()
-	return err
-}
-
-// read hands out what comes until the socket is closed.
-func (s *Socket) read() {
-	buf := make([]byte, maxDatagram)
-	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			select {
-			case <-s.done:
-				return
-			default: // such as ECONNREFUSED, when a viewer's port has gone
-				continue
-			}
-		}
-		if n > 0 {
-			s.handle(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
-		}
-	}
+	return errors.Join(err, s.port.free())
 }
 
 // handle is one datagram's way. b is only lent.
@@ -136,11 +122,13 @@ func (s *Socket) known(from netip.AddrPort) bool {
 }
 
 // send writes one datagram. A full send buffer drops it, as the network would.
-func (s *Socket) send(b []byte, to netip.AddrPort) {
-	if _, err := s.conn.WriteToUDPAddrPort(b, to); err != nil {
+func (s *Socket) send(b []byte, to *path) {
+	if s.port.send(b, to) != nil {
 		s.drops.send.Add(1)
 	}
 }
+
+func (s *Socket) path(address netip.AddrPort) *path { return newPath(address, s.port) }
 
 func (s *Socket) register(l *link) {
 	s.mu.Lock()

@@ -25,9 +25,10 @@ const (
 type track struct {
 	plan
 	layer    *siaran.Layer
-	cursor   int64 // the layer's next packet for this viewer; below 0: waits for a key frame
-	catching bool  // behind the live edge, paced
-	opening  bool  // the key frame a start begins with has not gone out whole
+	feed     *followed // of the layer
+	cursor   int64     // the layer's next packet for this viewer; below 0: waits for a key frame
+	catching bool      // behind the live edge, paced
+	opening  bool      // the key frame a start begins with has not gone out whole
 	pacer    pacer
 
 	seq    sequencer
@@ -73,9 +74,10 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 	}
 	t.jumpAhead(now)
 	if t.catching {
-		t.pacer.refill(now, t.rate(w))
+		t.pacer.refill(now, t.rate())
 	}
-	for head := t.layer.Head(); t.cursor < head; t.cursor++ {
+	head := t.feed.limit
+	for ; t.cursor < head; t.cursor++ {
 		p := t.layer.Get(t.cursor)
 		if p == nil {
 			if t.cursor < t.layer.Tail() { // overrun
@@ -142,18 +144,18 @@ func (t *track) keep(p *siaran.Packet) bool {
 }
 
 // rate is how fast a viewer is brought to the live edge, in bytes a second.
-func (t *track) rate(w *worker) int {
+func (t *track) rate() int {
 	if t.opening {
 		return startRate
 	}
-	return max(minimumRate, catchUp*w.rateOf(t.layer))
+	return max(minimumRate, catchUp*t.feed.rate)
 }
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	out := t.seq.assign(p.Seq)
 	plain := t.head(w, t.PayloadType, t.SSRC, uint16(out), t.time.at(p.Timestamp, edge), p.Marker)
 	plain = append(plain, p.Payload...)
-	if l.sendRTP(plain) != nil {
+	if l.seal(w.batch, plain) != nil {
 		w.stats.failed.Add(1)
 		return
 	}
@@ -181,7 +183,7 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	if t.RTXPayloadType == 0 {
 		// The same bytes under the same index: nothing new is told about the key.
 		plain := t.head(w, t.PayloadType, t.SSRC, uint16(out), timestamp, p.Marker)
-		if l.sendRTP(append(plain, p.Payload...)) == nil {
+		if l.seal(w.batch, append(plain, p.Payload...)) == nil {
 			w.stats.repaired.Add(1)
 		}
 		return
@@ -189,7 +191,7 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	t.rtxSeq++
 	plain := t.head(w, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, timestamp, p.Marker)
 	plain = binary.BigEndian.AppendUint16(plain, uint16(out))
-	if l.sendRTP(append(plain, p.Payload...)) == nil {
+	if l.seal(w.batch, append(plain, p.Payload...)) == nil {
 		w.stats.repaired.Add(1)
 	}
 }
@@ -217,18 +219,17 @@ func (t *track) wantKeyframe(now time.Time) {
 	}
 }
 
-// tick looks after what time alone brings. It returns true when there may be something to send.
-func (t *track) tick(now time.Time) bool {
-	t.chooseLayer(now)
+// tick looks after what time alone brings.
+func (t *track) tick(w *worker, now time.Time) {
+	t.chooseLayer(w, now)
 	if t.wanted.IsZero() || now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
-		return false
+		return
 	}
 	t.cursor = -1
-	return true
 }
 
 // chooseLayer takes the largest layer that is alive, and changes to it at its newest key frame.
-func (t *track) chooseLayer(now time.Time) {
+func (t *track) chooseLayer(w *worker, now time.Time) {
 	if len(t.Layers) < 2 {
 		return
 	}
@@ -249,7 +250,7 @@ func (t *track) chooseLayer(now time.Time) {
 		return
 	}
 	t.time.follow(old.TimestampAt(now, t.ClockRate) - fresh.TimestampAt(now, t.ClockRate))
-	t.layer = best
+	t.layer, t.feed = best, w.layers[best]
 	t.cursor = -1
 }
 

@@ -245,21 +245,28 @@ func FuzzRTCP(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	socket, err := Listen("127.0.0.1:0", SocketOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { socket.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v := newViewer(nil, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: pub.Broadcast().Video().Layers, SSRC: 9}}, "c", nil)
-		v.handleCompound(newWorker(), b, time.Now())
+		v := newViewer(nil, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: pub.Broadcast().Video().Layers, SSRC: 9}}, nil)
+		v.handleCompound(newWorker(socket), b, time.Now())
 	})
 }
 
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
 	f.Add([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 3, 'a', ':', 'b', 0})
-	s, err := Listen("127.0.0.1:0", nil, nil)
+	s, err := Listen("127.0.0.1:0", SocketOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { s.Close() })
-	l := newLink(s, "a", "password", "b")
+	l := newLink(s, "b")
+	l.ufrag = "a"
+	l.found = func() { f.Error("a check without the password was taken") }
 	s.register(l)
 	from := netip.MustParseAddrPort("127.0.0.1:9")
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -291,7 +298,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no offers", err)
 	}
-	socket, err := Listen(":0", nil, nil)
+	socket, err := Listen(":0", SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +319,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 			if answerable := choose(offer.Sections[videoSection(offer)].Codecs, h264); answerable == nil {
 				video = siaran.Codec{Name: siaran.VP8, ClockRate: 90000}
 			}
-			answer, plans, err := s.answer(offer, liveBroadcast(t, video), newLink(socket, "ufrag", "password", offer.Ufrag))
+			answer, plans, err := s.answer(offer, liveBroadcast(t, video), newLink(socket, offer.Ufrag))
 			if err != nil {
 				t.Fatal(err)
 			}

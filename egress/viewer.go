@@ -11,17 +11,20 @@ import (
 // reportInterval is how often a viewer gets sender reports: often enough for lips to be in step soon.
 const reportInterval = time.Second
 
+// cname is the canonical name of all that is sent (RFC 3550 section 6.5.1), audio and video alike.
+const cname = "siaran"
+
 // viewer is a connected viewer as its worker sees it; only the worker touches it.
 type viewer struct {
 	link       *link
 	tracks     []*track
-	cname      string
 	nextReport time.Time
 	lost       func() // called, without waiting, when consent has run out
+	gone       bool   // nothing is to be done for it any more
 }
 
-func newViewer(l *link, plans []plan, cname string, lost func()) *viewer {
-	v := &viewer{link: l, cname: cname, lost: lost}
+func newViewer(l *link, plans []plan, lost func()) *viewer {
+	v := &viewer{link: l, lost: lost}
 	for _, p := range plans {
 		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: uint16(random32() >> 17)}
 		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is told from a late packet
@@ -33,6 +36,9 @@ func newViewer(l *link, plans []plan, cname string, lost func()) *viewer {
 
 // advance sends what is new. It returns true while more waits for a pacer.
 func (v *viewer) advance(w *worker, now time.Time) (paced bool) {
+	if v.gone {
+		return false
+	}
 	for _, t := range v.tracks {
 		if t.advance(w, v.link, now) {
 			paced = true
@@ -43,12 +49,16 @@ func (v *viewer) advance(w *worker, now time.Time) (paced bool) {
 
 // tick does what time alone brings.
 func (v *viewer) tick(w *worker, now time.Time) {
+	if v.gone {
+		return
+	}
 	if !v.link.consented(now) {
+		v.gone = true
 		v.lost()
 		return
 	}
 	for _, t := range v.tracks {
-		t.tick(now)
+		t.tick(w, now)
 	}
 	if !now.Before(v.nextReport) && v.sendReports(now) {
 		v.nextReport = now.Add(reportInterval)
@@ -70,7 +80,7 @@ func (v *viewer) sendReports(now time.Time) bool {
 			PacketCount: t.packets, OctetCount: t.octets,
 		})
 		chunks = append(chunks, rtcp.SourceDescriptionChunk{
-			Source: t.SSRC, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: v.cname}},
+			Source: t.SSRC, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
 		})
 	}
 	if len(compound) == 0 {
@@ -79,8 +89,11 @@ func (v *viewer) sendReports(now time.Time) bool {
 	return v.link.sendRTCP(append(compound, &rtcp.SourceDescription{Chunks: chunks})) == nil
 }
 
-// goodbye ends the viewer's streams (RFC 3550 section 6.6).
-func (v *viewer) goodbye() {
+// goodbye ends the viewer's streams (RFC 3550 section 6.6), if it still wants to hear from us.
+func (v *viewer) goodbye(now time.Time) {
+	if !v.link.consented(now) {
+		return
+	}
 	var sources []uint32
 	for _, t := range v.tracks {
 		sources = append(sources, t.SSRC)

@@ -12,7 +12,7 @@ import (
 const (
 	tickInterval = 100 * time.Millisecond
 	rateInterval = time.Second
-	inboxSize    = 4096 // RTCP datagrams of a worker's viewers
+	inboxSize    = 1024 // RTCP datagrams of a worker's viewers
 )
 
 // worker owns viewers: all they get is sent from its goroutine.
@@ -27,21 +27,13 @@ type worker struct {
 	// the goroutine's own
 	viewers []*viewer
 	layers  map[*siaran.Layer]*followed
+	batch   *batch
 	plain   []byte // the packet that is being put together
 }
 
 type rtcpDatagram struct {
 	viewer *viewer
 	bytes  []byte
-}
-
-// followed is a layer that viewers of this worker get.
-type followed struct {
-	viewers  int
-	unfollow func()
-	bytes    uint64
-	at       time.Time
-	rate     int // bytes a second
 }
 
 // workerStats are counted by the worker and read by anyone.
@@ -51,11 +43,13 @@ type workerStats struct {
 	overruns, failed, refused, rtcpDropped atomic.Uint64
 }
 
-func newWorker() *worker {
-	return &worker{
+func newWorker(s *Socket) *worker {
+	w := &worker{
 		wake: make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
 		layers: make(map[*siaran.Layer]*followed), plain: make([]byte, headerSize, maxDatagram),
 	}
+	w.batch = newBatch(s.port, func(lost int) { s.drops.send.Add(uint64(lost)) })
+	return w
 }
 
 // run serves the viewers until ctx ends. They have been removed by then.
@@ -83,11 +77,12 @@ func (w *worker) run(ctx context.Context) {
 			ticked = now
 			w.tick(now)
 		}
-		if w.serve(now) {
-			timer.Reset(paceTick)
-		} else {
-			timer.Reset(time.Until(ticked.Add(tickInterval)))
+		next := w.serve(now)
+		w.batch.flush()
+		if tick := ticked.Add(tickInterval); next.IsZero() || tick.Before(next) {
+			next = tick
 		}
+		timer.Reset(time.Until(next))
 	}
 }
 
@@ -95,7 +90,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) receive(d rtcpDatagram) {
 	now := time.Now()
 	for range inboxSize {
-		if slices.Contains(w.viewers, d.viewer) {
+		if !d.viewer.gone {
 			d.viewer.handleRTCP(w, d.bytes, now)
 		}
 		select {
@@ -106,35 +101,32 @@ func (w *worker) receive(d rtcpDatagram) {
 	}
 }
 
-// serve sends to each viewer what is new to it. It returns true while any is paced.
-func (w *worker) serve(now time.Time) (paced bool) {
+// serve sends to each viewer what is new to it. It returns when to come back, zero when only something new asks for it.
+func (w *worker) serve(now time.Time) (next time.Time) {
+	for _, f := range w.layers {
+		if again := f.gather(now); !again.IsZero() && (next.IsZero() || again.Before(next)) {
+			next = again
+		}
+	}
+	paced := false
 	for _, v := range w.viewers {
 		if v.advance(w, now) {
 			paced = true
 		}
 	}
-	return paced
+	if soon := now.Add(paceTick); paced && (next.IsZero() || soon.Before(next)) {
+		next = soon
+	}
+	return next
 }
 
 func (w *worker) tick(now time.Time) {
-	for l, f := range w.layers {
-		if passed := now.Sub(f.at); passed >= rateInterval {
-			bytes := l.Stats().Bytes
-			f.rate = int(float64(bytes-f.bytes) / passed.Seconds())
-			f.bytes, f.at = bytes, now
-		}
+	for _, f := range w.layers {
+		f.measure(now)
 	}
 	for _, v := range w.viewers {
 		v.tick(w, now)
 	}
-}
-
-// rateOf is a layer's bit rate of late, in bytes a second.
-func (w *worker) rateOf(l *siaran.Layer) int {
-	if f := w.layers[l]; f != nil {
-		return f.rate
-	}
-	return 0
 }
 
 func (w *worker) sent(bytes int) {
@@ -168,33 +160,16 @@ func (w *worker) add(v *viewer) {
 		w.viewers = append(w.viewers, v)
 		for _, t := range v.tracks {
 			for _, l := range t.Layers {
-				w.follow(l)
+				f := w.layers[l]
+				if f == nil {
+					f = follow(l, w.wake)
+					w.layers[l] = f
+				}
+				f.viewers++
 			}
+			t.feed = w.layers[t.layer]
 		}
 	})
-}
-
-func (w *worker) follow(l *siaran.Layer) {
-	f := w.layers[l]
-	if f == nil {
-		f = &followed{unfollow: l.Follow(w.wake), bytes: l.Stats().Bytes, at: time.Now()}
-		if first, last := l.Get(l.Tail()), l.Get(l.Head()-1); first != nil && last != nil && last.Arrival.After(first.Arrival) {
-			f.rate = rateBetween(l, first, last)
-		}
-		w.layers[l] = f
-	}
-	f.viewers++
-}
-
-// rateBetween estimates a layer's rate from what its ring holds, in bytes a second.
-func rateBetween(l *siaran.Layer, first, last *siaran.Packet) int {
-	bytes := 0
-	for seq := first.Seq; seq < last.Seq; seq++ {
-		if p := l.Get(seq); p != nil {
-			bytes += len(p.Payload)
-		}
-	}
-	return int(float64(bytes) / max(last.Arrival.Sub(first.Arrival), 100*time.Millisecond).Seconds())
 }
 
 // remove says goodbye to a viewer. Nothing is sent to it afterwards.
@@ -204,15 +179,15 @@ func (w *worker) remove(v *viewer) {
 		if i < 0 {
 			return
 		}
-		v.goodbye()
+		v.gone = true
+		v.goodbye(time.Now())
 		w.viewers = slices.Delete(w.viewers, i, i+1)
 		for _, t := range v.tracks {
 			for _, l := range t.Layers {
-				if f := w.layers[l]; f.viewers == 1 {
+				f := w.layers[l]
+				if f.viewers--; f.viewers == 0 {
 					f.unfollow()
 					delete(w.layers, l)
-				} else {
-					f.viewers--
 				}
 			}
 		}

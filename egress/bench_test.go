@@ -1,0 +1,103 @@
+package egress
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pion/srtp/v2"
+
+	"siaran"
+)
+
+// sink is a UDP socket that nobody reads.
+func sink(b *testing.B) *net.UDPConn {
+	b.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// BenchmarkFanOut sends frames of 9 packets of 1200 bytes to viewers, all stages included. One operation is one packet to one viewer.
+func BenchmarkFanOut(b *testing.B) {
+	for _, profile := range []srtp.ProtectionProfile{srtp.ProtectionProfileAeadAes128Gcm, srtp.ProtectionProfileAes128CmHmacSha1_80} {
+		for _, mode := range []string{"gso", "sendmmsg", "plain"} {
+			for _, viewers := range []int{1, 200} {
+				b.Run(fmt.Sprintf("%s/%s/viewers=%d", profile, mode, viewers), func(b *testing.B) {
+					benchmarkFanOut(b, profile, SocketOptions{NoGSO: mode == "sendmmsg", Plain: mode == "plain"}, viewers)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options SocketOptions, viewers int) {
+	socket, err := Listen("127.0.0.1:0", options)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer socket.Close()
+	hub := siaran.NewHub(time.Second)
+	defer hub.Close()
+	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorker(socket)
+	layers := pub.Broadcast().Video().Layers
+	w.layers[layers[0]] = follow(layers[0], w.wake)
+	sinks := make([]*net.UDPConn, min(viewers, 16))
+	for i := range sinks {
+		sinks[i] = sink(b)
+	}
+	for i := range viewers {
+		l := newLink(socket, "r")
+		to := sinks[i%len(sinks)].LocalAddr().(*net.UDPAddr).AddrPort()
+		l.selected.Store(socket.path(to))
+		l.lastCheck.Store(time.Now().Add(time.Hour).UnixNano())
+		keyLength, _ := profile.KeyLen()
+		saltLength, _ := profile.SaltLen()
+		if l.out, err = srtp.CreateContext(make([]byte, keyLength), make([]byte, saltLength), profile); err != nil {
+			b.Fatal(err)
+		}
+		v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: uint32(i + 1)}}, nil)
+		v.tracks[0].feed = w.layers[layers[0]]
+		w.viewers = append(w.viewers, v)
+	}
+	writer := pub.Writer(siaran.KindVideo, "")
+	const packets = 9
+	seq := int64(0)
+	frame := func() {
+		for i := range packets {
+			payload := make([]byte, 1200)
+			payload[1] = 1
+			if i == 0 {
+				copy(payload, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00})
+			}
+			if err := writer.Write(seq, seq/packets*3000, i == packets-1, payload, time.Now()); err != nil {
+				b.Fatal(err)
+			}
+			seq++
+		}
+		w.serve(time.Now())
+		w.batch.flush()
+	}
+	for range 20 { // past the paced start
+		frame()
+		time.Sleep(paceTick)
+	}
+	before := w.stats.packets.Load()
+	b.ReportAllocs()
+	for b.Loop() {
+		for range max(1, 1800/viewers/packets) {
+			frame()
+		}
+	}
+	sent := w.stats.packets.Load() - before
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent), "ns/packet")
+	b.ReportMetric(0, "ns/op")
+}

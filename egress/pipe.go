@@ -1,0 +1,133 @@
+package egress
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pion/transport/v2/deadline"
+)
+
+const dtlsQueue = 32 // datagrams of a handshake that wait to be read
+
+// dtlsPipe is a link as the net.Conn that dtls wants.
+type dtlsPipe struct {
+	link     *link
+	queue    chan []byte
+	done     chan struct{}
+	once     sync.Once
+	deadline *deadline.Deadline
+
+	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
+
+	mu     sync.Mutex
+	mute   bool     // nothing is sent any more
+	flight [][]byte // what has been sent since the last datagram was read
+	fresh  bool     // a datagram has been read since the last one was sent
+}
+
+func newPipe(l *link) *dtlsPipe {
+	return &dtlsPipe{link: l, queue: make(chan []byte, dtlsQueue), done: make(chan struct{}), deadline: deadline.New()}
+}
+
+// push takes a datagram from the socket's reader. False: the queue is full.
+func (p *dtlsPipe) push(b []byte) bool {
+	select {
+	case p.queue <- append([]byte(nil), b...):
+		return true
+	default:
+		return false
+	}
+}
+
+// peek waits for the next datagram and keeps it for Read. It is called before the handshake only.
+func (p *dtlsPipe) peek(ctx context.Context) ([]byte, error) {
+	select {
+	case b := <-p.queue:
+		p.peeked = append(p.peeked, b)
+		return b, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Read implements net.Conn; dtls reads from one goroutine.
+func (p *dtlsPipe) Read(b []byte) (int, error) {
+	if len(p.peeked) > 0 {
+		d := p.peeked[0]
+		p.peeked = p.peeked[1:]
+		return p.deliver(b, d), nil
+	}
+	select {
+	case d := <-p.queue:
+		return p.deliver(b, d), nil
+	case <-p.done:
+		return 0, net.ErrClosed
+	case <-p.deadline.Done():
+		return 0, context.DeadlineExceeded
+	}
+}
+
+func (p *dtlsPipe) deliver(b, datagram []byte) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh = true
+	return copy(b, datagram)
+}
+
+// Write implements net.Conn.
+func (p *dtlsPipe) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mute {
+		return len(b), nil
+	}
+	if p.fresh {
+		p.flight, p.fresh = nil, false
+	}
+	if len(p.flight) < dtlsQueue {
+		p.flight = append(p.flight, append([]byte(nil), b...))
+	}
+	if to := p.link.selected.Load(); to != nil {
+		p.link.socket.send(b, to)
+	}
+	return len(b), nil
+}
+
+// silence stops all writing and returns the last flight that was sent.
+func (p *dtlsPipe) silence() [][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+	return p.flight
+}
+
+// Close implements net.Conn.
+func (p *dtlsPipe) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return nil
+}
+
+// LocalAddr implements net.Conn.
+func (p *dtlsPipe) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(p.link.socket.port.local()) }
+
+// RemoteAddr implements net.Conn.
+func (p *dtlsPipe) RemoteAddr() net.Addr {
+	if to := p.link.selected.Load(); to != nil {
+		return net.UDPAddrFromAddrPort(to.address)
+	}
+	return &net.UDPAddr{}
+}
+
+// SetDeadline implements net.Conn.
+func (p *dtlsPipe) SetDeadline(t time.Time) error { return p.SetReadDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (p *dtlsPipe) SetReadDeadline(t time.Time) error {
+	p.deadline.Set(t)
+	return nil
+}
+
+// SetWriteDeadline implements net.Conn; writes never wait.
+func (p *dtlsPipe) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package egress
+
+import (
+	"net"
+	"net/netip"
+)
+
+type (
+	rawAddress   struct{}
+	batchBuffers struct{}
+)
+
+func newPath(address netip.AddrPort, _ port) *path { return &path{address: address} }
+
+func openPort(addr *net.UDPAddr, _ SocketOptions) (port, error) { return listenStd(addr) }
