@@ -27,7 +27,7 @@ type board struct {
 
 	mu        sync.Mutex
 	ready     bool // the first snapshot has come
-	open      bool // run is running
+	over      bool // run has ended
 	streams   map[siaran.StreamName]posted
 	followers map[*follower]struct{}
 	wake      chan struct{} // private streams are to be looked at now
@@ -69,9 +69,6 @@ func newBoard(listing siaran.Listing, log *slog.Logger, most int) *board {
 
 // run keeps the board until ctx ends; then all followers are told that it is over.
 func (b *board) run(ctx context.Context) error {
-	b.mu.Lock()
-	b.open = true
-	b.mu.Unlock()
 	var wg sync.WaitGroup
 	wg.Go(func() { b.lookAtPrivate(ctx) })
 	for ctx.Err() == nil {
@@ -88,7 +85,7 @@ func (b *board) run(ctx context.Context) error {
 	wg.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open = false
+	b.over = true
 	for f := range b.followers {
 		f.ended = true
 		f.poke()
@@ -102,7 +99,7 @@ func (b *board) follow(f *follower) bool {
 	f.changed = make(map[siaran.StreamName]struct{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open || len(b.followers) >= b.max {
+	if b.over || len(b.followers) >= b.max {
 		return false
 	}
 	f.fresh = !f.private // a private stream must be looked at first

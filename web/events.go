@@ -43,7 +43,7 @@ func (s *Server) streamEvents(c echo.Context) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	send := func(text []byte) error {
-		out.SetWriteDeadline(time.Now().Add(sendTime))
+		out.SetWriteDeadline(time.Now().Add(s.sendTime))
 		if _, err := c.Response().Write(text); err != nil {
 			return err
 		}

@@ -49,6 +49,12 @@ type site struct {
 // start runs a server with real parts. change may change the configuration before.
 func start(t *testing.T, change ...func(*Config)) *site {
 	t.Helper()
+	return startTweaked(t, func(*Server) {}, change...)
+}
+
+// startTweaked is start with a change to the server before it serves.
+func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *site {
+	t.Helper()
 	s := &site{t: t, hub: siaran.NewHub(2 * time.Second), log: &logBuffer{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
@@ -58,12 +64,12 @@ func start(t *testing.T, change ...func(*Config)) *site {
 	sqlite, err := listing.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "siaran.db"))
 	s.must(err)
 	s.listing = sqlite
-	socket, err := egress.Listen("127.0.0.1:0", nil, nil)
+	socket, err := egress.Listen("127.0.0.1:0", egress.SocketOptions{})
 	s.must(err)
 	cert := certificate(t)
-	out, err := egress.New(s.hub, socket, egress.Config{Certificate: cert})
+	out, err := egress.New(s.hub, socket, egress.Config{Certificate: cert, Logger: logger})
 	s.must(err)
-	in, err := ingest.New(s.hub, ingest.Config{Conn: socket.BroadcasterConn(), Addresses: socket.Addresses, Certificate: cert})
+	in, err := ingest.New(s.hub, ingest.Config{Conn: socket.BroadcasterConn(), Addresses: socket.Addresses, Certificate: cert, Logger: logger})
 	s.must(err)
 
 	cfg := Config{
@@ -75,6 +81,7 @@ func start(t *testing.T, change ...func(*Config)) *site {
 	}
 	s.server, err = New(cfg)
 	s.must(err)
+	tweak(s.server)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	s.url = "http://" + l.Addr().String()

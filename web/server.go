@@ -16,17 +16,19 @@ import (
 
 // Server answers over HTTP. It has no goroutine of its own outside Serve.
 type Server struct {
-	cfg       Config
-	log       *slog.Logger
-	echo      *echo.Echo
-	board     *board
-	pictures  *pictures
-	assets    *assets
-	keyLimit  *limiter // POST to WHIP, by credential
-	draining  atomic.Bool
-	pingEvery time.Duration // of the event stream
+	cfg      Config
+	log      *slog.Logger
+	echo     *echo.Echo
+	board    *board
+	pictures *pictures
+	assets   *assets
+	keyLimit *limiter // POST to WHIP, by credential
+	draining atomic.Bool
+	http     *http.Server
 
 	addressLimit, sessionLimit *limiter // of what changes sessions and streams
+
+	pingEvery, sendTime time.Duration // of the event stream
 }
 
 // New makes a server that does nothing until Serve.
@@ -40,7 +42,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, assets: assets, pingEvery: pingEvery,
+		cfg: cfg, log: cfg.Logger, assets: assets, pingEvery: pingEvery, sendTime: sendTime,
 		board:        newBoard(cfg.Listing, cfg.Logger, cfg.Limits.Watchers),
 		pictures:     newPictures(),
 		keyLimit:     newLimiter(cfg.Limits.Key),
@@ -52,6 +54,15 @@ func New(cfg Config) (*Server, error) {
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, guard)
 	s.routes()
+	s.http = &http.Server{
+		Handler:           s.echo,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // the event stream sets its own
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 	return s, nil
 }
 
@@ -70,19 +81,10 @@ func ipExtractor(proxies []netip.Prefix) echo.IPExtractor {
 // Serve answers on l until ctx ends, then lets running requests finish within the drain
 // time and closes l. It is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
-		Handler:           s.echo,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second, // the event stream sets its own
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.board.run(ctx) })
 	g.Go(func() error {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -92,9 +94,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.draining.Store(true)
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 		defer cancel()
-		if err := srv.Shutdown(bound); err != nil {
+		if err := s.http.Shutdown(bound); err != nil {
 			s.log.Warn("requests were cut off at the end", "err", err)
-			return srv.Close()
+			return s.http.Close()
 		}
 		return nil
 	})

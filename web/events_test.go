@@ -1,0 +1,319 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+// events is a client of the event stream.
+type events struct {
+	t     *testing.T
+	lines chan string // closed at the end of the stream
+	close func()
+}
+
+func (s *site) events(path, token string) *events {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
+	s.must(err)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.client.Do(req)
+	s.must(err)
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
+		s.t.Fatalf("%d %v", resp.StatusCode, resp.Header)
+	}
+	e := &events{t: s.t, lines: make(chan string, 1024)}
+	done := make(chan struct{})
+	e.close = func() { cancel(); <-done }
+	s.t.Cleanup(e.close)
+	go func() {
+		defer close(done)
+		defer close(e.lines)
+		defer resp.Body.Close()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			select {
+			case e.lines <- lines.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return e
+}
+
+// posted waits until the board has a stream.
+func (s *site) posted(stream siaran.StreamName) {
+	s.t.Helper()
+	eventually(s.t, "the board shows "+string(stream), func() bool {
+		s.server.board.mu.Lock()
+		defer s.server.board.mu.Unlock()
+		return s.server.board.streams[stream].body != nil
+	})
+}
+
+// next is the next event's name and data, or "", "" at the end. Comments and retry are passed over.
+func (e *events) next() (name, data string) {
+	e.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case line, open := <-e.lines:
+			if !open {
+				return "", ""
+			}
+			if v, found := strings.CutPrefix(line, "event: "); found {
+				name = v
+			}
+			if v, found := strings.CutPrefix(line, "data: "); found {
+				return name, v
+			}
+		case <-deadline:
+			e.t.Fatal("no event has come")
+		}
+	}
+}
+
+// expect reads events until one is as wanted; data must hold want.
+func (e *events) expect(name, want string) string {
+	e.t.Helper()
+	for {
+		got, data := e.next()
+		if got == name && strings.Contains(data, want) {
+			return data
+		}
+		if got != "stream" { // counts and sizes may come in between
+			e.t.Fatalf("got %s %s, want %s with %s", got, data, name, want)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := start(t)
+	s.live("cats")
+	s.posted("cats")
+	e := s.events("/api/streams/events", "")
+	first := e.expect("snapshot", `"name":"cats"`)
+	var list struct{ Streams []streamView }
+	if err := json.Unmarshal([]byte(first), &list); err != nil || len(list.Streams) != 1 || list.Streams[0].Video.Width != 320 {
+		t.Errorf("%v: %s", err, first)
+	}
+	dogs := s.live("dogs")
+	e.expect("stream", `"name":"dogs"`)
+	title := "Dogs\nand more"
+	s.must2(s.listing.Edit(t.Context(), "dogs", siaran.StreamEdit{Title: &title}))
+	e.expect("stream", `"title":"Dogs\nand more"`)
+	dogs.Interrupt()
+	e.expect("stream", `"status":"interrupted"`)
+	dogs.Stop()
+	if got := e.expect("gone", "dogs"); got != `{"name":"dogs"}` {
+		t.Error(got)
+	}
+	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
+	e.expect("gone", "cats")
+}
+
+func TestEventsOfOneStream(t *testing.T) {
+	s := start(t)
+	s.live("dogs")
+	e := s.events("/api/streams/events?stream=cats", "")
+	e.expect("snapshot", `{"streams":[]}`)
+	cats := s.live("cats")
+	e.expect("stream", `"name":"cats"`)
+	cats.Stop()
+	e.expect("gone", "cats")
+	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/events?stream=Cats"}), 404)
+}
+
+func TestEventsOfAPrivateStream(t *testing.T) {
+	s := start(t)
+	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
+	const path = "/api/streams/events?stream=cats"
+	wantProblem(t, s.do(call{method: "GET", path: path}), 401)
+	wantProblem(t, s.do(call{method: "GET", path: path, token: s.publisher("dogs")}), 403)
+	watch := s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Watch}})
+	all := s.events("/api/streams/events", s.admin)
+	all.expect("snapshot", `{"streams":[]}`)
+	e, admin := s.events(path, watch), s.events(path, s.admin)
+	for _, f := range []*events{e, admin} {
+		f.expect("snapshot", `{"streams":[]}`)
+	}
+	cats := s.live("cats")
+	for _, f := range []*events{e, admin} {
+		f.expect("stream", `"name":"cats"`)
+	}
+	s.events(path, watch).expect("snapshot", `"name":"cats"`)
+	s.must2(s.listing.RotateKeys(t.Context(), "cats"))
+	if name, data := e.next(); name != "" {
+		t.Errorf("a revoked token is still told: %s %s", name, data)
+	}
+	cats.Stop()
+	admin.expect("gone", "cats")
+	all.close()
+	for line := range all.lines {
+		if strings.HasPrefix(line, "event:") {
+			t.Errorf("everyone is told of a private stream: %s", line)
+		}
+	}
+}
+
+func TestEventsPing(t *testing.T) {
+	s := startTweaked(t, func(s *Server) { s.pingEvery = 20 * time.Millisecond })
+	e := s.events("/api/streams/events", "")
+	e.expect("snapshot", "")
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case line := <-e.lines:
+			if line == ": ping" {
+				return
+			}
+		case <-deadline:
+			t.Fatal("no ping")
+		}
+	}
+}
+
+// TestEventsOutliveRequestDeadlines: the deadline of the request would end the connection after a while.
+func TestEventsOutliveRequestDeadlines(t *testing.T) {
+	s := startTweaked(t, func(s *Server) { s.http.ReadTimeout, s.http.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond })
+	e := s.events("/api/streams/events", "")
+	e.expect("snapshot", "")
+	<-time.After(600 * time.Millisecond) // nothing can be waited for: nothing must happen
+	s.live("cats")
+	e.expect("stream", "cats")
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.Watchers = 2 })
+	a := s.events("/api/streams/events", "")
+	s.events("/api/streams/events", "")
+	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/events"}), 503)
+	a.close()
+	eventually(t, "there is room again", func() bool {
+		s.server.board.mu.Lock()
+		defer s.server.board.mu.Unlock()
+		return len(s.server.board.followers) == 1
+	})
+	s.events("/api/streams/events", "").expect("snapshot", "")
+	if r := s.do(call{method: "HEAD", path: "/api/streams/events"}); r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD: %d %v", r.StatusCode, r.Header)
+	}
+}
+
+// TestSlowFollower: who does not read costs no more than the names that have changed, and gets the newest state.
+func TestSlowFollower(t *testing.T) {
+	b := newBoard(nil, nil, 10)
+	b.reset(nil)
+	f := &follower{}
+	if !b.follow(f) {
+		t.Fatal("no room")
+	}
+	if d := b.take(f); !d.snapshot || len(d.streams) != 0 {
+		t.Errorf("%+v", d)
+	}
+	for i := range 1000 {
+		b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive, Viewers: i}})
+		b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "dogs", Status: siaran.StatusLive, Viewers: i}, Gone: i%2 == 1})
+	}
+	d := b.take(f)
+	if len(d.streams) != 1 || !strings.Contains(string(d.streams[0]), `"viewers":999`) || fmt.Sprint(d.gone) != "[dogs]" {
+		t.Errorf("%s %v", d.streams, d.gone)
+	}
+	if d = b.take(f); len(d.events()) != 0 {
+		t.Errorf("again: %s", d.events())
+	}
+	b.reset([]siaran.Stream{{Name: "birds", Status: siaran.StatusLive}})
+	if d = b.take(f); !d.snapshot || len(d.streams) != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestClientThatTakesNothing is let go once its connection is full and the deadline has passed.
+func TestClientThatTakesNothing(t *testing.T) {
+	s := startTweaked(t, func(s *Server) { s.sendTime, s.pingEvery = 100*time.Millisecond, time.Millisecond })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	s.must(err)
+	defer conn.Close()
+	s.must(conn.(*net.TCPConn).SetReadBuffer(4096))
+	fmt.Fprintf(conn, "GET /api/streams/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	title := strings.Repeat("long ", 20000)
+	followers := func() int {
+		s.server.board.mu.Lock()
+		defer s.server.board.mu.Unlock()
+		return len(s.server.board.followers)
+	}
+	eventually(t, "it follows", func() bool { return followers() == 1 })
+	n := 0
+	eventually(t, "it is let go", func() bool {
+		n++
+		s.server.board.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive, Title: title, Viewers: n}})
+		return followers() == 0
+	})
+}
+
+// failingListing fails for a while.
+type failingListing struct {
+	siaran.Listing
+	down atomic.Bool
+}
+
+var errDown = errors.New("disk on fire")
+
+func (l *failingListing) Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
+	if l.down.Load() {
+		return siaran.Stream{}, errDown
+	}
+	return l.Listing.Stream(ctx, name)
+}
+
+func (l *failingListing) Streams(ctx context.Context, q siaran.StreamQuery) ([]siaran.Stream, error) {
+	if l.down.Load() {
+		return nil, errDown
+	}
+	return l.Listing.Streams(ctx, q)
+}
+
+func (l *failingListing) Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error {
+	if l.down.Load() {
+		return errDown
+	}
+	return l.Listing.Watch(ctx, snapshot, event)
+}
+
+func TestListingDown(t *testing.T) {
+	l := &failingListing{}
+	l.down.Store(true)
+	s := start(t, func(c *Config) { l.Listing, c.Listing = c.Listing, l })
+	e := s.events("/api/streams/events", "")
+	for _, path := range []string{"/api/streams", "/api/streams/cats", "/readyz"} {
+		if p := wantProblem(t, s.do(call{method: "GET", path: path}), 503); strings.Contains(p.Detail, "fire") {
+			t.Errorf("%s: the client is told too much: %s", path, p.Detail)
+		}
+	}
+	if r := s.do(call{method: "GET", path: "/healthz"}); r.StatusCode != 200 {
+		t.Errorf("%d", r.StatusCode)
+	}
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.publisher("cats"), body: "x"}.with(sdp...)), 503)
+	l.down.Store(false)
+	e.expect("snapshot", "")
+	s.live("cats")
+	e.expect("stream", "cats")
+	if r := s.do(call{method: "GET", path: "/readyz"}); r.StatusCode != 200 {
+		t.Errorf("%d", r.StatusCode)
+	}
+}

@@ -1,0 +1,171 @@
+package web
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"siaran"
+)
+
+// codecsOfRecordings are the WebCodecs strings of what the encoders made.
+var codecsOfRecordings = map[string]struct {
+	codec siaran.CodecName
+	want  string
+}{
+	"h264":        {siaran.H264, "avc1."},
+	"h264-stap":   {siaran.H264, "avc1."},
+	"h264-slices": {siaran.H264, "avc1."},
+	"h265":        {siaran.H265, "hev1."},
+	"vp8":         {siaran.VP8, "vp8"},
+	"vp9":         {siaran.VP9, "vp09.00.10.08"},
+	"av1-svt":     {siaran.AV1, "av01.0."},
+	"av1-aom":     {siaran.AV1, "av01.0."},
+}
+
+func TestKeyframe(t *testing.T) {
+	s := start(t)
+	for name, tt := range codecsOfRecordings {
+		t.Run(name, func(t *testing.T) {
+			path := "/api/streams/" + name + "/keyframe"
+			wantProblem(t, s.do(call{method: "GET", path: path}), 404)
+			packets := load(t, name)
+			half := 0 // the packets before the second key frame
+			for frames := 0; frames < 5; half++ {
+				if packets[half].marker {
+					frames++
+				}
+			}
+			pub, w := s.broadcast(name, tt.codec, packets[:half])
+			first := s.do(call{method: "GET", path: path})
+			if first.StatusCode != 200 || !strings.HasPrefix(first.Header.Get("X-Siaran-Codec"), tt.want) || len(first.body) < 500 {
+				t.Fatalf("%d %v, %d bytes", first.StatusCode, first.Header, len(first.body))
+			}
+			if os.Getenv("SIARAN_KEEP_FRAMES") != "" {
+				_ = os.WriteFile(filepath.Join(os.Getenv("SIARAN_KEEP_FRAMES"), name), []byte(first.body), 0o600)
+			}
+			t.Log(first.Header.Get("X-Siaran-Codec"))
+			tag := first.Header.Get("ETag")
+			if r := s.do(call{method: "GET", path: path}.with("If-None-Match", tag)); r.StatusCode != 304 || r.body != "" {
+				t.Errorf("%d, %d bytes", r.StatusCode, len(r.body))
+			}
+			// While the next key frame is coming in, the one before is shown.
+			s.must(w.Write(int64(half), packets[half].timestamp, packets[half].marker, packets[half].payload, time.Now()))
+			if r := s.do(call{method: "GET", path: path}); r.StatusCode != 200 || r.Header.Get("ETag") != tag && !packets[half].marker {
+				t.Errorf("%d, %s", r.StatusCode, r.Header.Get("ETag"))
+			}
+			for i, p := range packets[half+1:] {
+				s.must(w.Write(int64(half+1+i), p.timestamp, p.marker, p.payload, time.Now()))
+			}
+			second := s.do(call{method: "GET", path: path}.with("If-None-Match", tag))
+			if second.StatusCode != 200 || second.Header.Get("ETag") == tag || second.body == first.body {
+				t.Errorf("%d %v: not the second key frame", second.StatusCode, second.Header)
+			}
+			pub.Interrupt()
+			if r := s.do(call{method: "HEAD", path: path}); r.StatusCode != 200 || r.body != "" || r.ContentLength != int64(len(second.body)) {
+				t.Errorf("HEAD: %d, %d bytes", r.StatusCode, r.ContentLength)
+			}
+			pub.Stop()
+			wantProblem(t, s.do(call{method: "GET", path: path}), 404)
+		})
+	}
+}
+
+func TestKeyframeOfVP8IsTheFrame(t *testing.T) {
+	s := start(t)
+	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	body := []byte(s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}).body)
+	if len(body) < 10 || body[0]&1 != 0 || !bytes.Equal(body[3:6], []byte{0x9d, 0x01, 0x2a}) || body[6] != 320%256 || body[7] != 1 {
+		t.Errorf("no VP8 key frame: % x", body[:min(len(body), 12)])
+	}
+}
+
+// TestKeyframeThatIsComing is waited for, for a while.
+func TestKeyframeThatIsComing(t *testing.T) {
+	s := start(t)
+	packets := load(t, "h264")
+	if packets[0].marker {
+		t.Fatal("the recording begins with a frame of one packet")
+	}
+	_, w := s.broadcast("cats", siaran.H264, packets[:1])
+	got := make(chan reply, 1)
+	go func() { got <- s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}) }()
+	for i, p := range packets[1:] {
+		time.Sleep(time.Millisecond) // as they come from a network
+		s.must(w.Write(int64(i+1), p.timestamp, p.marker, p.payload, time.Now()))
+	}
+	if r := <-got; r.StatusCode != 200 {
+		t.Errorf("%d %s", r.StatusCode, r.body)
+	}
+}
+
+func TestKeyframeWithoutVideo(t *testing.T) {
+	s := start(t)
+	pub, err := s.hub.Publish("radio", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}})
+	s.must(err)
+	s.must(pub.Writer(siaran.KindAudio, "").Write(1, 1, true, []byte{1, 2, 3}, time.Now()))
+	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/radio/keyframe"}), 404)
+}
+
+func TestKeyframeOfTheSmallestLayer(t *testing.T) {
+	s := start(t)
+	pub, err := s.hub.Publish("cats", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: []string{"h", "l"}}})
+	s.must(err)
+	frame := func(rid string, width byte) {
+		s.must(pub.Writer(siaran.KindVideo, rid).Write(1, 1, true, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, width, 0, width, 0, 1, 2, 3}, time.Now()))
+	}
+	frame("h", 64)
+	if r := s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}); r.body[6] != 64 {
+		t.Errorf("width %d", r.body[6])
+	}
+	frame("l", 32)
+	if r := s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}); r.body[6] != 32 {
+		t.Errorf("width %d", r.body[6])
+	}
+}
+
+func TestPicturesAreBounded(t *testing.T) {
+	p := newPictures()
+	for i := range maxPictures + 50 {
+		name := siaran.StreamName(strings.Repeat("a", 1+i%64)) + siaran.StreamName(rune('a'+i/64))
+		p.put(name, &picture{})
+		p.put(name, &picture{})
+	}
+	if len(p.kept) != maxPictures || len(p.recent) != maxPictures {
+		t.Errorf("%d, %d", len(p.kept), len(p.recent))
+	}
+}
+
+// FuzzPicture feeds joined frames and their naming with what a broadcaster could send.
+func FuzzPicture(f *testing.F) {
+	names := []siaran.CodecName{siaran.H264, siaran.H265, siaran.VP8, siaran.VP9, siaran.AV1}
+	for name, tt := range codecsOfRecordings {
+		for i, p := range load(f, name)[:3] {
+			for n, codec := range names {
+				if codec == tt.codec {
+					f.Add(byte(n), p.payload, []byte{byte(i)})
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, n byte, one, two []byte) {
+		codec := names[int(n)%len(names)]
+		d := newDepacketizer(codec)
+		var frame []byte
+		for _, payload := range [][]byte{one, two} {
+			if part, err := d.Unmarshal(payload); err == nil {
+				frame = append(frame, part...)
+			}
+		}
+		for _, b := range [][]byte{frame, one} {
+			for _, r := range codecString(codec, b) {
+				if r < ' ' || r > '~' {
+					t.Errorf("%q in a header", r)
+				}
+			}
+		}
+	})
+}
