@@ -15,27 +15,28 @@ const (
 	h264FUA   = 28
 )
 
-func (h264Grammar) split(payload []byte, see func(unit)) {
+func (h264Grammar) split(list []unit, payload []byte) []unit {
 	if len(payload) < 2 {
-		return
+		return list
 	}
 	switch number := payload[0] & 0x1f; {
 	case number > 0 && number < h264STAPA:
-		see(unit{number: number, body: payload[1:], whole: payload})
+		list = append(list, unit{number: number, body: payload[1:], whole: payload})
 	case number == h264STAPA:
 		for rest := payload[1:]; len(rest) > 2; {
 			size := int(binary.BigEndian.Uint16(rest))
 			if rest = rest[2:]; size > len(rest) {
-				return
+				return list
 			}
 			if size > 1 {
-				see(unit{number: rest[0] & 0x1f, body: rest[1:size], whole: rest[:size]})
+				list = append(list, unit{number: rest[0] & 0x1f, body: rest[1:size], whole: rest[:size]})
 			}
 			rest = rest[size:]
 		}
 	case number == h264FUA && payload[1]&0x80 != 0:
-		see(unit{number: payload[1] & 0x1f, body: payload[2:]})
+		list = append(list, unit{number: payload[1] & 0x1f, body: payload[2:]})
 	}
+	return list
 }
 
 func (h264Grammar) kind(u unit) unitKind {

@@ -10,30 +10,31 @@ import (
 // streams only the base layer is looked at.
 type h265Grammar struct{}
 
-func (h265Grammar) split(payload []byte, see func(unit)) {
+func (h265Grammar) split(list []unit, payload []byte) []unit {
 	if len(payload) < 3 || h265Layer(payload) != 0 {
-		return
+		return list
 	}
 	switch number := h265Number(payload); h265.NALUType(number) {
 	default:
-		see(unit{number: number, body: payload[2:], whole: payload})
+		list = append(list, unit{number: number, body: payload[2:], whole: payload})
 	case h265.NALUType_AggregationUnit:
 		for rest := payload[2:]; len(rest) > 2; {
 			size := int(binary.BigEndian.Uint16(rest))
 			if rest = rest[2:]; size > len(rest) {
-				return
+				return list
 			}
 			if size > 2 && h265Layer(rest) == 0 {
-				see(unit{number: h265Number(rest), body: rest[2:size], whole: rest[:size]})
+				list = append(list, unit{number: h265Number(rest), body: rest[2:size], whole: rest[:size]})
 			}
 			rest = rest[size:]
 		}
 	case h265.NALUType_FragmentationUnit:
 		if payload[2]&0x80 != 0 {
-			see(unit{number: payload[2] & 0x3f, body: payload[3:]})
+			list = append(list, unit{number: payload[2] & 0x3f, body: payload[3:]})
 		}
 	case h265.NALUType_PACI:
 	}
+	return list
 }
 
 func h265Number(nal []byte) uint8 { return nal[0] >> 1 & 0x3f }

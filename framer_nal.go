@@ -22,8 +22,8 @@ const (
 
 // nalGrammar is what differs between H264 and H265.
 type nalGrammar interface {
-	// split calls see for each unit that is whole in the payload or begins in it.
-	split(payload []byte, see func(unit))
+	// split appends each unit that is whole in the payload or begins in it.
+	split(list []unit, payload []byte) []unit
 	kind(u unit) unitKind
 	sps(nal []byte) (id, width, height int, err error)
 	aggregate(nals [][]byte) []byte
@@ -46,6 +46,7 @@ const (
 // sends them also before other frames is found out by that (loose).
 type nalFramer struct {
 	grammar nalGrammar
+	units   []unit // of one packet; kept for the next to need no memory
 
 	sets          parameterSets
 	width, height int // of the newest SPS
@@ -71,11 +72,12 @@ func (f *nalFramer) look(payload []byte, timestamp int64) Frame {
 	}
 	var frame Frame
 	setsHere, sized := false, false
-	f.grammar.split(payload, func(u unit) {
+	f.units = f.grammar.split(f.units[:0], payload)
+	for _, u := range f.units {
 		switch kind := f.grammar.kind(u); kind {
 		case unitVPS, unitSPS, unitPPS:
 			if !f.keep(kind, u) || kind == unitPPS {
-				return
+				continue
 			}
 			first := kind == unitVPS || f.withVPS || len(f.sets.vps) == 0 // an SPS alone is not the first where there are VPS
 			f.withVPS = f.withVPS || kind == unitVPS
@@ -87,13 +89,13 @@ func (f *nalFramer) look(payload []byte, timestamp int64) Frame {
 		case unitRecovery:
 			f.recovery = true
 		case unitKey, unitIntra, unitInter:
-			if f.sliced {
-				return
+			if !f.sliced {
+				f.sliced = true
+				f.slice(kind, setsHere, &frame)
 			}
-			f.sliced = true
-			f.slice(kind, setsHere, &frame)
 		}
-	})
+	}
+	clear(f.units) // they hold the payload
 	if frame.Keyframe || sized {
 		frame.Width, frame.Height = f.width, f.height
 	}

@@ -6,18 +6,18 @@ import (
 	"testing"
 )
 
-// sets are parameter sets as an encoder has made them.
+// recordedSets are the parameter sets of a recording.
 func recordedSets(t *testing.T, file string, grammar nalGrammar) (list [][]byte) {
 	t.Helper()
 	for _, p := range readRecorded(t, file) {
-		grammar.split(p.payload, func(u unit) {
+		for _, u := range grammar.split(nil, p.payload) {
 			switch grammar.kind(u) {
 			case unitVPS, unitSPS, unitPPS:
 				if !slices.ContainsFunc(list, func(s []byte) bool { return bytes.Equal(s, u.whole) }) {
 					list = append(list, bytes.Clone(u.whole))
 				}
 			}
-		})
+		}
 	}
 	return list
 }
