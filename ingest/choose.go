@@ -124,12 +124,11 @@ func profileRank(c siaran.Codec) int {
 	switch c.Name {
 	case siaran.H264: // RFC 6184 section 8.1
 		rank := 2
-		profile := strings.ToLower(parameter(c.FMTP, "profile-level-id"))
-		switch {
-		case strings.HasPrefix(profile, "42e"): // constrained baseline
-			rank = 0
-		case strings.HasPrefix(profile, "42"):
+		if profile := parameter(c.FMTP, "profile-level-id"); strings.HasPrefix(profile, "42") && len(profile) > 2 {
 			rank = 1
+			if strings.ContainsRune("4567cdefCDEF", rune(profile[2])) { // constraint_set1: constrained baseline
+				rank = 0
+			}
 		}
 		if parameter(c.FMTP, "packetization-mode") != "1" {
 			rank += 10

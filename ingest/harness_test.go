@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,11 +93,13 @@ type broadcaster struct {
 	audio  *webrtc.TrackLocalStaticRTP
 	video  *webrtc.TrackLocalStaticRTP
 	sender *webrtc.RTPSender // of video
+	raw    *rawTrack         // instead of video, when asked for
 	answer siaran.Answer
 }
 
 type clientOptions struct {
 	video    string // MIME type; none when empty
+	raw      bool   // video is sent packet by packet, with any header
 	noAudio  bool
 	setting  func(*webrtc.SettingEngine)
 	registry *interceptor.Registry
@@ -136,7 +139,11 @@ func newClient(t testing.TB, o clientOptions) *broadcaster {
 	if !o.noAudio {
 		b.audio, _ = b.addTrack(webrtc.MimeTypeOpus, "audio")
 	}
-	if o.video != "" {
+	switch {
+	case o.raw:
+		b.raw = &rawTrack{mime: o.video, bound: make(chan struct{})}
+		b.sender = b.add(b.raw, o.video)
+	case o.video != "":
 		b.video, b.sender = b.addTrack(o.video, "video")
 	}
 	return b
@@ -148,6 +155,11 @@ func (b *broadcaster) addTrack(mime, id string) (*webrtc.TrackLocalStaticRTP, *w
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return track, b.add(track, mime)
+}
+
+func (b *broadcaster) add(track webrtc.TrackLocal, mime string) *webrtc.RTPSender {
+	b.t.Helper()
 	tr, err := b.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	if err != nil {
 		b.t.Fatal(err)
@@ -164,7 +176,7 @@ func (b *broadcaster) addTrack(mime, id string) (*webrtc.TrackLocalStaticRTP, *w
 			}
 		}
 	}()
-	return track, sender
+	return sender
 }
 
 // codecsOf are the codecs of a type with their retransmissions.
@@ -317,4 +329,80 @@ func h264(key bool, n int) [][]byte {
 // rtpPacket makes a packet for a track, which sets SSRC and payload type itself.
 func rtpPacket(seq uint16, timestamp uint32, marker bool, payload []byte) *rtp.Packet {
 	return &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: seq, Timestamp: timestamp, Marker: marker}, Payload: payload}
+}
+
+// rawTrack sends packets with whatever SSRC, payload type and extensions they have.
+type rawTrack struct {
+	mime  string
+	bound chan struct{}
+	out   webrtc.TrackLocalWriter
+	pt    uint8
+}
+
+func (r *rawTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	codecs := codecsOf(r.mime, c.CodecParameters())
+	if len(codecs) == 0 {
+		return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	}
+	r.out, r.pt = c.WriteStream(), uint8(codecs[0].PayloadType)
+	close(r.bound)
+	return codecs[0], nil
+}
+
+func (r *rawTrack) Unbind(webrtc.TrackLocalContext) error { return nil }
+func (r *rawTrack) ID() string                            { return "video" }
+func (r *rawTrack) RID() string                           { return "" }
+func (r *rawTrack) StreamID() string                      { return "stream" }
+func (r *rawTrack) Kind() webrtc.RTPCodecType             { return webrtc.RTPCodecTypeVideo }
+
+func (r *rawTrack) write(t testing.TB, p *rtp.Packet) {
+	t.Helper()
+	<-r.bound
+	if _, err := r.out.WriteRTP(&p.Header, p.Payload); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// badNetwork is a broadcaster's socket on which datagrams can be lost.
+type badNetwork struct {
+	net.PacketConn
+	drop func(datagram []byte) bool // of those that are sent
+	dead atomic.Bool                // nothing goes through either way
+}
+
+// onBadNetwork makes a client use it.
+func onBadNetwork(t testing.TB, drop func([]byte) bool) (*badNetwork, func(*webrtc.SettingEngine)) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &badNetwork{PacketConn: conn, drop: drop}
+	mux := webrtc.NewICEUDPMux(nil, n)
+	t.Cleanup(func() { mux.Close() })
+	return n, func(e *webrtc.SettingEngine) { e.SetICEUDPMux(mux) }
+}
+
+func (n *badNetwork) WriteTo(b []byte, to net.Addr) (int, error) {
+	if n.dead.Load() || n.drop != nil && n.drop(b) {
+		return len(b), nil
+	}
+	return n.PacketConn.WriteTo(b, to)
+}
+
+func (n *badNetwork) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		k, from, err := n.PacketConn.ReadFrom(b)
+		if err != nil || !n.dead.Load() {
+			return k, from, err
+		}
+	}
+}
+
+// isMedia tells RTP from all else on the socket, and gives its sequence number.
+func isMedia(b []byte) (uint16, bool) {
+	if len(b) < 12 || b[0]>>6 != 2 || b[1] >= 192 && b[1] <= 223 {
+		return 0, false
+	}
+	return uint16(b[2])<<8 | uint16(b[3]), true
 }

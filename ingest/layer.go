@@ -12,8 +12,9 @@ const (
 	askTimes     = 6
 	leastAgain   = 20 * time.Millisecond
 	mostAgain    = 80 * time.Millisecond
-	mostWait     = 250 * time.Millisecond // for a missing packet
-	waitUnasked  = 30 * time.Millisecond  // where the broadcaster cannot be asked
+	leastWait    = 120 * time.Millisecond // for a missing packet
+	mostWait     = 250 * time.Millisecond
+	waitUnasked  = 30 * time.Millisecond // where the broadcaster cannot be asked
 	initialTrip  = 60 * time.Millisecond
 	keyframeWait = 500 * time.Millisecond // between two requests for a layer
 )
@@ -93,7 +94,7 @@ func (l *layer) waits(trip time.Duration) (again, all time.Duration) {
 		return 0, waitUnasked
 	}
 	again = min(max(trip*5/4, leastAgain), mostAgain)
-	return again, min(askAfter+3*again, mostWait)
+	return again, min(max(askAfter+3*again, leastWait), mostWait)
 }
 
 func units(d time.Duration, rate uint32) int64 { return int64(d.Seconds() * float64(rate)) }

@@ -41,6 +41,8 @@ type Config struct {
 	VideoCodecs []siaran.CodecName
 
 	Logger *slog.Logger // slog's default when nil
+
+	consent time.Duration // without a sign of life until the session ends; 30 s when zero, shorter in tests
 }
 
 // Server takes broadcasters in. Its methods may be called from any goroutine.
@@ -64,6 +66,7 @@ type Server struct {
 func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	cfg.SetupTimeout = cmp.Or(cfg.SetupTimeout, 15*time.Second)
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 100)
+	cfg.consent = cmp.Or(cfg.consent, 30*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -166,7 +169,7 @@ func (s *Server) open(ctx context.Context, stream siaran.StreamName, owner strin
 	}
 	sess := newSession(s, stream, owner, offer, l)
 	sess.candidates = len(offer.Candidates)
-	sess.transport, err = openTransport(ctx, offer, s.mux, l, s.certificate, sess.sinks(), sess.log)
+	sess.transport, err = openTransport(ctx, offer, s, l, sess.sinks(), sess.log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,8 +45,8 @@ type sinks struct {
 }
 
 // openTransport prepares to be connected to by the offerer: when it returns, checks are answered.
-func openTransport(ctx context.Context, offer *siaran.Offer, m *mux, l local, cert webrtc.Certificate, to sinks, log *slog.Logger) (_ *transport, err error) {
-	share, err := m.session(l.ufrag, l.addresses)
+func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l local, to sinks, log *slog.Logger) (_ *transport, err error) {
+	share, err := server.mux.session(l.ufrag, l.addresses)
 	if err != nil {
 		return nil, siaran.ErrClosed
 	}
@@ -63,9 +63,9 @@ func openTransport(ctx context.Context, offer *siaran.Offer, m *mux, l local, ce
 	api := webrtc.NewAPI(
 		webrtc.WithMediaEngine(fixedCodecs()),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-		webrtc.WithSettingEngine(settings(l, share, to, log)),
+		webrtc.WithSettingEngine(settings(l, share, server.cfg.consent, to, log)),
 	)
-	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{cert}})
+	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{server.certificate}})
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
@@ -102,7 +102,7 @@ func (t *transport) negotiate(offer *siaran.Offer) error {
 	return nil
 }
 
-func settings(l local, share *muxSession, to sinks, log *slog.Logger) webrtc.SettingEngine {
+func settings(l local, share *muxSession, consent time.Duration, to sinks, log *slog.Logger) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
 	e.LoggerFactory = &pionLogs{log: log, hangUp: to.hangUp}
 	e.BufferFactory = bufferFactory(to)
@@ -111,6 +111,7 @@ func settings(l local, share *muxSession, to sinks, log *slog.Logger) webrtc.Set
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	e.DisableActiveTCP(true)
+	e.SetICETimeouts(consent/6, consent-consent/6, min(2*time.Second, consent/6)) // RFC 7675 section 5.1
 	e.SetReceiveMTU(1500)
 	e.SetSRTPReplayProtectionWindow(replayWindow)
 	// GCM is cheaper; AES-CM is all that some builds of OBS and FFmpeg have.

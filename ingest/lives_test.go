@@ -1,0 +1,313 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v3"
+
+	"siaran"
+)
+
+// sendFrames sends VP8 frames until stop is called, a key frame now and then.
+func (b *broadcaster) sendFrames() (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			_ = b.video.WriteRTP(rtpPacket(uint16(n), uint32(n)*450, true, vp8(n%20 == 0, n))) // fails after the end
+			select {
+			case <-tick.C:
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(quit); <-done })
+}
+
+func TestSetupRoles(t *testing.T) {
+	for offered, want := range map[string]string{"actpass": "active", "active": "passive", "passive": "active"} {
+		t.Run(offered, func(t *testing.T) {
+			s := start(t, nil)
+			b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, offer: func(sdp string) string {
+				return strings.ReplaceAll(sdp, "a=setup:actpass", "a=setup:"+offered)
+			}})
+			if !strings.Contains(string(b.answer.SDP), "a=setup:"+want+"\r\n") {
+				t.Errorf("answer to %s:\n%s", offered, b.answer.SDP)
+			}
+			defer b.sendFrames()()
+			s.live(t, "cats")
+		})
+	}
+}
+
+func TestOlderCipher(t *testing.T) { // all that mbedTLS builds of OBS have
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) {
+		e.SetSRTPProtectionProfiles(0x0001) // SRTP_AES128_CM_SHA1_80
+	}})
+	defer b.sendFrames()()
+	s.live(t, "cats")
+}
+
+func TestSessionInfo(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	info, err := s.Session(b.answer.Session)
+	if err != nil || info.Stream != "cats" || info.Owner != "owner" || info.Tag != b.answer.Tag || info.Tag == "" {
+		t.Errorf("info is %+v, %v", info, err)
+	}
+	if local := b.pc.LocalDescription().SDP; !strings.Contains(local, "a=ice-ufrag:"+info.RemoteUfrag) || !strings.Contains(local, "a=ice-pwd:"+info.RemotePassword) {
+		t.Errorf("remote credentials are not the offer's: %+v", info)
+	}
+	if err := s.AddCandidates(b.answer.Session, []string{"junk", "1 1 udp 1 abc.local 5000 typ host", "1 1 udp 1 127.0.0.1 5000 typ host generation 0"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Session("unknown"); !errors.Is(err, siaran.ErrUnknownSession) {
+		t.Error(err)
+	}
+	if err := s.AddCandidates("unknown", nil); !errors.Is(err, siaran.ErrUnknownSession) {
+		t.Error(err)
+	}
+}
+
+func TestEndIsFinal(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	stop := b.sendFrames()
+	live := s.live(t, "cats")
+	var ended, unknown int
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() {
+			err := s.End(b.answer.Session)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				ended++
+			case errors.Is(err, siaran.ErrUnknownSession):
+				unknown++
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	stop()
+	if ended != 1 || unknown != 4 {
+		t.Errorf("ended %d times, unknown %d times", ended, unknown)
+	}
+	if state := live.State(); state.EndReason != siaran.EndStopped {
+		t.Errorf("state is %+v", state)
+	}
+	if n := s.mux.count(); n != 0 {
+		t.Errorf("%d entries are left in the mux", n)
+	}
+	if _, ok := s.Health("cats"); ok {
+		t.Error("there is still a health of it")
+	}
+}
+
+// count is how much the mux remembers.
+func (m *mux) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.names) + len(m.owners) + len(m.sentTo)
+}
+
+func TestTakeover(t *testing.T) {
+	s := start(t, nil)
+	first := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	defer first.sendFrames()()
+	live := s.live(t, "cats")
+	layer := live.Video().Layers[0]
+
+	other := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
+	if _, err := s.Offer(context.Background(), "cats", "someone else", []byte(other.offer())); !errors.Is(err, siaran.ErrStreamTaken) {
+		t.Fatalf("another owner got %v", err)
+	}
+
+	second := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	eventually(t, "the first session to be gone", func() bool {
+		_, err := s.Session(first.answer.Session)
+		return errors.Is(err, siaran.ErrUnknownSession)
+	})
+	head := layer.Head()
+	defer second.sendFrames()()
+	eventually(t, "the layer to go on", func() bool { return layer.Head() > head+30 })
+	if err := s.End(first.answer.Session); !errors.Is(err, siaran.ErrUnknownSession) {
+		t.Errorf("ending the session that was taken over: %v", err)
+	}
+	if state := live.State(); state.Status != siaran.StatusLive {
+		t.Errorf("state is %+v", state)
+	}
+}
+
+func TestHubEndsSession(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	defer b.sendFrames()()
+	s.live(t, "cats")
+	if err := s.hub.End("cats", siaran.EndByOwner); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session to be gone", func() bool { return s.count() == 0 })
+}
+
+// TestHangUp holds pion to the log line by which a close_notify is known (P15).
+func TestHangUp(t *testing.T) {
+	for _, cipher := range []string{"client", "server"} {
+		t.Run("broadcaster is DTLS "+cipher, func(t *testing.T) {
+			s := start(t, nil)
+			b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, offer: func(sdp string) string {
+				if cipher == "client" {
+					return strings.ReplaceAll(sdp, "a=setup:actpass", "a=setup:active")
+				}
+				return sdp
+			}})
+			stop := b.sendFrames()
+			live := s.live(t, "cats")
+			stop()
+			began := time.Now()
+			if err := b.pc.Close(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
+			if took := time.Since(began); took >= silence {
+				t.Errorf("noticed after %v, so by silence and not by close_notify", took)
+			}
+			// OBS sends its DELETE after that, and it counts.
+			if err := s.End(b.answer.Session); err != nil {
+				t.Error(err)
+			}
+			if state := live.State(); state.EndReason != siaran.EndStopped {
+				t.Errorf("state is %+v", state)
+			}
+		})
+	}
+}
+
+func TestBroadcasterVanishes(t *testing.T) {
+	s := start(t, func(c *Config) { c.consent = 3 * time.Second })
+	network, setting := onBadNetwork(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
+	defer b.sendFrames()()
+	live := s.live(t, "cats")
+	network.dead.Store(true)
+	eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
+	eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+	if err := s.End(b.answer.Session); !errors.Is(err, siaran.ErrUnknownSession) {
+		t.Error(err)
+	}
+	eventually(t, "the grace time to end", func() bool { return live.State().EndReason == siaran.EndVanished })
+}
+
+func TestSilenceInterrupts(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	stop := b.sendFrames()
+	live := s.live(t, "cats")
+	stop()
+	eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
+	if h, _ := s.Health("cats"); !h.Silent || len(h.Warnings) == 0 {
+		t.Errorf("health is %+v", h)
+	}
+	defer b.sendFrames()()
+	eventually(t, "the broadcast to be live again", func() bool { return live.State().Status == siaran.StatusLive })
+}
+
+func TestSetupDeadline(t *testing.T) {
+	s := start(t, func(c *Config) { c.SetupTimeout = 300 * time.Millisecond })
+	silent := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
+	answer, err := s.Offer(context.Background(), "cats", "owner", []byte(silent.offer()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session that never connects to be gone", func() bool {
+		_, err := s.Session(answer.Session)
+		return err != nil
+	})
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	eventually(t, "the session without media to be gone", func() bool {
+		_, err := s.Session(b.answer.Session)
+		return err != nil
+	})
+	if n := s.mux.count(); n != 0 {
+		t.Errorf("%d entries are left in the mux", n)
+	}
+}
+
+func TestManyOffersThatNeverConnect(t *testing.T) {
+	s := start(t, func(c *Config) { c.SetupTimeout = time.Second; c.MaxSessions = 40 })
+	text := []byte(readOffer(t, "whip-obs-shaped"))
+	taken, refused := 0, 0
+	for i := range 200 {
+		_, err := s.Offer(context.Background(), siaran.StreamName(fmt.Sprintf("junk%d", i)), "owner", text)
+		switch {
+		case err == nil:
+			taken++
+		case errors.Is(err, siaran.ErrTooManySessions):
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+	if taken > 2*s.maxSettingUp() || refused == 0 {
+		t.Errorf("%d were taken, %d refused", taken, refused)
+	}
+	eventually(t, "all to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	defer b.sendFrames()()
+	s.live(t, "cats")
+}
+
+func TestReconnectWhenFull(t *testing.T) {
+	s := start(t, func(c *Config) { c.MaxSessions = 1 })
+	publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	other := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
+	if _, err := s.Offer(context.Background(), "dogs", "owner", []byte(other.offer())); !errors.Is(err, siaran.ErrTooManySessions) {
+		t.Errorf("another stream got %v", err)
+	}
+	publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8}) // takes over
+}
+
+func TestClosedServer(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	stop := b.sendFrames()
+	live := s.live(t, "cats")
+	stop()
+	s.Close()
+	if state := live.State(); state.Status != siaran.StatusInterrupted {
+		t.Errorf("state is %+v", state)
+	}
+	if _, err := s.Offer(context.Background(), "cats", "owner", []byte(readOffer(t, "whip-obs-shaped"))); !errors.Is(err, siaran.ErrClosed) {
+		t.Errorf("an offer got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	hub := siaran.NewHub(time.Second)
+	if _, err := New(hub, Config{}); err == nil {
+		t.Error("nothing is given and nothing is missed")
+	}
+	s := start(t, nil)
+	bad := s.cfg
+	bad.VideoCodecs = []siaran.CodecName{siaran.Opus}
+	if _, err := New(hub, bad); err == nil {
+		t.Error("Opus is no video codec")
+	}
+}
