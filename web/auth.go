@@ -1,8 +1,6 @@
 package web
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -37,18 +35,6 @@ func endpointToken(r *http.Request) string {
 // streamParam is the stream in the path.
 func streamParam(c echo.Context) (siaran.StreamName, error) {
 	return siaran.ParseStreamName(c.Param("stream"))
-}
-
-// lookup is what the listing knows of a stream; a stream it does not know is public and has its first keys.
-func (s *Server) lookup(ctx context.Context, name siaran.StreamName) (stream siaran.Stream, known bool, err error) {
-	stream, err = s.cfg.Listing.Stream(ctx, name)
-	switch {
-	case err == nil:
-		return stream, true, nil
-	case errors.Is(err, siaran.ErrUnknownStream):
-		return siaran.Stream{Name: name, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline}, false, nil
-	}
-	return stream, false, listingFailed(err)
 }
 
 // allow reads a token and tells whether it is good for scope on stream.

@@ -18,8 +18,8 @@ const (
 	mimeSDP      = "application/sdp"
 	mimeFragment = "application/trickle-ice-sdpfrag"
 
-	bodyTime  = 4 * time.Second // OBS gives up 8 s after it began to send (W12)
-	offerTime = 3 * time.Second
+	openTime  = 7 * time.Second // OBS gives up 8 s after it began to send (W12)
+	bodyTime  = 4 * time.Second
 	claimTime = time.Second
 )
 
@@ -106,7 +106,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 		return err
 	}
 	r := c.Request()
-	stream, _, err := s.lookup(r.Context(), name)
+	ctx, cancel := context.WithTimeout(r.Context(), openTime)
+	defer cancel()
+	stream, err := s.rulesOf(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	if err != nil {
 		return err
 	}
-	http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(bodyTime)) // refused by test recorders only
+	http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.bodyTime))
 	offer, err := readBody(c, mimeSDP, maxOffer)
 	if err != nil {
 		c.Response().Header().Set("Accept-Post", mimeSDP)
@@ -124,11 +126,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	if len(offer) == 0 {
 		return fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
 	}
-	if err := p.prepare(r.Context(), owner, name); err != nil {
+	if err := p.prepare(ctx, owner, name); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), offerTime)
-	defer cancel()
 	answer, err := p.sessions.Offer(ctx, name, owner, offer)
 	if err != nil {
 		return offerFailed(err)

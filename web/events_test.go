@@ -317,3 +317,21 @@ func TestListingDown(t *testing.T) {
 		t.Errorf("%d", r.StatusCode)
 	}
 }
+
+// TestMediaGoesOnWithoutTheListing: who is known may still publish and watch.
+func TestMediaGoesOnWithoutTheListing(t *testing.T) {
+	l := &failingListing{}
+	s := start(t, func(c *Config) { l.Listing, c.Listing = c.Listing, l })
+	cats := s.publisher("cats")
+	s.must2(s.listing.RotateKeys(t.Context(), "private"))
+	s.must2(s.listing.Edit(t.Context(), "private", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
+	s.onAir("cats", cats)
+	s.viewer().mustOpen("/whep/cats", "")
+	wantProblem(t, s.viewer().open("/whep/private", ""), 401)
+	l.down.Store(true)
+	s.broadcaster().mustOpen("/whip/cats", cats)
+	s.viewer().mustOpen("/whep/cats", "")
+	wantProblem(t, s.viewer().open("/whep/private", ""), 401)
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/private", token: s.publisher("private"), body: "x"}.with(sdp...)), 401)
+	wantProblem(t, s.viewer().open("/whep/never", ""), 503)
+}

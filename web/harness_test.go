@@ -44,6 +44,8 @@ type site struct {
 	url     string
 	log     *logBuffer
 	admin   string // a token for everything
+
+	stopServing func()
 }
 
 // start runs a server with real parts. change may change the configuration before.
@@ -88,6 +90,7 @@ func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *s
 	s.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 	ctx, cancel := context.WithCancel(context.Background())
+	s.stopServing = cancel
 	reporting, stopReporting := context.WithCancel(context.Background())
 	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: "here"}, logger)
 	var serving, reports sync.WaitGroup

@@ -46,7 +46,7 @@ func (s *Server) allowSession(c echo.Context, info siaran.SessionInfo) error {
 	if err != nil {
 		return err
 	}
-	stream, _, err := s.lookup(c.Request().Context(), info.Stream)
+	stream, err := s.rulesOf(c.Request().Context(), info.Stream)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
+
+	"siaran"
 )
 
 // Server answers over HTTP. It has no goroutine of its own outside Serve.
@@ -20,6 +22,7 @@ type Server struct {
 	log      *slog.Logger
 	echo     *echo.Echo
 	board    *board
+	known    *known
 	pictures *pictures
 	assets   *assets
 	keyLimit *limiter // POST to WHIP, by credential
@@ -28,6 +31,7 @@ type Server struct {
 
 	addressLimit, sessionLimit *limiter // of what changes sessions and streams
 
+	bodyTime            time.Duration // for an offer to come in
 	pingEvery, sendTime time.Duration // of the event stream
 }
 
@@ -42,8 +46,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, assets: assets, pingEvery: pingEvery, sendTime: sendTime,
+		cfg: cfg, log: cfg.Logger, assets: assets, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime,
 		board:        newBoard(cfg.Listing, cfg.Logger, cfg.Limits.Watchers),
+		known:        &known{last: make(map[siaran.StreamName]rules)},
 		pictures:     newPictures(),
 		keyLimit:     newLimiter(cfg.Limits.Key),
 		addressLimit: newLimiter(cfg.Limits.Address),

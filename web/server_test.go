@@ -1,0 +1,338 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.yaml.in/yaml/v3"
+
+	"siaran"
+)
+
+// TestNoSecretInTheLog runs through what carries secrets and looks for them in all that is logged, at every level.
+func TestNoSecretInTheLog(t *testing.T) {
+	s := start(t)
+	cats := s.publisher("cats")
+	b := s.onAir("cats", cats)
+	v := s.viewer()
+	v.mustOpen("/whep/cats?token="+cats, "")
+	session := func(p *peer) string { return p.location[strings.LastIndex(p.location, "/")+1:] }
+	for _, c := range []call{
+		{method: "GET", path: "/whip?token=" + cats},
+		{method: "GET", path: "/whip/" + cats},
+		{method: "POST", path: "/whip/" + cats, token: cats},
+		{method: "GET", path: "/" + cats},
+		{method: "GET", path: b.location + "/more"},
+		{method: "PUT", path: b.location},
+		{method: "GET", path: b.location, token: cats},
+		{method: "PATCH", path: v.location, token: cats},
+		{method: "GET", path: "/studio?token=" + cats},
+		{method: "GET", path: "/static/" + cats},
+		{method: "GET", path: "/watch/" + cats},
+		{method: "GET", path: "/api/streams/cats/viewers/" + cats},
+		{method: "DELETE", path: v.location},
+		{method: "DELETE", path: b.location, token: cats},
+	} {
+		s.do(c)
+	}
+	log := s.log.String()
+	for what, secret := range map[string]string{"token": cats, "broadcaster's session": session(b), "viewer's session": session(v), "admin token": s.admin} {
+		if len(secret) < 20 || strings.Contains(log, secret) || strings.Contains(log, secret[:20]) {
+			t.Errorf("the %s is in the log", what)
+		}
+	}
+	for _, want := range []string{"path=/whip/cats/" + session(b)[:6] + "…", "path=/whep/cats ", "path=(unknown)", `path="/watch/(no name)"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("%q is not in the log", want)
+		}
+	}
+}
+
+func TestPanicIsNotShown(t *testing.T) {
+	s := startTweaked(t, func(s *Server) {
+		s.get("/panic", func(echo.Context) error { panic("secret detail") })
+	})
+	if r := s.do(call{method: "GET", path: "/panic"}); strings.Contains(r.body, "secret") {
+		t.Error(r.body)
+	} else {
+		wantProblem(t, r, 500)
+	}
+	if !strings.Contains(s.log.String(), "secret detail") {
+		t.Error("the panic is not in the log")
+	}
+}
+
+// raw sends bytes and returns the status line that comes back, empty when the connection is closed.
+func (s *site) raw(text string) string {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	s.must(err)
+	defer conn.Close()
+	s.must(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+	_, err = io.WriteString(conn, text)
+	s.must(err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil && err != io.EOF {
+		s.t.Fatalf("the connection stays open: %v", err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// TestSlowRequests do not hold a connection for long.
+func TestSlowRequests(t *testing.T) {
+	s := startTweaked(t, func(s *Server) {
+		s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.IdleTimeout = 200*time.Millisecond, 400*time.Millisecond, 200*time.Millisecond
+		s.bodyTime = 200 * time.Millisecond
+	})
+	head := func(path, contentType string) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\nv=0\r\n", path, s.admin, contentType)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"nothing":       {"", ""},
+		"half a header": {"GET / HTTP/1.1\r\nHost:", ""},
+		"half an offer": {head("/whip/cats", mimeSDP), "HTTP/1.1 408 Request Timeout"},
+		"half of JSON":  {head("/api/streams/cats/keys", "application/json"), "HTTP/1.1 408 Request Timeout"},
+		"large header":  {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large"},
+		"no HTTP":       {"\x16\x03\x01\x02\x00", "HTTP/1.1 400 Bad Request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.raw(tt.text); got != tt.want && !(name == "no HTTP" && got == "") {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDrain: at the end running requests finish, event streams are closed and new ones refused.
+func TestDrain(t *testing.T) {
+	entered, finish := make(chan struct{}), make(chan struct{})
+	s := startTweaked(t, func(server *Server) {
+		server.get("/slow", func(c echo.Context) error {
+			close(entered)
+			<-finish
+			return c.NoContent(http.StatusTeapot)
+		})
+	})
+	e := s.events("/api/streams/events", "")
+	e.expect("snapshot", "")
+	slow := make(chan int, 1)
+	go func() { slow <- s.do(call{method: "GET", path: "/slow"}).StatusCode }()
+	<-entered
+	s.stopServing()
+	if name, _ := e.next(); name != "" {
+		t.Errorf("event %s", name)
+	}
+	eventually(t, "it is draining", func() bool { return s.server.draining.Load() })
+	close(finish)
+	if got := <-slow; got != http.StatusTeapot {
+		t.Errorf("the running request got %d", got)
+	}
+}
+
+// TestDrainIsBounded: a request that does not end is cut off.
+func TestDrainIsBounded(t *testing.T) {
+	finish := make(chan struct{})
+	entered := make(chan struct{})
+	s := startTweaked(t, func(server *Server) {
+		server.get("/stuck", func(c echo.Context) error {
+			close(entered)
+			<-finish
+			return nil
+		})
+	}, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
+	failed := make(chan error, 1)
+	go func() {
+		resp, err := s.client.Get(s.url + "/stuck")
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	<-entered
+	s.stopServing()
+	if err := <-failed; err == nil {
+		t.Error("the request was not cut off")
+	}
+	close(finish)
+}
+
+func TestRequestsWhileDraining(t *testing.T) {
+	s := start(t)
+	s.server.draining.Store(true)
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "x"}.with(sdp...)), 503)
+	wantProblem(t, s.do(call{method: "POST", path: "/whep/cats", body: "x"}.with(sdp...)), 503)
+	wantProblem(t, s.do(call{method: "GET", path: "/readyz"}), 503)
+}
+
+func TestPages(t *testing.T) {
+	s := start(t)
+	for path, want := range map[string]struct{ ancestors, camera string }{
+		"/":            {"'none'", "camera=()"},
+		"/studio":      {"'none'", "camera=(self)"},
+		"/watch/cats":  {"'none'", "camera=()"},
+		"/embed/cats":  {"*", "camera=()"},
+		"/watch/never": {"'none'", "camera=()"},
+	} {
+		r := s.do(call{method: "GET", path: path})
+		policy := r.Header.Get("Content-Security-Policy")
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasSuffix(policy, "frame-ancestors "+want.ancestors) {
+			t.Errorf("%s: %d %v", path, r.StatusCode, r.Header)
+		}
+		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "connect-src 'self';") {
+			t.Errorf("%s: policy %s", path, policy)
+		}
+		if !strings.HasPrefix(r.Header.Get("Permissions-Policy"), want.camera) || r.Header.Get("Referrer-Policy") == "" {
+			t.Errorf("%s: %v", path, r.Header)
+		}
+		if again := s.do(call{method: "GET", path: path}.with("If-None-Match", r.Header.Get("ETag"))); again.StatusCode != 304 {
+			t.Errorf("%s: again %d", path, again.StatusCode)
+		}
+		// The policy would break what is inline.
+		if inline := regexp.MustCompile(`(?i)<script(?:[^>]*)>\s*[^<\s]|<style|\sstyle="|\son[a-z]+="`).FindString(r.body); inline != "" {
+			t.Errorf("%s: inline script or style: %q", path, inline)
+		}
+		// What a page asks for must be there.
+		for _, ref := range regexp.MustCompile(`(?:src|href)="(/[^"#]*)"`).FindAllStringSubmatch(r.body, -1) {
+			if got := s.do(call{method: "GET", path: ref[1]}); got.StatusCode != 200 {
+				t.Errorf("%s refers to %s: %d", path, ref[1], got.StatusCode)
+			}
+		}
+	}
+	if r := s.do(call{method: "GET", path: "/favicon.ico"}); r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "image/") {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+}
+
+// TestOpenAPI holds the description and the routes together.
+func TestOpenAPI(t *testing.T) {
+	s := start(t)
+	r := s.do(call{method: "GET", path: "/api/openapi.yaml"})
+	var doc struct {
+		Paths map[string]map[string]any `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal([]byte(r.body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var described, served []string
+	for path, item := range doc.Paths {
+		for method := range item {
+			if slices.Contains([]string{"get", "post", "patch", "delete", "put"}, method) {
+				described = append(described, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	pages := []string{"/", "/studio", "/watch/{stream}", "/embed/{stream}", "/static/*", "/favicon.ico", "/robots.txt"}
+	for _, route := range s.server.echo.Routes() {
+		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}")
+		if route.Method != "OPTIONS" && route.Method != "HEAD" && !slices.Contains(pages, path) {
+			served = append(served, route.Method+" "+path)
+		}
+	}
+	slices.Sort(described)
+	slices.Sort(served)
+	if !slices.Equal(described, served) {
+		t.Errorf("described:\n%s\nserved:\n%s", strings.Join(described, "\n"), strings.Join(served, "\n"))
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("an empty configuration was taken")
+	}
+	s := start(t)
+	for _, base := range []string{"live.example.org", "ftp://x", "https://", "https://x/?a=b", "https://x/#a", ":"} {
+		cfg := s.server.cfg
+		cfg.BaseURL = base
+		if _, err := New(cfg); err == nil {
+			t.Errorf("base URL %q was taken", base)
+		}
+	}
+}
+
+func TestAddressBehindAProxy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		trusted []netip.Prefix
+		want    string
+	}{
+		"nobody is believed": {nil, "127.0.0.1"},
+		"loopback is":        {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "192.0.2.7"},
+		"another is":         {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, func(c *Config) { c.TrustedProxies = tt.trusted })
+			s.do(call{method: "GET", path: "/healthz"}.with("X-Forwarded-For", "192.0.2.7"))
+			if log := s.log.String(); !strings.Contains(log, "from="+tt.want) {
+				t.Error(log)
+			}
+		})
+	}
+}
+
+// TestManyViewersAtOnce: 300 who come within a second from one address are all let in.
+func TestManyViewersAtOnce(t *testing.T) {
+	s := start(t)
+	s.live("cats")
+	body := offer(t, "whep-chromium")
+	s.client.Transport.(*http.Transport).MaxIdleConnsPerHost = 32
+	statuses := make(chan int, 300)
+	for range 20 {
+		go func() {
+			for range 15 {
+				statuses <- s.do(call{method: "POST", path: "/whep/cats", body: body}.with(sdp...)).StatusCode
+			}
+		}()
+	}
+	for range cap(statuses) {
+		if got := <-statuses; got != 201 {
+			t.Fatalf("%d", got)
+		}
+	}
+}
+
+// TestNobodyWaitsForTheAnswer: a session whose client has gone before the answer is ended.
+func TestNobodyWaitsForTheAnswer(t *testing.T) {
+	slow := &slowSessions{entered: make(chan struct{}), ended: make(chan siaran.SessionID, 1)}
+	s := start(t, func(c *Config) { c.Ingest = slow })
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/whip/cats", strings.NewReader("v=0"))
+	s.must(err)
+	req.Header.Set("Content-Type", mimeSDP)
+	req.Header.Set("Authorization", "Bearer "+s.admin)
+	go func() { <-slow.entered; cancel() }()
+	if resp, err := s.client.Do(req); err == nil {
+		resp.Body.Close()
+		t.Errorf("%d", resp.StatusCode)
+	}
+	if id := <-slow.ended; id != "orphan" {
+		t.Errorf("ended %s", id)
+	}
+}
+
+// slowSessions answers only when nobody wants to know any more.
+type slowSessions struct {
+	Sessions
+	entered chan struct{}
+	ended   chan siaran.SessionID
+}
+
+func (s *slowSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ []byte) (siaran.Answer, error) {
+	close(s.entered)
+	<-ctx.Done()
+	return siaran.Answer{Session: "orphan"}, nil
+}
+
+func (s *slowSessions) End(id siaran.SessionID) error {
+	s.ended <- id
+	return nil
+}
