@@ -1,12 +1,13 @@
 // A broadcaster's side that keeps itself alive: after a loss it publishes again with the same token and takes its own stream over.
 import { Problem, requestJSON, streamURL } from "./api.js";
-import { stereoOpus } from "./sdp.js";
+import { startBitrate, stereoOpus } from "./sdp.js";
 import { open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
 const connectTime = 15000; // milliseconds
 const patience = 4000; // "disconnected" often heals by itself
 const longestWait = 10000;
+const firstBitrate = 1_200_000; // bits a second, until the browser has measured
 const preferred = ["video/h264", "video/vp8", "video/vp9", "video/av1"];
 const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
 
@@ -20,6 +21,7 @@ export class Broadcaster extends EventTarget {
   #pc;
   #session;
   #abort;
+  #wasLive = false;
   #rates = new Rates();
   #lost = () => {};
   #wake = () => {};
@@ -33,13 +35,13 @@ export class Broadcaster extends EventTarget {
     const run = {};
     this.#run = run;
     let failures = 0;
-    let wasLive = false;
+    this.#wasLive = false;
     while (this.#run === run) {
-      this.#set(wasLive ? "reconnecting" : "connecting");
+      this.#set(this.#wasLive ? "reconnecting" : "connecting");
       try {
         await this.#publish(() => {
           failures = 0;
-          wasLive = true;
+          this.#wasLive = true;
           this.#set("live");
         });
         if (this.#run === run && (await this.#overElsewhere()) && this.#run === run) {
@@ -50,13 +52,13 @@ export class Broadcaster extends EventTarget {
       } catch (error) {
         if (this.#run !== run) return;
         const problem = error instanceof Problem ? error : new Problem(-1, error.message);
-        if (final.has(problem.status) || (!wasLive && problem.status <= 0)) {
+        if (final.has(problem.status) || (!this.#wasLive && problem.status <= 0)) {
           this.#run = undefined;
           this.#set("error", { stage: error.stage, problem });
           return;
         }
         failures++;
-        this.#set(wasLive ? "reconnecting" : "connecting", { stage: error.stage, problem });
+        this.#set(this.#wasLive ? "reconnecting" : "connecting", { stage: error.stage, problem });
         await this.#sleep(problem.retryAfter ? problem.retryAfter * 1000 : Math.min(400 * 2 ** failures, longestWait));
       }
     }
@@ -66,7 +68,8 @@ export class Broadcaster extends EventTarget {
     this.#run = undefined;
     this.#abort?.abort();
     this.#session?.close();
-    this.#pc?.close();
+    this.#session = undefined;
+    this.#pc = undefined;
     this.#lost();
     this.#wake();
     this.#set("idle");
@@ -159,6 +162,7 @@ export class Broadcaster extends EventTarget {
       session = await open(pc, this.#options.endpoint, {
         token: this.#options.token, signal: this.#abort.signal,
         edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
+        editAnswer: (sdp) => startBitrate(sdp, Math.min(firstBitrate, this.#options.bitrate) / 1000),
         step: async (name) => {
           if (name === "offer") {
             this.#step("offer", true);
@@ -187,8 +191,10 @@ export class Broadcaster extends EventTarget {
       error.stage = stage;
       throw error;
     } finally {
-      session?.close();
-      pc.close();
+      // Before it ever was live it is ended; later the next session takes the broadcast over, and viewers stay.
+      if (this.#wasLive) session?.abandon();
+      else session?.close();
+      if (!session) pc.close();
       if (this.#pc === pc) this.#pc = undefined;
     }
   }
@@ -229,7 +235,7 @@ export class Broadcaster extends EventTarget {
     const parameters = sender.getParameters();
     if (!parameters.encodings?.length) return;
     parameters.encodings[0].maxBitrate = this.#options.bitrate;
-    parameters.degradationPreference = sender.track.contentHint === "detail" ? "maintain-resolution" : "balanced";
+    parameters.degradationPreference = sender.track.contentHint === "detail" ? "maintain-resolution" : "maintain-framerate";
     await sender.setParameters(parameters).catch(() => {}); // the encoder's own choice, then
   }
 }

@@ -28,7 +28,7 @@ class Card {
 
   constructor(stream) {
     this.drawn = h("canvas", { width: 640, height: 360, "aria-hidden": "true" });
-    this.key = h("canvas", { class: "key", width: 640, height: 360, "aria-hidden": "true" });
+    this.key = h("canvas", { class: "key", width: 960, height: 540, "aria-hidden": "true" });
     this.badge = h("span", { class: "badge" });
     this.time = h("span");
     this.watching = h("span");

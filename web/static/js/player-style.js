@@ -25,7 +25,7 @@ video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100
 [data-state="ended"] .ring { filter: grayscale(1); }
 
 button { font: inherit; color: inherit; cursor: pointer; border: 0; }
-.centre { position: absolute; left: 0; right: 0; bottom: 76px; display: flex; justify-content: center; gap: 12px; pointer-events: none; }
+.centre { position: absolute; left: 0; right: 0; bottom: 76px; display: flex; justify-content: center; gap: 12px; pointer-events: none; transition: bottom 200ms; }
 .centre > * { pointer-events: auto; }
 .pill { display: inline-flex; align-items: center; gap: 10px; min-height: 50px; padding: 0 24px; border-radius: 99px; background: #f6f1e6; color: #1d2233; font-weight: 700; box-shadow: 0 8px 30px rgb(0 0 0 / 45%); transition: background 160ms; }
 .pill:hover { background: #fff; }
@@ -34,6 +34,7 @@ button { font: inherit; color: inherit; cursor: pointer; border: 0; }
 [data-state="idle"] .bar, [data-state="connecting"] .bar, [data-state="waiting"] .bar, [data-state="error"] .bar, [data-state="ended"] .bar { display: none; }
 .asleep { cursor: none; }
 .asleep .bar { opacity: 0; }
+.asleep .centre { bottom: 32px; }
 .round { display: grid; place-items: center; width: 44px; height: 44px; border-radius: 50%; background: transparent; }
 .round:hover { background: rgb(255 255 255 / 16%); }
 .space { flex: 1; }
@@ -44,6 +45,6 @@ button { font: inherit; color: inherit; cursor: pointer; border: 0; }
 input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e6; cursor: pointer; }
 :host([controls="none"]) .bar { display: none; }
 :host([controls="none"]) .centre { bottom: 24px; }
-@media (max-width: 560px) { .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 46px; padding: 0 20px; } .centre { bottom: 64px; } }
-@media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar { transition: none; } }
+@media (max-width: 560px) { .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 44px; padding: 0 18px; font-size: 14px; } .centre { bottom: 60px; } .asleep .centre { bottom: 14px; } }
+@media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar, .centre { transition: none; } }
 `);

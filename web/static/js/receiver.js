@@ -51,7 +51,7 @@ export class Receiver extends EventTarget {
     this.#feed?.close();
     this.#abort?.abort();
     this.#session?.close();
-    this.#pc?.close();
+    this.#pc = undefined;
     this.#lost("stopped");
     this.#wake();
     this.#set("idle");
@@ -195,7 +195,7 @@ export class Receiver extends EventTarget {
       throw error;
     } finally {
       session?.close();
-      pc.close();
+      if (!session) pc.close();
       if (this.#pc === pc) this.#pc = undefined;
     }
   }

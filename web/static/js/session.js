@@ -4,9 +4,9 @@ import { fragment, iceServers } from "./sdp.js";
 
 const trickleDelay = 40; // milliseconds; candidates that come together go in one PATCH
 
-// open offers what pc holds to a WHIP or WHEP endpoint and applies the answer. edit changes the offer first;
+// open offers what pc holds to a WHIP or WHEP endpoint and applies the answer. edit changes the offer first, editAnswer what we take from the answer;
 // step is told, and awaited at, "offer" (it is made), "sent", "answered" and "answer" (it is applied). On failure pc is left to the caller.
-export async function open(pc, endpoint, { token, edit = (sdp) => sdp, step = () => {}, signal } = {}) {
+export async function open(pc, endpoint, { token, edit = (sdp) => sdp, editAnswer = (sdp) => sdp, step = () => {}, signal } = {}) {
   const offer = await pc.createOffer();
   const sdp = edit(offer.sdp);
   await step("offer");
@@ -19,7 +19,7 @@ export async function open(pc, endpoint, { token, edit = (sdp) => sdp, step = ()
   // Relative to where a redirect has led, not to where the request went first.
   const session = new Session(pc, new URL(place, response.url).href, response.headers.get("ETag"), token);
   try {
-    const answer = await response.text();
+    const answer = editAnswer(await response.text());
     const servers = iceServers(response.headers.get("Link"));
     if (servers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
     session.trickle(sdp);
@@ -75,12 +75,24 @@ export class Session {
     }
   }
 
-  // close frees the session on the server too; it may be called while the page goes away.
+  // close ends the session on the server and then here; it may be called while the page goes away.
   close() {
     if (this.#closed) return;
+    this.#stop();
+    const hangUp = () => this.#pc.close();
+    fetch(this.#url, { method: "DELETE", keepalive: true, headers: authorization(this.#token) }).then(hangUp, hangUp);
+    setTimeout(hangUp, 1000);
+  }
+
+  // abandon hangs up without a word: a broadcaster's stream goes on with its next session.
+  abandon() {
+    if (this.#closed) return;
+    this.#stop();
+    this.#pc.close();
+  }
+
+  #stop() {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#pc.close();
-    fetch(this.#url, { method: "DELETE", keepalive: true, headers: authorization(this.#token) }).catch(() => {});
   }
 }

@@ -1,6 +1,7 @@
 // The watch page. Hooks: body[data-state], #player (siaran-player), #video, #title, #viewers, #duration, #badge, #share, #stats-toggle, #stats.
 import "./header.js";
 import "../player.js";
+import { requestJSON, streamURL } from "./api.js";
 import { byId, copyText, h, icon, setText } from "./dom.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
@@ -10,10 +11,14 @@ const name = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(
 const player = byId("player");
 const values = new Map();
 let statsTimer;
+let described;
 
 player.token = takeToken(`watch-${name}`);
 player.addEventListener("state", show);
-player.addEventListener("info", show);
+player.addEventListener("info", () => {
+  show();
+  describe();
+});
 player.setAttribute("stream", name);
 
 function show() {
@@ -26,10 +31,21 @@ function show() {
   setText(badge, t(state === "ended" ? "ended" : state === "live" ? "live" : "interrupted"));
   if (info || !byId("title").textContent) setText(byId("title"), info?.title || name);
   setText(byId("name"), info?.title && info.title !== name ? name : "");
-  if (info) setText(byId("description"), info.description ?? "");
   setText(byId("viewers"), live && info ? viewers(info.viewers) : "");
   document.title = `${state === "live" ? "● " : ""}${byId("title").textContent} · Siaran`;
   tick();
+}
+
+// describe asks for what the live updates do not carry, each time a broadcast begins.
+async function describe() {
+  if (player.info?.startedAt === described) return;
+  described = player.info?.startedAt;
+  try {
+    const stream = await requestJSON(streamURL(location.origin, name), { token: player.token });
+    setText(byId("description"), stream.description ?? "");
+  } catch {
+    // A page without a description is a good page.
+  }
 }
 
 function tick() {
@@ -60,6 +76,7 @@ function toggleStats() {
   byId("stats-toggle").setAttribute("aria-expanded", String(!panel.hidden));
   clearInterval(statsTimer);
   if (panel.hidden) return;
+  panel.scrollIntoView({ block: "nearest", behavior: "smooth" });
   drawStats();
   statsTimer = setInterval(drawStats, 1000);
 }

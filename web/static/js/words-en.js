@@ -32,7 +32,7 @@ export default {
   "failure.browser": "Playing failed in the browser", "failure.browser.more": "Reloading the page may help.",
   "player.unmute": "Tap for sound", "player.mute": "Mute", "player.volume": "Volume", "player.play": "Play", "player.again": "Try again",
   "player.pip": "Picture in picture", "player.full": "Full screen (F)", "player.leaveFull": "Leave full screen (F)",
-  "stats.title": "Statistics", "stats.latency": "Latency", "stats.bitrate": "Bitrate", "stats.resolution": "Resolution", "stats.fps": "Frames per second", "stats.loss": "Packet loss",
+  "stats.title": "Statistics", "stats.latency": "Latency", "stats.bitrate": "Bitrate", "stats.resolution": "Resolution", "stats.fps": "Frames/s", "stats.loss": "Packet loss",
   "stats.rtt": "Round trip", "stats.buffer": "Buffer", "stats.freezes": "Freezes", "stats.codec": "Codecs",
 
   "studio.title": "Studio", "studio.lead": "Go live from this browser, or get the settings for OBS.",

@@ -30,7 +30,7 @@ export default {
   "failure.browser": "Pemutaran gagal di peramban", "failure.browser.more": "Muat ulang halaman ini.",
   "player.unmute": "Ketuk untuk suara", "player.mute": "Bisukan", "player.volume": "Volume", "player.play": "Putar", "player.again": "Coba lagi",
   "player.pip": "Gambar dalam gambar", "player.full": "Layar penuh (F)", "player.leaveFull": "Keluar dari layar penuh (F)",
-  "stats.title": "Statistik", "stats.latency": "Jeda", "stats.bitrate": "Laju bit", "stats.resolution": "Resolusi", "stats.fps": "Gambar per detik", "stats.loss": "Paket hilang",
+  "stats.title": "Statistik", "stats.latency": "Jeda", "stats.bitrate": "Laju bit", "stats.resolution": "Resolusi", "stats.fps": "Gambar/detik", "stats.loss": "Paket hilang",
   "stats.rtt": "Pulang-pergi", "stats.buffer": "Penyangga", "stats.freezes": "Tersendat", "stats.codec": "Kodek",
 
   "studio.title": "Studio", "studio.lead": "Siaran dari peramban ini, atau ambil pengaturan untuk OBS.",
