@@ -102,6 +102,8 @@ type clientOptions struct {
 	raw      bool   // video is sent packet by packet, with any header
 	noAudio  bool
 	setting  func(*webrtc.SettingEngine)
+	deaf     bool // the test itself reads RTCP about video
+	engine   func(*webrtc.MediaEngine)
 	registry *interceptor.Registry
 	offer    func(string) string // edits what the server sees
 	answer   func(string) string // edits what the client sees
@@ -118,6 +120,9 @@ func newClient(t testing.TB, o clientOptions) *broadcaster {
 		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if o.engine != nil {
+		o.engine(&engine)
 	}
 	if o.registry == nil {
 		o.registry = &interceptor.Registry{}
@@ -146,7 +151,22 @@ func newClient(t testing.TB, o clientOptions) *broadcaster {
 	case o.video != "":
 		b.video, b.sender = b.addTrack(o.video, "video")
 	}
+	for _, sender := range pc.GetSenders() {
+		if sender != b.sender || !o.deaf {
+			go readAll(sender)
+		}
+	}
 	return b
+}
+
+// readAll lets interceptors see what comes back, until the sender ends.
+func readAll(sender *webrtc.RTPSender) {
+	buf := make([]byte, 1500)
+	for {
+		if _, _, err := sender.Read(buf); err != nil {
+			return
+		}
+	}
 }
 
 func (b *broadcaster) addTrack(mime, id string) (*webrtc.TrackLocalStaticRTP, *webrtc.RTPSender) {
@@ -167,16 +187,7 @@ func (b *broadcaster) add(track webrtc.TrackLocal, mime string) *webrtc.RTPSende
 	if err := tr.SetCodecPreferences(codecsOf(mime, tr.Sender().GetParameters().Codecs)); err != nil {
 		b.t.Fatal(err)
 	}
-	sender := tr.Sender()
-	go func() { // ends when the sender does
-		buf := make([]byte, 1500)
-		for {
-			if _, _, err := sender.Read(buf); err != nil {
-				return
-			}
-		}
-	}()
-	return sender
+	return tr.Sender()
 }
 
 // codecsOf are the codecs of a type with their retransmissions.
