@@ -76,7 +76,7 @@ func (s *server) openPorts(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	if s.socket, err = egress.Listen(s.cfg.UDP, s.cfg.PublicIP, s.logger); err != nil {
+	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP}); err != nil {
 		return fmt.Errorf("--udp %s: %w", s.cfg.UDP, err)
 	}
 	s.closers = append(s.closers, s.socket.Close)

@@ -29,8 +29,8 @@ type Config struct {
 
 	// Packet receives every RTP packet, those of one track from one goroutine. The packet is the receiver's.
 	Packet func(kind webrtc.RTPCodecType, p *rtp.Packet)
-	// Control receives every RTCP packet but is not waited for by media; may be nil.
-	Control func(kind webrtc.RTPCodecType, p rtcp.Packet)
+	// Report receives every sender report; may be nil.
+	Report func(kind webrtc.RTPCodecType, r *rtcp.SenderReport)
 	// Under, when set, stands between the network and all else, so that it can lose packets.
 	Under interceptor.Factory
 	// Setting, when set, may change how the connection is made before it is.
@@ -163,9 +163,10 @@ func (s *Session) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) 
 			if err != nil {
 				return
 			}
-			if s.cfg.Control != nil {
-				for _, p := range packets {
-					s.cfg.Control(track.Kind(), p)
+			for _, p := range packets {
+				// A compound packet comes to all whom it concerns, in full.
+				if report, ok := p.(*rtcp.SenderReport); ok && report.SSRC == uint32(track.SSRC()) && s.cfg.Report != nil {
+					s.cfg.Report(track.Kind(), report)
 				}
 			}
 		}

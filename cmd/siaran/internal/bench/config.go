@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Bounds of a run.
+const (
+	MaxViewers  = 5000
+	MaxDuration = 10 * time.Minute
+	minBitrate  = 100_000
+	maxBitrate  = 50_000_000
+	maxFPS      = 120
+)
+
+// Cipher is what viewers ask for in DTLS-SRTP.
+type Cipher string
+
+// The ciphers. With GCM, AES-CM is still offered, as the last choice.
+const (
+	GCM Cipher = "gcm"
+	CM  Cipher = "cm"
+)
+
+// Config says what to load and how much. The zero values of the fields without a remark are not valid.
+type Config struct {
+	WHIP      string // endpoint to publish to; empty: someone else publishes, and latency is not known
+	WHEP      string // endpoint to watch at
+	Token     string // bearer token of the publisher; may be empty
+	WHEPToken string // bearer token of the viewers; may be empty
+
+	Viewers  int
+	Readers  int // of the viewers, how many read everything
+	Ramp     float64
+	Parallel int // joins that may run at the same time
+	Cipher   Cipher
+
+	Bitrate          int // of the video, bits a second
+	FPS              int
+	KeyframeInterval time.Duration
+	IgnorePLI        bool
+
+	JoinTimeout time.Duration // from the request to the whole first key frame
+	Settle      time.Duration // from the last join to the measured time; may be 0
+	Duration    time.Duration // of the measured time
+	PID         int           // the server's process on this machine; 0: it is not looked at
+
+	Progress io.Writer // lines for people, as the phases go by; nil: none
+}
+
+func (c *Config) check() error {
+	var wrong []error
+	say := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	say(!isEndpoint(c.WHEP), "--whep %q: give the URL of a WHEP endpoint, such as http://host:8080/whep/cats", c.WHEP)
+	say(c.WHIP != "" && !isEndpoint(c.WHIP), "--whip %q: give the URL of a WHIP endpoint, such as http://host:8080/whip/cats", c.WHIP)
+	say(c.Viewers < 1 || c.Viewers > MaxViewers, "--viewers %d: give 1 to %d", c.Viewers, MaxViewers)
+	say(c.Readers < 0, "--readers %d: give 0 or more", c.Readers)
+	say(!(c.Ramp > 0 && c.Ramp <= 10_000), "--ramp %g: give joins a second, up to 10000", c.Ramp)
+	say(c.Parallel < 1 || c.Parallel > MaxViewers, "--parallel %d: give 1 to %d", c.Parallel, MaxViewers)
+	say(c.Cipher != GCM && c.Cipher != CM, "--cipher %q: give gcm or cm", c.Cipher)
+	say(c.Bitrate < minBitrate || c.Bitrate > maxBitrate, "--bitrate %d: give 100k to 50M", c.Bitrate)
+	say(c.FPS < 1 || c.FPS > maxFPS, "--fps %d: give 1 to %d", c.FPS, maxFPS)
+	say(c.KeyframeInterval < 100*time.Millisecond || c.KeyframeInterval > 5*time.Minute, "--keyframe-interval %s: give 100ms to 5m", c.KeyframeInterval)
+	say(c.JoinTimeout < time.Second || c.JoinTimeout > MaxDuration, "--join-timeout %s: give 1s to 10m", c.JoinTimeout)
+	say(c.Settle < 0 || c.Settle > time.Minute, "--settle %s: give 0s to 1m", c.Settle)
+	say(c.Duration < time.Second || c.Duration > MaxDuration, "--duration %s: give 1s to 10m", c.Duration)
+	say(c.PID < 0, "--pid %d: give the number of a process", c.PID)
+	say(c.Viewers > 0 && float64(c.Viewers)/c.Ramp > MaxDuration.Seconds(), "--ramp %g: %d viewers would join for more than %s", c.Ramp, c.Viewers, MaxDuration)
+	if c.Progress == nil {
+		c.Progress = io.Discard
+	}
+	c.Readers = min(c.Readers, c.Viewers)
+	return errors.Join(wrong...)
+}
+
+func isEndpoint(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// onLoopback tells whether a URL names this machine.
+func onLoopback(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// localAddress is the address from which a host is reached. Nothing is sent to find it.
+func localAddress(endpoint string) (netip.Addr, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), "9"))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%s cannot be reached: %w", u.Hostname(), err)
+	}
+	defer conn.Close() // was never written to
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
+}

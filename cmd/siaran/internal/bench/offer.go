@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pion/randutil"
+	"github.com/pion/sdp/v3"
+)
+
+// identity is what all viewers share.
+type identity struct {
+	certificate tls.Certificate
+	fingerprint string // SHA-256
+}
+
+func newIdentity() (*identity, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return &identity{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fingerprintOf(der)}, nil
+}
+
+func fingerprintOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return strings.ReplaceAll(strings.ToUpper(fmt.Sprintf("% x", sum)), " ", ":")
+}
+
+// offeredCodec is a line of our offers. Each video codec comes with retransmissions, as browsers ask for them.
+type offeredCodec struct {
+	payloadType uint8
+	name        string
+	fmtp        string
+}
+
+var offeredVideo = []offeredCodec{
+	{96, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"},
+	{98, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f"},
+	{100, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f"},
+	{102, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f"},
+	{104, "VP8", ""},
+	{106, "VP9", "profile-id=0"},
+	{108, "AV1", ""},
+	{114, "H265", "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST"},
+}
+
+const opusType = 111
+
+// credentials of one side of ICE.
+type credentials struct{ ufrag, pwd string }
+
+const iceLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"
+
+func newCredentials() (credentials, error) {
+	ufrag, err := randutil.GenerateCryptoRandomString(8, iceLetters)
+	if err != nil {
+		return credentials{}, err
+	}
+	pwd, err := randutil.GenerateCryptoRandomString(24, iceLetters)
+	return credentials{ufrag, pwd}, err
+}
+
+// viewerOffer is a WHEP offer (draft-ietf-wish-whep section 4.3) of a viewer at an address.
+func viewerOffer(own credentials, fingerprint string, at netip.AddrPort) ([]byte, error) {
+	audio := receiving("audio", "0", own, fingerprint, at)
+	codec(audio, opusType, "opus/48000/2", "minptime=10;useinbandfec=1")
+	video := receiving("video", "1", own, fingerprint, at)
+	for _, c := range offeredVideo {
+		codec(video, c.payloadType, c.name+"/90000", c.fmtp, "nack", "nack pli", "ccm fir")
+		codec(video, c.payloadType+1, "rtx/90000", "apt="+strconv.Itoa(int(c.payloadType)))
+	}
+	id, err := randutil.CryptoUint64()
+	if err != nil {
+		return nil, err
+	}
+	d := &sdp.SessionDescription{
+		Origin:           sdp.Origin{Username: "-", SessionID: id >> 1, SessionVersion: 2, NetworkType: "IN", AddressType: "IP4", UnicastAddress: "127.0.0.1"},
+		SessionName:      "-",
+		TimeDescriptions: []sdp.TimeDescription{{}},
+		Attributes: []sdp.Attribute{
+			sdp.NewAttribute(sdp.AttrKeyGroup, "BUNDLE 0 1"),
+			sdp.NewAttribute("msid-semantic", " WMS *"),
+		},
+		MediaDescriptions: []*sdp.MediaDescription{audio, video},
+	}
+	return d.Marshal()
+}
+
+func receiving(kind, mid string, own credentials, fingerprint string, at netip.AddrPort) *sdp.MediaDescription {
+	m := &sdp.MediaDescription{
+		MediaName: sdp.MediaName{Media: kind, Port: sdp.RangedPort{Value: 9}, Protos: []string{"UDP", "TLS", "RTP", "SAVPF"}},
+		ConnectionInformation: &sdp.ConnectionInformation{
+			NetworkType: "IN", AddressType: "IP4", Address: &sdp.Address{Address: "0.0.0.0"},
+		},
+	}
+	return m.WithValueAttribute(sdp.AttrKeyMID, mid).
+		WithICECredentials(own.ufrag, own.pwd).
+		WithFingerprint("sha-256", fingerprint).
+		WithValueAttribute(sdp.AttrKeyConnectionSetup, "actpass").
+		WithPropertyAttribute("recvonly").
+		WithPropertyAttribute(sdp.AttrKeyRTCPMux).
+		WithPropertyAttribute(sdp.AttrKeyRTCPRsize).
+		WithValueAttribute(sdp.AttrKeyCandidate, fmt.Sprintf("1 1 udp %d %s %d typ host", checkPriority, at.Addr(), at.Port())).
+		WithPropertyAttribute(sdp.AttrKeyEndOfCandidates)
+}
+
+func codec(m *sdp.MediaDescription, payloadType uint8, rtpmap, fmtp string, feedback ...string) {
+	number := strconv.Itoa(int(payloadType))
+	m.MediaName.Formats = append(m.MediaName.Formats, number)
+	m.WithValueAttribute("rtpmap", number+" "+rtpmap)
+	if fmtp != "" {
+		m.WithValueAttribute("fmtp", number+" "+fmtp)
+	}
+	for _, f := range feedback {
+		m.WithValueAttribute("rtcp-fb", number+" "+f)
+	}
+}
