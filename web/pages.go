@@ -2,10 +2,12 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"html"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"siaran"
 )
 
 //go:embed static
@@ -22,8 +26,9 @@ var staticFiles embed.FS
 // asset is one file of the pages, read at the start.
 type asset struct {
 	body        []byte
+	packed      []byte // body in gzip, nil where that is not smaller
 	contentType string
-	tag         string // an entity tag over the body
+	tag         string // an entity tag over the body, without quotes
 }
 
 type assets struct {
@@ -47,14 +52,26 @@ func readAssets() (*assets, error) {
 		if err != nil {
 			return fmt.Errorf("web: %w", err)
 		}
-		sum := sha256.Sum256(body)
 		contentType := mimeTypes[path.Ext(name)]
 		if contentType == "" {
 			contentType = mime.TypeByExtension(path.Ext(name))
 		}
-		a.byPath[strings.TrimPrefix(name, "static/")] = asset{body: body, contentType: contentType, tag: quoteTag(hex.EncodeToString(sum[:12]))}
+		a.byPath[strings.TrimPrefix(name, "static/")] = newAsset(body, contentType)
 		return nil
 	})
+}
+
+func newAsset(body []byte, contentType string) asset {
+	sum := sha256.Sum256(body)
+	a := asset{body: body, contentType: contentType, tag: hex.EncodeToString(sum[:12])}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(body) // into memory: cannot fail
+	z.Close()
+	if packed.Len() < len(body)*9/10 {
+		a.packed = packed.Bytes()
+	}
+	return a
 }
 
 // guard sets the headers that keep browsers careful; handlers of pages say more.
@@ -92,15 +109,39 @@ func (s *Server) page(file string) echo.HandlerFunc {
 	}
 }
 
-// streamPage is page for an address with the name of a stream in it, known or not: it may go live yet.
+// streamPage is page for an address with the name of a stream in it, known or not: it may go
+// live yet. Where a public stream has a title, the page's head tells it to those who make previews of links.
 func (s *Server) streamPage(file string) echo.HandlerFunc {
 	page := s.page(file)
 	return func(c echo.Context) error {
-		if _, err := streamParam(c); err != nil {
+		name, err := streamParam(c)
+		if err != nil {
 			return err
+		}
+		stream, known, err := s.lookup(c.Request().Context(), name)
+		if err == nil && known && stream.Visibility == siaran.VisibilityPublic && stream.Title != "" {
+			c.Set(titled, stream)
 		}
 		return page(c)
 	}
+}
+
+// titled is under which streamPage hands a stream to page.
+const titled = "titled"
+
+var titleElement = []byte("<title>Siaran</title>")
+
+// withTitle is the page with what link previews read (ogp.me).
+func (a asset) withTitle(s siaran.Stream) asset {
+	title, about := html.EscapeString(s.Title), html.EscapeString(s.Description)
+	head := "<title>" + title + " · Siaran</title>\n  <meta property=\"og:title\" content=\"" + title + "\">\n" +
+		"  <meta property=\"og:type\" content=\"video.other\">\n  <meta property=\"og:site_name\" content=\"Siaran\">"
+	if about != "" {
+		head += "\n  <meta property=\"og:description\" content=\"" + about + "\">"
+	}
+	body := bytes.Replace(a.body, titleElement, []byte(head), 1)
+	sum := sha256.Sum256(body)
+	return asset{body: body, contentType: a.contentType, tag: hex.EncodeToString(sum[:12])}
 }
 
 func (s *Server) static(c echo.Context) error {
@@ -117,10 +158,36 @@ func (s *Server) serveAsset(c echo.Context, name string) error {
 	if !ok {
 		return echo.ErrNotFound
 	}
+	if stream, ok := c.Get(titled).(siaran.Stream); ok {
+		a = a.withTitle(stream)
+	}
+	a.serve(c)
+	return nil
+}
+
+func (a asset) serve(c echo.Context) {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, a.contentType)
-	h.Set("ETag", a.tag)
 	h.Set("Cache-Control", "no-cache") // asked for again each time; unchanged files cost a 304
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(a.body))
-	return nil
+	body, tag := a.body, a.tag
+	if a.packed != nil {
+		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
+		if takesGzip(c.Request()) {
+			h.Set(echo.HeaderContentEncoding, "gzip")
+			body, tag = a.packed, a.tag+"-gzip"
+		}
+	}
+	h.Set("ETag", quoteTag(tag))
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
+}
+
+// takesGzip is RFC 9110 section 12.5.3, as far as browsers make use of it.
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get(echo.HeaderAcceptEncoding), ",") {
+		coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			return !strings.HasPrefix(strings.ReplaceAll(weight, " ", ""), "q=0")
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -211,6 +212,49 @@ func TestPages(t *testing.T) {
 	}
 	if r := s.do(call{method: "GET", path: "/favicon.ico"}); r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "image/") {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+}
+
+// TestTitleInTheHead: previews of links show the title of a public stream, and nothing that could be markup.
+func TestTitleInTheHead(t *testing.T) {
+	s := start(t)
+	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Title: new(`Cats </title><script>alert("1")`), Description: new(`"two"`)}))
+	s.must2(s.listing.Edit(t.Context(), "hidden", siaran.StreamEdit{Title: new("Secret"), Visibility: new(siaran.VisibilityPrivate)}))
+	r := s.do(call{method: "GET", path: "/watch/cats"})
+	for _, want := range []string{
+		`<title>Cats &lt;/title&gt;&lt;script&gt;alert(&#34;1&#34;) · Siaran</title>`,
+		`<meta property="og:title" content="Cats &lt;/title&gt;&lt;script&gt;alert(&#34;1&#34;)">`,
+		`<meta property="og:description" content="&#34;two&#34;">`,
+	} {
+		if !strings.Contains(r.body, want) {
+			t.Errorf("%s is not in\n%s", want, r.body)
+		}
+	}
+	plain := s.do(call{method: "GET", path: "/watch/hidden"})
+	if strings.Contains(plain.body, "Secret") || plain.Header.Get("ETag") == r.Header.Get("ETag") || plain.body != s.do(call{method: "GET", path: "/watch/never"}).body {
+		t.Error("the page of a private stream is not as that of any other")
+	}
+}
+
+func TestCompressedPages(t *testing.T) {
+	s := start(t)
+	plain := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "br, gzip;q=0"))
+	packed := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "br, GZIP"))
+	if packed.Header.Get("Content-Encoding") != "gzip" || plain.Header.Get("Content-Encoding") != "" || packed.Header.Get("ETag") == plain.Header.Get("ETag") {
+		t.Errorf("%v\n%v", plain.Header, packed.Header)
+	}
+	if !slices.Contains(packed.Header.Values("Vary"), "Accept-Encoding") || !slices.Contains(plain.Header.Values("Vary"), "Accept-Encoding") {
+		t.Error("no Vary")
+	}
+	z, err := gzip.NewReader(strings.NewReader(packed.body))
+	s.must(err)
+	body, err := io.ReadAll(z)
+	s.must(err)
+	if string(body) != plain.body || len(packed.body) >= len(plain.body) {
+		t.Errorf("%d bytes, %d in gzip", len(plain.body), len(packed.body))
+	}
+	if r := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "gzip", "If-None-Match", packed.Header.Get("ETag"))); r.StatusCode != 304 {
+		t.Errorf("%d", r.StatusCode)
 	}
 }
 
