@@ -172,21 +172,14 @@ func (b *backlog) restart() {
 		for id := range e.viewers {
 			e.joined[id] = true
 		}
+		e.dirty, e.urgent = true, true
 	}
-	b.hurry()
 }
 
 // forgetLeaves is for when restart follows.
 func (b *backlog) forgetLeaves() {
 	for _, e := range b.entries {
 		clear(e.left)
-	}
-}
-
-// hurry makes everything due that can be written.
-func (b *backlog) hurry() {
-	for _, e := range b.entries {
-		e.dirty, e.urgent = true, true
 	}
 }
 

@@ -218,7 +218,6 @@ func (r *Reporter) wakeAt() time.Time {
 func (r *Reporter) finish() error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	r.backlog.hurry()
 	for pause := firstRetry; ; pause *= 2 {
 		err := r.lastWords(ctx)
 		if err == nil {

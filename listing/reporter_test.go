@@ -349,8 +349,8 @@ func testOutage(t *testing.T, l *SQLite, fault fault, outage time.Duration) {
 			watching = append(watching, id)
 		}
 		if i%2 == 0 {
-			stays.Broadcast().Leave(watching[0])
-			watching = watching[1:]
+			stays.Broadcast().Leave(watching[5]) // five stay all the time
+			watching = slices.Delete(watching, 5, 6)
 		}
 		if i == 50 {
 			comes = publish(t, s.hub, "comes")
@@ -457,6 +457,63 @@ func TestReporterSweepsOthers(t *testing.T) {
 		agree(t, l, p, []siaran.ViewerID{v})
 		alive.stop(t)
 	})
+}
+
+// TestReporterOverflow has more viewers leave than are told one by one, while updates alone fail.
+func TestReporterOverflow(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		s := start(t, l, self)
+		p := publish(t, s.hub, "cats")
+		var watching []siaran.ViewerID
+		for range maxLeaves + 10 {
+			watching = append(watching, join(t, p))
+		}
+		pass(2 * time.Second)
+		agree(t, l, p, watching)
+		s.listing.set(func(_ context.Context, op string, do func() error) error {
+			if op == "apply" {
+				return errFlaky
+			}
+			return do()
+		})
+		for _, id := range watching[5:] {
+			p.Broadcast().Leave(id)
+		}
+		pass(firstRetry)
+		if n := len(s.listing.of("sweep " + self)); n != 2 {
+			t.Errorf("swept its own %d times, want 2", n)
+		}
+		if n := count(t, l, "nodes"); n != 1 {
+			t.Error("the server has taken its own lease away")
+		}
+		pass(leasePeriod)
+		s.listing.set(nil)
+		pass(lastRetry)
+		agree(t, l, p, watching[:5])
+		s.stop(t)
+	})
+}
+
+// TestReporterEndsAtOnce ends before anything has been written; what is known then is written all the same.
+func TestReporterEndsAtOnce(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "listing.db"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 20 {
+		hub := siaran.NewHub(time.Second)
+		name := siaran.StreamName(fmt.Sprint("s", i))
+		publish(t, hub, name)
+		if err := NewReporter(hub, l, siaran.Node{Name: self}, nil).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		hub.Close()
+		if h, err := l.Broadcasts(t.Context(), name, 1); err != nil || len(h) != 1 {
+			t.Fatalf("history %+v, %v, want one broadcast", h, err)
+		}
+		if s, err := l.Stream(t.Context(), name); err != nil || s.Status != siaran.StatusOffline {
+			t.Fatalf("listed as %+v, %v, though the server is gone", s, err)
+		}
+	}
 }
 
 // TestReporterEnd has the listing away when the server stops: that takes a bounded time and is told.

@@ -16,15 +16,16 @@ import (
 )
 
 var watchTests = map[string]func(*testing.T, *bench){
-	"snapshot":              testSnapshot,
-	"changes":               testChanges,
-	"visibility":            testVisibility,
-	"a lease":               testWatchLease,
-	"a slow one":            testSlowWatcher,
-	"many":                  testManyWatchers,
-	"ends with its context": testWatchContext,
-	"ends with the listing": testWatchClose,
-	"agrees with the list":  testWatchModel,
+	"snapshot":               testSnapshot,
+	"changes":                testChanges,
+	"visibility":             testVisibility,
+	"a lease":                testWatchLease,
+	"a renewal is no change": testRenewal,
+	"a slow one":             testSlowWatcher,
+	"many":                   testManyWatchers,
+	"ends with its context":  testWatchContext,
+	"ends with the listing":  testWatchClose,
+	"agrees with the list":   testWatchModel,
 }
 
 // view is what a watcher knows.
@@ -34,6 +35,7 @@ type view struct {
 	early     bool // an event came before the snapshot
 	streams   map[siaran.StreamName]siaran.Stream
 	gone      map[siaran.StreamName]int
+	events    map[siaran.StreamName]int
 	block     chan struct{} // when not nil, events wait for it
 }
 
@@ -64,7 +66,8 @@ func (v *view) run(ctx context.Context, l siaran.Listing) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.snapshots++
-		v.streams, v.gone = make(map[siaran.StreamName]siaran.Stream), make(map[siaran.StreamName]int)
+		v.streams = make(map[siaran.StreamName]siaran.Stream)
+		v.gone, v.events = make(map[siaran.StreamName]int), make(map[siaran.StreamName]int)
 		for _, s := range list {
 			v.streams[s.Name] = s
 		}
@@ -81,6 +84,7 @@ func (v *view) run(ctx context.Context, l siaran.Listing) error {
 			v.early = true
 			return
 		}
+		v.events[e.Stream.Name]++
 		if e.Gone {
 			delete(v.streams, e.Stream.Name)
 			v.gone[e.Stream.Name]++
@@ -221,6 +225,24 @@ func testWatchLease(t *testing.T, b *bench) {
 	v.waitStream(t, state.Stream, "the stream live again", isLive)
 	b.sweep(t, node, 1)
 	v.waitGone(t, state.Stream)
+}
+
+func testRenewal(t *testing.T, b *bench) {
+	node := b.node(t)
+	state := b.broadcast()
+	b.apply(t, node, live(state))
+	v := watch(t, b.l)
+	for range 3 {
+		b.clock.Advance(lease / 3)
+		b.renew(t, node)
+		sign := b.broadcast()
+		b.apply(t, node, live(sign))
+		v.waitStream(t, sign.Stream, "another stream", isLive)
+	}
+	v.wait(t, "the stream unchanged", func() bool { return isLive(v.streams[state.Stream]) })
+	if n := v.events[state.Stream]; n != 0 {
+		t.Errorf("%d events of a stream that did not change", n)
+	}
 }
 
 func testSlowWatcher(t *testing.T, b *bench) {
