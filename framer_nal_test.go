@@ -182,3 +182,35 @@ func TestIsRecoveryPoint(t *testing.T) {
 		}
 	}
 }
+
+func TestFramerAfterALoss(t *testing.T) {
+	sets := recordedSets(t, "h264.rtp", h264Grammar{})
+	sps, pps := sets[0], sets[1]
+	other := recordedSets(t, "h264-slices.rtp", h264Grammar{})[0]
+	f := NewFramer(H264)
+	next := func(payload []byte, timestamp int64, marker, key, prefixed bool) {
+		t.Helper()
+		if got := f.Next(payload, timestamp, marker); got.Keyframe != key || (got.Prefix != nil) != prefixed {
+			t.Errorf("%x at %d: %+v", payload[0], timestamp, got)
+		}
+	}
+	next(sps, 0, false, true, false)
+	next(pps, 0, false, false, false)
+	next(h264IDR, 0, true, false, false)
+
+	next(sps, 3000, false, true, false) // then the PPS is lost: it is the picture that can be begun with
+	f.Lost()
+	next(h264IDR, 3000, true, true, true)
+
+	f.Lost() // the encoder repeats its SPS, so one is missing, and who knows what it said
+	next(pps, 6000, false, false, false)
+	next(h264IDR, 6000, true, false, false)
+
+	next(h264IDR, 9000, true, true, true) // nothing lost, nothing repeated
+	f.Lost()
+	next(h264IDR, 12000, true, true, true) // it does not repeat them any more
+
+	next(other, 15000, false, true, false) // a new SPS, and its PPS is lost
+	f.Lost()
+	next(h264IDR, 15000, true, false, false)
+}

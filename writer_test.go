@@ -131,6 +131,23 @@ func TestWriterPutsParameterSetsIn(t *testing.T) {
 	}
 }
 
+func TestWriterTellsTheFramerOfLosses(t *testing.T) {
+	h := NewHub(time.Minute)
+	defer h.Close()
+	w := publish(t, h, "owner", TrackSpec{Codec: Codec{Name: H264, ClockRate: 90000}}).Writer(KindVideo, "")
+	sets := recordedSets(t, "h264.rtp", h264Grammar{})
+	write(t, w, 1, 0, sets[0], testTime)
+	write(t, w, 2, 0, sets[1], testTime)
+	write(t, w, 3, 0, h264IDR, testTime)
+	write(t, w, 4, 3000, nil, testTime)     // padding, and no loss
+	write(t, w, 6, 6000, nil, testTime)     // padding after a loss
+	write(t, w, 7, 6000, h264IDR, testTime) // its SPS may be what was lost
+	write(t, w, 8, 9000, h264IDR, testTime) // the encoder does not repeat it, then
+	if k, _ := w.Layer().Keyframe(); k != 5 || w.Layer().Stats().Keyframes != 2 {
+		t.Errorf("key frame at %d, %+v", k, w.Layer().Stats())
+	}
+}
+
 // Viewers see neither a jump nor a standstill when the broadcaster comes back, whatever its numbers are.
 func TestWriterSplices(t *testing.T) {
 	for _, second := range []struct{ seq, timestamp int64 }{{0, 0}, {65535, 1<<32 - 1}, {1 << 33, 1 << 50}, {101, 9000}} {
