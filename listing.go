@@ -21,8 +21,9 @@ type Stream struct {
 	Description   string
 	Owner         string
 	Visibility    Visibility
-	KeyGeneration int // tokens of older generations are void
+	KeyGeneration int // 0 in the beginning; tokens of older generations are void
 
+	// Zero while the stream is offline, except UpdatedAt.
 	Status      Status // live or interrupted only while its node's lease is valid
 	Node        string // where it is live
 	BroadcastID BroadcastID
@@ -45,7 +46,7 @@ type StreamEdit struct {
 type StreamQuery struct {
 	All     bool // also those that are offline
 	Private bool // also private ones
-	Limit   int  // 0 means 100; at most 1000
+	Limit   int  // 0 or less means 100; at most 1000
 }
 
 // Node is a server, as others see it.
@@ -70,7 +71,7 @@ type BroadcastRecord struct {
 	BroadcastState
 }
 
-// Update is what a node says has changed. Applying the same update twice is harmless.
+// Update is what a node says has changed, in that order. Applying the same update twice is harmless.
 type Update struct {
 	Node    string
 	At      time.Time
@@ -78,7 +79,7 @@ type Update struct {
 }
 
 // StreamEvent tells that a stream is now as Stream says. Gone means that it is not live any
-// more, or not public any more.
+// more, or not public any more; Stream is then offline, and says only what was public.
 type StreamEvent struct {
 	Stream Stream
 	Gone   bool
@@ -87,6 +88,8 @@ type StreamEvent struct {
 // Listing is what is known of all streams, on all servers: what is live and who watches.
 // Implementations are safe for many goroutines. Errors other than those named are of the
 // database and may pass by themselves. Times given and returned have at least millisecond resolution.
+// Reads see what has been written, on whichever server; only Watch may lag. A limit of 0 or
+// less means 100, and none is above 1000.
 type Listing interface {
 	// Stream returns one stream, or ErrUnknownStream.
 	Stream(ctx context.Context, name StreamName) (Stream, error)
@@ -101,14 +104,18 @@ type Listing interface {
 	RotateKeys(ctx context.Context, name StreamName) (int, error)
 
 	// Claim gives a stream to node for a broadcast, creating the stream when it is not there.
-	// It fails with ErrStreamTaken when another node whose lease is valid has it live.
+	// It fails with ErrStreamTaken when another node whose lease is valid has it live. A claim is
+	// not kept: of two nodes that go live after it, the broadcast that began last is shown.
 	Claim(ctx context.Context, name StreamName, node string) error
 
 	// Apply writes what has changed on a node. A broadcast that has ended goes to the
-	// history and makes its stream offline, unless a newer broadcast of the stream is known.
+	// history and makes its stream offline, unless a newer broadcast of the stream is known;
+	// all its viewers go with it, whether Left names them or not. What comes later of a
+	// broadcast that has ended is ignored, unless a sweep ended it: its node knows better.
 	Apply(ctx context.Context, u Update) error
 
-	// Renew holds a node's lease. What is live on a node whose lease has run out is not live for any reader.
+	// Renew holds a node's lease until LeaseUntil; a time that is not to come gives it back. What is
+	// live on a node whose lease has run out, or that never had one, is not live for any reader.
 	Renew(ctx context.Context, node Node) error
 
 	// Sweep takes away what dead nodes have left: their streams become offline, their viewers go, and their
@@ -116,7 +123,7 @@ type Listing interface {
 	// sweeps that node's whatever its lease; a server does so when it starts under that name.
 	Sweep(ctx context.Context, node string) (int, error)
 
-	// Viewers returns who watches a stream now, in the order they came.
+	// Viewers returns who watches a stream now, in the order they came; nobody when the stream is unknown.
 	Viewers(ctx context.Context, name StreamName) ([]ViewerRecord, error)
 
 	// Broadcasts returns the history of a stream, newest first, at most limit.
@@ -127,6 +134,6 @@ type Listing interface {
 	// goroutine, with the newest state where changes came faster than they were taken.
 	Watch(ctx context.Context, snapshot func([]Stream), event func(StreamEvent)) error
 
-	// Close lets go of the database.
+	// Close lets go of the database. Watch returns, and every call fails, with ErrClosed from then on.
 	Close() error
 }
