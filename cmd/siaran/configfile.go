@@ -77,6 +77,11 @@ func (c *configFile) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag
 	if node == nil || node.Name != "serve" {
 		return nil, nil
 	}
+	for _, name := range flag.Envs { // kong would let the file win over the environment
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
 	switch v := c.values[flag.Name].(type) {
 	case nil:
 		return nil, nil

@@ -22,6 +22,7 @@ type testServer struct {
 	Admin string // a token that may do everything
 	Data  string // folder
 
+	media  string // UDP address
 	cfg    Config
 	secret *access.Secret
 	logs   *testLog
@@ -63,7 +64,7 @@ func startBare(t *testing.T, options ...func(*Config)) *testServer {
 	go func() { s.ended <- run(ctx, cfg, logger, func(f facts) { ready <- f }) }()
 	select {
 	case f := <-ready:
-		s.URL, s.Admin = f.url, f.admin
+		s.URL, s.Admin, s.media = f.url, f.admin, f.media
 	case err := <-s.ended:
 		cancel()
 		t.Fatalf("the server does not start: %v", err)
@@ -154,4 +155,22 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestMain(m *testing.M) {
 	os.Unsetenv("SIARAN_CONFIG")
 	os.Exit(m.Run())
+}
+
+// lockedBuffer is written by one goroutine and read by another.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

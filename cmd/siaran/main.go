@@ -32,32 +32,17 @@ func main() {
 
 // execute runs one command line and returns the exit code: 0, 1 when it failed, 2 when it makes no sense.
 func execute(ctx context.Context, args []string, c console) int {
-	line := commandLine{}
+	var line commandLine
 	exit := -1
-	parser, err := kong.New(&line,
-		kong.Name("siaran"),
-		kong.Description("Live broadcast: WHIP in, WHEP out, and pages that show it. Every flag of a command can also be given as an environment variable, such as SIARAN_LISTEN."),
-		kong.DefaultEnvars("SIARAN"),
+	parser, err := newParser(&line, args,
 		kong.Writers(c.out, c.err),
 		kong.Exit(func(code int) { exit = code }), // of --help
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(c),
 	)
 	if err != nil {
 		fmt.Fprintln(c.err, "siaran:", err)
-		return 1
-	}
-	if path := configPath(args); path != "" {
-		file, err := readConfigFile(path)
-		if err != nil {
-			fmt.Fprintln(c.err, "siaran:", err)
-			return 2
-		}
-		if err := kong.Resolvers(file).Apply(parser); err != nil {
-			fmt.Fprintln(c.err, "siaran:", err)
-			return 2
-		}
+		return 2
 	}
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {
@@ -72,4 +57,22 @@ func execute(ctx context.Context, args []string, c console) int {
 		return 1
 	}
 	return 0
+}
+
+// newParser reads the configuration file too, if args or the environment name one.
+func newParser(line *commandLine, args []string, options ...kong.Option) (*kong.Kong, error) {
+	options = append(options,
+		kong.Name("siaran"),
+		kong.Description("Live broadcast: WHIP in, WHEP out, and pages that show it. Every flag can also be given as an environment variable, such as SIARAN_LISTEN."),
+		kong.DefaultEnvars("SIARAN"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)
+	if path := configPath(args); path != "" {
+		file, err := readConfigFile(path)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, kong.Resolvers(file))
+	}
+	return kong.New(line, options...)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -256,5 +257,5 @@ func (s *server) publicURL() string {
 
 // plain tells whether others than this machine's programs may come over plain HTTP, where tokens can be read on the way (RFC 9725 section 5).
 func (s *server) plain() bool {
-	return s.cfg.BaseURL == "" && !s.tcp.Addr().(*net.TCPAddr).IP.IsLoopback()
+	return !strings.HasPrefix(s.cfg.BaseURL, "https://") && !s.tcp.Addr().(*net.TCPAddr).IP.IsLoopback()
 }

@@ -55,7 +55,10 @@ type Session struct {
 	upOnce   sync.Once
 	lost     chan struct{}
 	loseOnce sync.Once
-	readers  sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	readers sync.WaitGroup // none begins after closed is set
 }
 
 const patience = 15 * time.Second
@@ -157,6 +160,11 @@ func (s *Session) connect(ctx context.Context) error {
 }
 
 func (s *Session) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
 	s.readers.Go(func() {
 		for {
 			packets, _, err := receiver.ReadRTCP()
@@ -219,6 +227,9 @@ func (s *Session) Lost() <-chan struct{} { return s.lost }
 
 // Abandon goes without a word.
 func (s *Session) Abandon() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	err := s.pc.GracefulClose()
 	s.readers.Wait()
 	return err

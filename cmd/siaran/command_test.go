@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"siaran/web/access"
+)
+
+// command runs a command line as a shell would.
+func command(ctx context.Context, args ...string) (code int, out, err string) {
+	var o, e bytes.Buffer
+	code = execute(ctx, args, console{&o, &e})
+	return code, o.String(), e.String()
+}
+
+func TestCommandLinesThatMakeNoSense(t *testing.T) {
+	dir := t.TempDir()
+	badYAML, unknownKey, group := filepath.Join(dir, "bad.yaml"), filepath.Join(dir, "unknown.yaml"), filepath.Join(dir, "group.yaml")
+	for path, text := range map[string]string{badYAML: "listen: [", unknownKey: "lisen: :8080\n", group: "listen: {a: b}\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"", 2, "serve"},
+		{"fly", 2, "fly"},
+		{"serve --lisen :8080", 2, "--lisen"},
+		{"serve --public-ip here", 2, "--public-ip"},
+		{"serve --log-format xml", 2, "--log-format"},
+		{"serve --log-level loud", 2, "--log-level"},
+		{"serve --grace soon", 2, "--grace"},
+		{"serve --config " + dir + "/none.yaml", 2, "none.yaml"},
+		{"serve --config " + badYAML, 2, "bad.yaml"},
+		{"serve --config=" + unknownKey, 2, `no setting "lisen"`},
+		{"serve --config=" + group, 2, "listen"},
+		{"serve --listen 8080", 1, "host:port"},
+		{"serve --udp :99999", 1, "--udp"},
+		{"serve --grace 2h", 1, "--grace"},
+		{"serve --base-url live.example.org", 1, "--base-url"},
+		{"serve --public-ip 0.0.0.0", 1, "--public-ip"},
+		{"serve --max-viewers 0", 1, "--max-viewers"},
+		{"token --scope publish", 2, "--stream"},
+		{"token --stream cats", 2, "--scope"},
+		{"token --stream cats --scope fly --data " + dir, 2, "--scope"},
+		{"token --stream Cats --scope publish --data " + dir, 1, "--stream"},
+		{"token --stream cats --scope publish --ttl=-5s --data " + dir, 1, "--ttl"},
+		{"publish --url http://127.0.0.1:1/whip/cats", 1, "--demo"},
+		{"publish --url http://127.0.0.1:1/whip/cats --demo file", 1, "not both"},
+		{"publish --url http://127.0.0.1:1/whip/cats " + dir + "/none.ivf", 1, "none.ivf"},
+		{"publish --url nonsense --demo --once", 1, "nonsense"},
+		{"publish --url http://127.0.0.1:1/whip/cats --demo --once", 1, "cannot be reached"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			code, out, err := command(t.Context(), strings.Fields(test.args)...)
+			if code != test.code || !strings.Contains(err, test.says) || out != "" {
+				t.Errorf("code %d, stdout %q, stderr %q", code, out, err)
+			}
+		})
+	}
+}
+
+func TestSettingsComeFromEverywhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "siaran.yaml")
+	text := "listen: 127.0.0.1:1\nudp: 127.0.0.1:1\ngrace: 1m\nmax-viewers: 7\npublic-ip: [192.0.2.1, 2001:db8::1]\nlog-level: debug\ndemo: true\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SIARAN_CONFIG", path)
+	t.Setenv("SIARAN_UDP", "127.0.0.1:2")
+	t.Setenv("SIARAN_LISTEN", "127.0.0.1:2")
+	cfg := parse(t, "serve", "--listen", "127.0.0.1:3")
+	if cfg.Listen != "127.0.0.1:3" || cfg.UDP != "127.0.0.1:2" || cfg.Grace != time.Minute || cfg.MaxViewers != 7 ||
+		!slices.Equal(cfg.PublicIP, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) ||
+		cfg.LogLevel != slog.LevelDebug || !cfg.Demo || cfg.MaxBroadcasts != 100 {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+// TestExampleFile keeps siaran.example.yaml true, with what is commented out in it.
+func TestExampleFile(t *testing.T) {
+	text := readFile(t, "..", "..", "siaran.example.yaml")
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "# "); ok && i > 2 {
+			lines[i] = rest
+		}
+	}
+	path := writeFile(t, "siaran.yaml", strings.Join(lines, "\n"))
+	cfg := parse(t, "serve", "--config", path)
+	if _, err := cfg.checked(); err != nil {
+		t.Error(err)
+	}
+	if cfg.BaseURL != "https://live.example.org" {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+func parse(t *testing.T, args ...string) Config {
+	t.Helper()
+	var line commandLine
+	parser, err := newParser(&line, args, kong.Exit(func(int) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return line.Serve
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if code, out, _ := command(t.Context(), "version"); code != 0 || !strings.HasPrefix(out, "siaran ") {
+		t.Errorf("%d %q", code, out)
+	}
+	if code, out, _ := command(t.Context(), "serve", "--help"); code != 0 || !strings.Contains(out, "SIARAN_LISTEN") {
+		t.Errorf("%d %q", code, out)
+	}
+}
+
+// TestToken makes the secret when there is none, and carries the stream's key generation while the server runs.
+func TestToken(t *testing.T) {
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	code, out, stderr := command(t.Context(), "token", "--data", fresh, "--stream", "*", "--scope", "admin", "--ttl", "1h")
+	if code != 0 || stderr != "" || strings.Count(out, "\n") != 1 {
+		t.Fatalf("%d %q %q", code, out, stderr)
+	}
+	secret, created, err := access.OpenSecret(fresh)
+	if err != nil || created {
+		t.Fatal(created, err)
+	}
+	claims, err := secret.Verify(strings.TrimSpace(out))
+	if err != nil || !claims.IsAdmin() || claims.ID == "" || time.Until(claims.Expires).Round(time.Minute) != time.Hour {
+		t.Errorf("%+v %v", claims, err)
+	}
+
+	s := startServer(t)
+	token := func() string {
+		code, out, stderr := command(t.Context(), "token", "--data", s.Data, "--stream", "cats", "--scope", "publish", "--scope", "watch")
+		if code != 0 {
+			t.Fatal(stderr)
+		}
+		return strings.TrimSpace(out)
+	}
+	old := token()
+	if code := s.call(t, "PATCH", "/api/streams/cats", old, `{"title":"a"}`); code != 200 {
+		t.Fatalf("a fresh token: %d", code)
+	}
+	if code := s.call(t, "POST", "/api/streams/cats/keys", s.Admin, ""); code/100 != 2 {
+		t.Fatalf("renewing keys: %d", code)
+	}
+	if code := s.call(t, "PATCH", "/api/streams/cats", old, `{"title":"b"}`); code != 401 && code != 403 {
+		t.Errorf("an old token: %d", code)
+	}
+	if code := s.call(t, "PATCH", "/api/streams/cats", token(), `{"title":"c"}`); code != 200 {
+		t.Errorf("a new token: %d", code)
+	}
+}
+
+// TestPublishCommand broadcasts a file to its end, and leaves nothing behind.
+func TestPublishCommand(t *testing.T) {
+	s := startServer(t)
+	t.Setenv("SIARAN_TOKEN", s.token(t, "cats", access.Publish))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type result struct {
+		code        int
+		out, stderr string
+	}
+	ended := make(chan result, 1)
+	go func() {
+		code, out, stderr := command(ctx, "publish", "--url", s.whip(cats), "--loop", "internal/clip/testdata/vp8.ivf", "internal/clip/testdata/tone.ogg")
+		ended <- result{code, out, stderr}
+	}()
+	eventually(t, "live", func() bool { return s.stream(t, cats).Status == "live" })
+	v := s.watch(t, cats)
+	eventually(t, "several rounds arrive", func() bool { return len(v.pictures()) > 30 && len(v.sounds()) > 50 })
+	for i, f := range v.pictures()[1:] {
+		if step := int32(f.timestamp - v.pictures()[i].timestamp); step <= 0 || step > 5*90000 {
+			t.Errorf("a step of %d", step)
+		}
+	}
+	cancel() // as Ctrl-C does
+	if r := <-ended; r.code != 0 || r.out != "" {
+		t.Errorf("%+v", r)
+	}
+	eventually(t, "offline at once", func() bool { return s.stream(t, cats).Status == "offline" })
+
+	t.Setenv("SIARAN_TOKEN", "")
+	if code, _, stderr := command(t.Context(), "publish", "--url", s.whip(cats), "--demo"); code != 1 || !strings.Contains(stderr, "siaran token") {
+		t.Errorf("without a token: %d %q", code, stderr)
+	}
+	if code, _, stderr := command(t.Context(), "publish", "--url", s.whip(cats), "--token", s.Admin, "internal/clip/testdata/vp8.ivf"); code != 0 {
+		t.Errorf("once through: %d %q", code, stderr)
+	}
+}
+
+// TestServeCommand prints what people need, and ends with a signal.
+func TestServeCommand(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out, stderr := &lockedBuffer{}, &lockedBuffer{}
+			code := make(chan int, 1)
+			go func() {
+				code <- execute(ctx, []string{"serve", "--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--data", t.TempDir(), "--log-format", format}, console{out, stderr})
+			}()
+			if format == "text" {
+				eventually(t, "facts", func() bool { return strings.Contains(out.String(), "Data") })
+				for _, word := range []string{"/studio#token=ey", "/whip/cats", "siaran token", "Dashboard"} {
+					if !strings.Contains(out.String(), word) {
+						t.Errorf("no %s in %s", word, out)
+					}
+				}
+				if strings.Contains(out.String(), "Warning") {
+					t.Error("a warning on loopback")
+				}
+			} else {
+				eventually(t, "facts", func() bool { return strings.Contains(stderr.String(), `"msg":"ready"`) })
+				if strings.Contains(stderr.String(), "token=") || out.String() != "" {
+					t.Errorf("%s %s", out, stderr)
+				}
+			}
+			cancel()
+			if c := <-code; c != 0 {
+				t.Errorf("code %d: %s", c, stderr)
+			}
+		})
+	}
+}
+
+func TestPlainHTTPIsWarnedOf(t *testing.T) {
+	ready := make(chan facts, 1)
+	for _, test := range []struct {
+		listen, base string
+		plain        bool
+	}{{"127.0.0.1:0", "", false}, {":0", "", true}, {":0", "https://live.example.org/", false}, {":0", "http://live.example.org", true}} {
+		cfg := testConfig(t.TempDir())
+		cfg.Listen, cfg.BaseURL = test.listen, test.base
+		cfg, err := cfg.checked()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := run(ctx, cfg, slog.New(slog.DiscardHandler), func(f facts) { ready <- f; cancel() }); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if f := <-ready; f.plain != test.plain {
+			t.Errorf("%+v: %+v", test, f)
+		}
+	}
+}
