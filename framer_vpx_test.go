@@ -77,6 +77,22 @@ func TestFramerOfSinglePackets(t *testing.T) {
 	}
 }
 
+func TestFramerOfAV1Layers(t *testing.T) {
+	payload := append([]byte{0x18}, av1Sequence(t, readRecorded(t, "av1-aom.rtp")[0].payload)...)
+	f := NewFramer(AV1)
+	for i, want := range []bool{true, false, true} { // the second is that of a higher layer
+		if i == 2 {
+			f.Lost()
+		}
+		if got := f.Next(payload, 3000, false); got.Keyframe != want {
+			t.Errorf("sequence header %d of a temporal unit: %+v", i, got)
+		}
+	}
+	if got := f.Next(payload, 6000, false); !got.Keyframe {
+		t.Errorf("the next: %+v", got)
+	}
+}
+
 // av1Sequence is the sequence header in a payload, as an element.
 func av1Sequence(t *testing.T, payload []byte) []byte {
 	t.Helper()

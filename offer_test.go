@@ -174,8 +174,9 @@ func TestParseOfferTakesWhatIsOdd(t *testing.T) {
 		{"simulcast", offerWith("", testTransport+testVideo+"a=rid:a send\r\na=rid:b send pt=96;max-width=1280\r\na=rid:c send\r\na=rid:r recv\r\na=simulcast:send a,c;~b recv r\r\n"), func(o *Offer) bool {
 			return slices.Equal(o.Sections[0].RIDs, []RID{{"a", false}, {"b", true}})
 		}},
-		{"unusual codecs", offerWith("", testTransport+strings.Replace(testVideo, "VP8/90000", "vp8/90000\r\na=rtpmap:97 VP8/48000", 1)), func(o *Offer) bool {
-			return len(o.Sections[0].Codecs) == 1 && o.Sections[0].Codecs[0].Name == VP8
+		{"unusual codecs", strings.Replace(offerWith("", testTransport+testVideo+"a=rtpmap:97 VP8/48000\r\na=rtpmap:98 x-flv/90000\r\na=rtpmap:99 vp9/90000\r\n"), "SAVPF 96", "SAVPF 97 98 99 96 100", 1), func(o *Offer) bool {
+			codecs := o.Sections[0].Codecs
+			return len(codecs) == 2 && codecs[0].Name == VP9 && codecs[1].Name == VP8
 		}},
 		{"several fingerprints", offerWith("a=fingerprint:sha-1 00\r\n", strings.Replace(testTransport, "a=fingerprint:sha-256", "a=fingerprint:md5 00\r\na=fingerprint:SHA-256", 1)+testVideo), func(o *Offer) bool {
 			return len(o.Fingerprints) == 1 && o.Fingerprints[0].Algorithm == "sha-256"
