@@ -12,6 +12,9 @@
 // interrupted for a grace time, and the next session of the same owner continues the
 // same layers, with sequence numbers and timestamps that never jump.
 //
+// What the two sides have in common is here too: [ParseOffer] and [ParseFragment] read what
+// clients send, and a [Framer] finds the key frames in a broadcaster's packets.
+//
 // Whoever wants to know what changes takes a [Feed] of the hub. The package listing turns
 // that into a [Listing]: what is live and who watches, for every reader and across servers.
 package siaran

@@ -3,6 +3,7 @@ package siaran
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -212,12 +213,11 @@ func (o *Offer) bundle(session attributes) error {
 // checkTracks holds what RFC 9725 asks of the sections: RTCP on the same port, and at most
 // one audio and one video track, of one MediaStream.
 func (o *Offer) checkTracks() error {
-	tagged := o.section(o.Bundle[0])
+	mux := slices.ContainsFunc(o.tracks(), func(s *Section) bool { return s.RTCPMux })
 	sent := make(map[Kind]bool)
 	stream := ""
 	for _, s := range o.tracks() {
-		// A bundle-only section leaves out what it shares with the tagged one (RFC 9143 section 7.1.3).
-		s.RTCPMux = s.RTCPMux || s.bundleOnly && tagged.RTCPMux
+		s.RTCPMux = s.RTCPMux || s.bundleOnly && mux // it may leave out what it shares (RFC 9143 section 7.1.3)
 		if !s.RTCPMux {
 			return unacceptable("m= section %d has no a=rtcp-mux", s.Index)
 		}
