@@ -2,9 +2,10 @@
 import { requestJSON, streamURL } from "./api.js";
 import { byId, h, note, setText } from "./dom.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size } from "./format.js";
-import { onLanguage, t } from "./i18n.js";
+import { has, onLanguage, t } from "./i18n.js";
 
 const serverEvery = 5; // seconds between two looks at what the server says
+const encoders = new Set(["keyframes", "b-frames", "loss"]); // nobody can set the first two in a browser, which tells of loss itself
 
 export function gauges({ broadcaster, name, token, info }) {
   let timer;
@@ -40,7 +41,7 @@ export function gauges({ broadcaster, name, token, info }) {
     if (ticks++ % serverEvery === 1) {
       try {
         const health = await requestJSON(streamURL(location.origin, name(), "/health"), { token: token() });
-        warnings = (health?.warnings ?? []).map((warning) => (typeof warning === "string" ? warning : (warning.text ?? warning.message ?? ""))).filter(Boolean);
+        warnings = (health?.warnings ?? []).filter(({ code }) => !encoders.has(code)).map(({ code, text }) => (has(`warning.${code}`) ? t(`warning.${code}`) : text));
       } catch {
         warnings = [];
       }

@@ -13,6 +13,8 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+export const has = (key) => key in en;
+
 // onLanguage calls back now and after each change of the language.
 export function onLanguage(callback) {
   listeners.add(callback);

@@ -78,6 +78,11 @@ export class Receiver extends EventTarget {
     }
   }
 
+  // reports are those of getStats(), none when there is no connection.
+  async reports() {
+    return this.#pc ? [...(await this.#pc.getStats()).values()] : [];
+  }
+
   async stats() {
     return this.#pc ? inbound(await this.#pc.getStats(), this.#rates) : undefined;
   }

@@ -202,8 +202,7 @@ async function goLive() {
   if (!ready) return;
   steps.reset("peer");
   own = undefined;
-  follow();
-  await restart();
+  restart();
 }
 
 // restart begins to publish; what is stored first is the title, so that the card has it from the start.
@@ -212,6 +211,7 @@ function restart() {
   const store = async () => {
     await requestJSON(streamURL(location.origin, name()), { method: "PATCH", token, json: { title: byId("title").value.trim(), visibility: chosen("visibility") } });
     await share();
+    follow(); // now that the server knows who may
   };
   broadcaster.start(media, { name: name(), token, bitrate: qualities[byId("quality").value].bitrate, store });
 }
@@ -223,6 +223,7 @@ async function share() {
     link += `#token=${key.token}`;
   }
   byId("share").setAttribute("value", link);
+  byId("share").setAttribute("shown", link.replace(/(#token=.{6}).*/, "$1…"));
   byId("open-watch").href = link;
 }
 

@@ -50,6 +50,7 @@ export default {
   "studio.share": "Link for your viewers", "studio.open": "Open the watch page", "studio.health": "Health", "studio.viewers": "Watching now", "studio.uptime": "Live for",
   "health.limited.bandwidth": "Your connection is too slow for this quality, so the picture is made smaller. Try a lower quality.", "health.limited.cpu": "This computer is busy, so the picture is made smaller. Close other programs or choose a lower quality.",
   "health.loss": "{share} of the packets are lost on the way to the server. A cable instead of Wi-Fi often helps.", "health.good": "All is well.", "health.starting": "Measuring…",
+  "warning.silent": "Nothing arrives from you at the server. Check your network.", "warning.no-keyframe": "No whole picture has arrived yet, so there is nothing to show.",
   "steps.title": "Ten steps to the air", "step.asked": "Camera and microphone asked for", "step.allowed": "Allowed", "step.preview": "Preview runs", "step.peer": "Peer connection made", "step.offer": "Offer written",
   "step.stored": "Title stored", "step.signalling": "Offer sent to the server", "step.answer": "Answer applied", "step.connected": "Connected, media flows", "step.seen": "Seen by the first viewer", "step.waiting": "waiting for someone to watch",
   "step.done": "done", "step.running": "running", "step.failed": "failed", "step.open": "to come",

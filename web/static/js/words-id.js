@@ -48,6 +48,7 @@ export default {
   "studio.share": "Tautan untuk penonton", "studio.open": "Buka halaman tonton", "studio.health": "Kesehatan", "studio.viewers": "Sedang menonton", "studio.uptime": "Sudah siaran",
   "health.limited.bandwidth": "Sambungan Anda terlalu lambat untuk mutu ini, jadi gambarnya diperkecil. Coba mutu yang lebih rendah.", "health.limited.cpu": "Komputer ini sibuk, jadi gambarnya diperkecil. Tutup program lain atau pilih mutu yang lebih rendah.",
   "health.loss": "{share} paket hilang di jalan ke server. Kabel sering lebih baik daripada Wi-Fi.", "health.good": "Semua baik.", "health.starting": "Mengukur…",
+  "warning.silent": "Tidak ada yang tiba di server. Periksa jaringan Anda.", "warning.no-keyframe": "Belum ada gambar utuh yang tiba, jadi belum ada yang bisa ditampilkan.",
   "steps.title": "Sepuluh langkah mengudara", "step.asked": "Kamera dan mikrofon diminta", "step.allowed": "Diizinkan", "step.preview": "Pratinjau berjalan", "step.peer": "Sambungan peer dibuat", "step.offer": "Tawaran ditulis",
   "step.stored": "Judul disimpan", "step.signalling": "Tawaran dikirim ke server", "step.answer": "Jawaban diterapkan", "step.connected": "Tersambung, media mengalir", "step.seen": "Dilihat penonton pertama", "step.waiting": "menunggu penonton",
   "step.done": "selesai", "step.running": "berjalan", "step.failed": "gagal", "step.open": "belum",
