@@ -222,7 +222,7 @@ func TestServeCommand(t *testing.T) {
 			}()
 			if format == "text" {
 				eventually(t, "facts", func() bool { return strings.Contains(out.String(), "Data") })
-				for _, word := range []string{"/studio#token=ey", "/whip/cats", "siaran token", "Dashboard"} {
+				for _, word := range []string{"/studio#token=ey", "/whip/cats", "token --data", "Dashboard"} {
 					if !strings.Contains(out.String(), word) {
 						t.Errorf("no %s in %s", word, out)
 					}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (f facts) print(w io.Writer) {
 	fmt.Fprintf(&b, "              (this link may do everything for 30 days: keep it to yourself)\n\n")
 	fmt.Fprintf(&b, "  OBS         Settings, Stream, Service WHIP\n")
 	fmt.Fprintf(&b, "              Server        %s/whip/cats\n", f.url)
-	fmt.Fprintf(&b, "              Bearer token  siaran token --data %s --stream cats --scope publish\n\n", quoted(f.data))
+	fmt.Fprintf(&b, "              Bearer token  %s token --data %s --stream cats --scope publish\n\n", commandName(), quoted(f.data))
 	fmt.Fprintf(&b, "  Media       UDP %s\n", f.media)
 	fmt.Fprintf(&b, "  Data        %s\n\n", f.data)
 	if f.plain {
@@ -70,6 +71,14 @@ func (f facts) log(logger *slog.Logger) {
 	if f.plain {
 		logger.Warn("other machines reach this over plain HTTP: tokens can be read on the way; put a proxy with HTTPS before it and say --base-url, or listen on loopback")
 	}
+}
+
+// commandName is how this program was called.
+func commandName() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/siaran"
+	}
+	return "siaran"
 }
 
 // quoted makes a path fit for a shell's command line.
