@@ -369,7 +369,7 @@ func (s *Server) Stats() Stats {
 	}
 	d := &s.socket.drops
 	st.SendFailures += d.send.Load()
-	st.DroppedDatagrams += d.rest.Load() + d.dtls.Load() + d.rtcp.Load()
+	st.DroppedDatagrams += d.rest.Load() + d.dtls.Load() + d.guarded.Load()
 	return st
 }
 

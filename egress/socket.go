@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 const (
@@ -23,6 +24,7 @@ type Socket struct {
 	port      port
 	addresses addresses
 	rest      *restConn
+	guard     *guard // the reader's
 
 	mu        sync.RWMutex
 	byUfrag   map[string]*link
@@ -33,7 +35,7 @@ type Socket struct {
 }
 
 type socketDrops struct {
-	rest, dtls, rtcp, send atomic.Uint64
+	rest, dtls, guarded, send atomic.Uint64
 }
 
 // SocketOptions are what a socket can do differently; the zero value is right for most.
@@ -67,6 +69,7 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	s := &Socket{
 		port:      p,
 		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: options.Public},
+		guard:     newGuard(),
 		byUfrag:   make(map[string]*link),
 		byAddress: make(map[netip.AddrPort]*link),
 	}
@@ -93,13 +96,7 @@ func (s *Socket) Close() error {
 // handle is one datagram's way. b is only lent.
 func (s *Socket) handle(b []byte, from netip.AddrPort) {
 	if b[0] <= 3 {
-		if l := s.linkOfCheck(b); l != nil {
-			l.handleCheck(b, from)
-			return
-		}
-		if !s.known(from) {
-			s.rest.push(b, from)
-		}
+		s.handleSTUN(b, from)
 		return
 	}
 	s.mu.RLock()
@@ -107,6 +104,10 @@ func (s *Socket) handle(b []byte, from netip.AddrPort) {
 	s.mu.RUnlock()
 	switch {
 	case l == nil:
+		if !s.guard.datagram(from, time.Now()) {
+			s.drops.guarded.Add(1)
+			return
+		}
 		s.rest.push(b, from)
 	case b[0] >= 20 && b[0] <= 63:
 		l.handleDTLS(b)
@@ -115,10 +116,21 @@ func (s *Socket) handle(b []byte, from netip.AddrPort) {
 	}
 }
 
-func (s *Socket) known(from netip.AddrPort) bool {
+func (s *Socket) handleSTUN(b []byte, from netip.AddrPort) {
+	if !s.guard.check(from, time.Now()) {
+		s.drops.guarded.Add(1)
+		return
+	}
+	if l := s.linkOfCheck(b); l != nil {
+		l.handleCheck(b, from)
+		return
+	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.byAddress[from] != nil
+	viewer := s.byAddress[from] != nil
+	s.mu.RUnlock()
+	if !viewer { // a viewer's keepalives (RFC 8445 section 11) are for nobody
+		s.rest.push(b, from)
+	}
 }
 
 // send writes one datagram. A full send buffer drops it, as the network would.

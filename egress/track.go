@@ -35,6 +35,8 @@ type track struct {
 	time   timeline
 	rtxSeq uint16
 	repair repairBudget
+	// As the newest receiver report shows it (RFC 3550 section 6.4.1), 0 when it does not.
+	roundTrip time.Duration
 
 	packets, octets uint32 // as sender reports count them (RFC 3550 section 6.4.1)
 	sent            uint64
@@ -172,6 +174,9 @@ func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	layer, in, out, ok := t.seq.find(number)
 	if !ok {
+		return
+	}
+	if t.repair.again(now, out, t.roundTrip) {
 		return
 	}
 	p := layer.Get(in)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v2"
+	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 
 	"siaran"
@@ -148,6 +149,50 @@ func TestRepairBudget(t *testing.T) {
 	}
 	if want := repairFloor + 300/repairShare; granted != want {
 		t.Errorf("%d after a second and 300 packets, want %d", granted, want)
+	}
+}
+
+func TestRepairIsNotSentTwiceInARoundTrip(t *testing.T) {
+	now := time.Unix(100, 0)
+	var b repairBudget
+	for _, c := range []struct {
+		after time.Duration
+		again bool
+	}{{0, false}, {5 * time.Millisecond, true}, {40 * time.Millisecond, true}, {60 * time.Millisecond, false}, {70 * time.Millisecond, true}} {
+		if got := b.again(now.Add(c.after), 7, 100*time.Millisecond); got != c.again {
+			t.Errorf("after %v: %v", c.after, got)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	now := time.Unix(1_700_000_000, 250_000_000)
+	sent := uint32(ntp(now.Add(-300*time.Millisecond)) >> 16)
+	got := roundTrip(rtcp.ReceptionReport{LastSenderReport: sent, Delay: 65536 / 10}, now)
+	if got < 199*time.Millisecond || got > 201*time.Millisecond {
+		t.Errorf("%v, want 200 ms", got)
+	}
+	for _, r := range []rtcp.ReceptionReport{{}, {LastSenderReport: sent, Delay: 1 << 31}, {LastSenderReport: sent + 1<<20}} {
+		if got := roundTrip(r, now); got != 0 {
+			t.Errorf("%+v gives %v", r, got)
+		}
+	}
+}
+
+func TestGuardBoundsASource(t *testing.T) {
+	g, now := newGuard(), time.Unix(100, 0)
+	a, b := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:2")
+	passed := 0
+	for range 10 * guardChecks {
+		if g.check(a, now) {
+			passed++
+		}
+	}
+	if passed != guardChecks {
+		t.Errorf("%d checks passed, want %d", passed, guardChecks)
+	}
+	if !g.check(b, now) || !g.datagram(a, now) || !g.check(a, now.Add(guardWindow)) {
+		t.Error("another source, another kind or another time was refused")
 	}
 }
 

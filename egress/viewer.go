@@ -101,6 +101,18 @@ func (v *viewer) goodbye(now time.Time) {
 	_ = v.link.sendRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: sources[0]}, &rtcp.Goodbye{Sources: sources}})
 }
 
+// roundTrip is what a report block tells of the path (RFC 3550 section 6.4.1), 0 when nothing that can be true.
+func roundTrip(r rtcp.ReceptionReport, now time.Time) time.Duration {
+	if r.LastSenderReport == 0 {
+		return 0
+	}
+	units := int32(uint32(ntp(now)>>16) - r.LastSenderReport - r.Delay) // 1/65536 s
+	if units < 0 || units > 5<<16 {
+		return 0
+	}
+	return time.Duration(units) * time.Second >> 16
+}
+
 // ntp is a time as RTCP writes it (RFC 3550 section 4).
 func ntp(t time.Time) uint64 {
 	const from1900 = 2_208_988_800 // seconds until 1970
@@ -144,6 +156,7 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 		for _, r := range report.Reports {
 			if t := v.track(r.SSRC); t != nil && t.Kind == siaran.KindVideo {
 				t.thin.report(r.FractionLost)
+				t.roundTrip = roundTrip(r, now)
 			}
 		}
 	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTLN:
