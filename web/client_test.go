@@ -206,7 +206,7 @@ func TestLinksOfICEServers(t *testing.T) {
 	})
 	r := s.broadcaster().open("/whip/cats", s.publisher("cats"))
 	if links := r.Header.Values("Link"); len(links) != 2 || !strings.HasPrefix(links[0], "<turn:a:1>; rel=") {
-		t.Errorf("links %q", links)
+		t.Errorf("%d, links %q: %s\n%s", r.StatusCode, links, r.body, s.log)
 	}
 }
 

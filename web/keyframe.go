@@ -17,7 +17,7 @@ import (
 
 const (
 	pictureWait = time.Second // for a key frame that is just coming in
-	maxPictures = 256         // kept; the longest unused goes first
+	maxPictures = 64 << 20    // bytes that are kept; the longest not renewed goes first
 )
 
 // pictures keeps the newest key frame of each stream as it is sent, so that many who look
@@ -26,6 +26,7 @@ type pictures struct {
 	mu     sync.Mutex
 	kept   map[siaran.StreamName]*picture
 	recent []siaran.StreamName // the newest last
+	bytes  int
 }
 
 func newPictures() *pictures {
@@ -38,15 +39,33 @@ func (p *pictures) get(name siaran.StreamName) *picture {
 	return p.kept[name]
 }
 
-func (p *pictures) put(name siaran.StreamName, kept *picture) {
+func (p *pictures) put(name siaran.StreamName, fresh *picture) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recent = append(slices.DeleteFunc(p.recent, func(n siaran.StreamName) bool { return n == name }), name)
-	p.kept[name] = kept
-	if len(p.recent) > maxPictures {
-		delete(p.kept, p.recent[0])
-		p.recent = slices.Delete(p.recent, 0, 1)
+	p.drop(name)
+	p.kept[name] = fresh
+	p.recent = append(p.recent, name)
+	p.bytes += len(fresh.body)
+	for p.bytes > maxPictures {
+		p.drop(p.recent[0])
 	}
+}
+
+func (p *pictures) forget(name siaran.StreamName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(name)
+}
+
+// drop is forget for who holds mu.
+func (p *pictures) drop(name siaran.StreamName) {
+	old := p.kept[name]
+	if old == nil {
+		return
+	}
+	delete(p.kept, name)
+	p.recent = slices.DeleteFunc(p.recent, func(n siaran.StreamName) bool { return n == name })
+	p.bytes -= len(old.body)
 }
 
 // keyframe sends the newest whole key frame of a stream's smallest layer, for WebCodecs.
@@ -78,6 +97,7 @@ func (s *Server) keyframe(c echo.Context) error {
 func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *picture {
 	b, err := s.cfg.Hub.Broadcast(name)
 	if err != nil || b.Video() == nil {
+		s.pictures.forget(name)
 		return nil
 	}
 	old := s.pictures.get(name)
@@ -93,13 +113,13 @@ func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *pic
 	defer unfollow()
 	for {
 		first, ok := layer.Keyframe()
-		if !ok || old != nil && old.layer == layer && old.first == first {
+		if !ok || old != nil && old.rid == layer.RID() && old.first == first {
 			return old
 		}
 		body, whole, broken := assemble(layer, first)
 		switch {
 		case whole:
-			p := &picture{layer: layer, broadcast: b.ID(), first: first, body: body, codec: codecString(layer.Codec().Name, body)}
+			p := &picture{broadcast: b.ID(), rid: layer.RID(), first: first, body: body, codec: codecString(layer.Codec().Name, body)}
 			p.tag = quoteTag(fmt.Sprintf("%s-%s-%d", b.ID(), layer.RID(), first))
 			if p.codec == "" {
 				return old

@@ -2,7 +2,7 @@ package web
 
 import (
 	"bytes"
-	"strings"
+	"strconv"
 	"testing"
 	"time"
 
@@ -123,13 +123,21 @@ func TestKeyframeOfTheSmallestLayer(t *testing.T) {
 
 func TestPicturesAreBounded(t *testing.T) {
 	p := newPictures()
-	for i := range maxPictures + 50 {
-		name := siaran.StreamName(strings.Repeat("a", 1+i%64)) + siaran.StreamName(rune('a'+i/64))
-		p.put(name, &picture{})
-		p.put(name, &picture{})
+	big := &picture{body: make([]byte, maxPicture)}
+	for i := range 2 * maxPictures / maxPicture {
+		name := siaran.StreamName(strconv.Itoa(i))
+		p.put(name, big)
+		p.put(name, big)
 	}
-	if len(p.kept) != maxPictures || len(p.recent) != maxPictures {
-		t.Errorf("%d, %d", len(p.kept), len(p.recent))
+	want := maxPictures / maxPicture
+	if len(p.kept) != want || len(p.recent) != want || p.bytes != maxPictures || p.get("0") != nil {
+		t.Errorf("%d, %d, %d bytes", len(p.kept), len(p.recent), p.bytes)
+	}
+	for i := range 2 * want {
+		p.forget(siaran.StreamName(strconv.Itoa(i)))
+	}
+	if len(p.kept) != 0 || len(p.recent) != 0 || p.bytes != 0 {
+		t.Errorf("%d, %d, %d bytes", len(p.kept), len(p.recent), p.bytes)
 	}
 }
 

@@ -19,9 +19,9 @@ const maxPicture = 4 << 20 // bytes
 // picture is a key frame as a WebCodecs decoder takes it: H264 and H265 in Annex B form, AV1
 // as a low-overhead bitstream, VP8 and VP9 as one frame. It never changes.
 type picture struct {
-	layer     *siaran.Layer
 	broadcast siaran.BroadcastID
-	first     int64 // sequence number of its first packet
+	rid       string // and not the layer, whose packets would be kept with it
+	first     int64  // sequence number of its first packet
 	body      []byte
 	codec     string // of the WebCodecs codec registry
 	tag       string

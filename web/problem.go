@@ -15,6 +15,9 @@ import (
 	"siaran/web/access"
 )
 
+// statusGone stands in the log where the client did not wait for an answer.
+const statusGone = 499
+
 // problem is an error's body (RFC 9457). Error repeats Detail for players that read that name.
 type problem struct {
 	Type   string `json:"type"`
@@ -103,7 +106,11 @@ func explain(err error) *failure {
 
 // onError sends an error that a handler returned.
 func (s *Server) onError(err error, c echo.Context) {
-	if c.Response().Committed || c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+	if c.Response().Committed {
+		return
+	}
+	if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+		c.Response().Status = statusGone
 		return
 	}
 	f := explain(err)
