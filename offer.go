@@ -1,6 +1,7 @@
 package siaran
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -141,7 +142,9 @@ func parseSDP(text []byte) (desc *sdp.SessionDescription, err error) {
 	if len(text) > maxOfferBytes {
 		return nil, malformed("it is larger than %d bytes", maxOfferBytes)
 	}
-	if !utf8.Valid(text) || strings.ContainsFunc(string(text), isControl) {
+	// A carriage return of its own would end a line for some readers of what is answered with it, and not for others.
+	strayCR := bytes.Count(text, []byte("\r")) != bytes.Count(text, []byte("\r\n"))
+	if strayCR || !utf8.Valid(text) || strings.ContainsFunc(string(text), isControl) {
 		return nil, malformed("it is not text")
 	}
 	defer func() {

@@ -96,6 +96,9 @@ func offersBundle(offer *siaran.Offer) bool {
 func refusedSection(offered *sdp.MediaDescription) *sdp.MediaDescription {
 	m := emptySection(offered, 0)
 	m.MediaName.Formats = offered.MediaName.Formats
+	if len(m.MediaName.Formats) == 0 {
+		m.MediaName.Formats = []string{"0"} // an m-line has at least one
+	}
 	if mid, there := offered.Attribute("mid"); there {
 		m.WithValueAttribute("mid", mid)
 	}

@@ -168,7 +168,7 @@ func checkAnswer(t testing.TB, offer *siaran.Offer, text []byte) *sdp.SessionDes
 		if m.ConnectionInformation == nil || m.ConnectionInformation.Address == nil {
 			t.Errorf("section %d has no c= line", i)
 		}
-		if got, want := values(m, "mid"), values(offered, "mid"); !slices.Equal(got, want) {
+		if got, want := values(m, "mid"), values(offered, "mid"); len(got) != min(len(want), 1) || len(got) > 0 && got[0] != want[0] {
 			t.Errorf("section %d: mid %q, want %q", i, got, want)
 		}
 		if m.MediaName.Port.Value == 0 {
@@ -197,7 +197,7 @@ func checkAnswer(t testing.TB, offer *siaran.Offer, text []byte) *sdp.SessionDes
 				t.Errorf("section %d: %s %q", i, key, got)
 			}
 		}
-		checkFormats(t, i, m, offered)
+		checkFormats(t, s, m, offered)
 		if candidates := values(m, "candidate"); len(candidates) > 0 {
 			tagged += s.Mid
 			for k, c := range candidates {
@@ -228,8 +228,9 @@ func checkAnswer(t testing.TB, offer *siaran.Offer, text []byte) *sdp.SessionDes
 }
 
 // checkFormats sees that payload types and their parameters are the offer's.
-func checkFormats(t testing.TB, i int, m, offered *sdp.MediaDescription) {
+func checkFormats(t testing.TB, s *siaran.Section, m, offered *sdp.MediaDescription) {
 	t.Helper()
+	i := s.Index
 	for _, f := range m.MediaName.Formats {
 		if !slices.Contains(offered.MediaName.Formats, f) {
 			t.Errorf("section %d: format %s was not offered", i, f)
@@ -240,10 +241,11 @@ func checkFormats(t testing.TB, i int, m, offered *sdp.MediaDescription) {
 			t.Errorf("section %d: fmtp %q was not offered", i, f)
 		}
 	}
-	for _, r := range values(m, "rtpmap") {
-		if !slices.ContainsFunc(values(offered, "rtpmap"), func(o string) bool { return strings.EqualFold(o, r) }) {
-			t.Errorf("section %d: rtpmap %q was not offered", i, r)
-		}
+	first := values(m, "rtpmap")[0]
+	if !slices.ContainsFunc(s.Codecs, func(c siaran.OfferedCodec) bool {
+		return strings.HasPrefix(strings.ToUpper(first), fmt.Sprintf("%d %s/%d", c.PayloadType, c.Name, c.ClockRate))
+	}) {
+		t.Errorf("section %d: rtpmap %q was not offered", i, first)
 	}
 }
 
@@ -356,4 +358,30 @@ func (s *Server) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
+}
+
+// FuzzAnswer holds that every offer which is taken gets an answer that keeps to the rules, and that the
+// transport's own description of it can be read back.
+func FuzzAnswer(f *testing.F) {
+	for _, name := range []string{"whip-obs-shaped", "whip-obs-shaped-simulcast", "whip-chromium-simulcast", "whip-firefox", "whip-gstreamer-h264", "whip-aiortc-vp8"} {
+		f.Add(readOffer(f, name))
+	}
+	obs := readOffer(f, "whip-obs-shaped")
+	f.Add(replace(f, obs, "BUNDLE 0 1", "BUNDLE 0 1 data") + dataSection)
+	simulcast := readOffer(f, "whip-obs-shaped-simulcast")
+	for _, bad := range []string{"send 0;;2", "send 0;1;", "send ", "send 0;~1;2"} {
+		f.Add(replace(f, simulcast, "send 0;1;2", bad))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		offer, answer, err := answerTo(text)
+		if err != nil {
+			return
+		}
+		if len(text) < 4<<10 { // an answer repeats format parameters, however long
+			checkAnswer(t, offer, answer)
+		}
+		if fixed, err := fixedOffer(offer); err == nil && len(fixed) == 0 {
+			t.Error("the transport's description is empty")
+		}
+	})
 }

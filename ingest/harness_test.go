@@ -48,6 +48,8 @@ var testCertificate = func() *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }()
 
+var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+
 // testOutput takes the server's log: INGEST_TEST_LOG shows it.
 func testOutput() io.Writer {
 	if os.Getenv("INGEST_TEST_LOG") != "" {

@@ -10,6 +10,7 @@ const (
 	videoWindow = 2048 // 250 ms of 90 Mbit/s
 	audioWindow = 256
 	maxMissing  = 512 // a larger gap is not waited for
+	maxAsked    = 200 // in one request
 )
 
 // packet is an RTP packet on its way to the hub, with the layer's own extended numbers.
@@ -153,10 +154,14 @@ func (r *reorder) restart(emit func(packet)) {
 }
 
 // ask appends to list what is to be asked for now: first after a little time in which it may
-// come by itself, then again and again, at most times, and marks it as asked for.
+// come by itself, then again and again, at most times, and marks it as asked for. What is too
+// much for one datagram is left for the next time.
 func (r *reorder) ask(list []int64, now time.Time, first, again time.Duration, times int) []int64 {
 	for i := range r.gaps {
 		m := &r.gaps[i]
+		if len(list) == maxAsked {
+			break
+		}
 		if m.times == 0 && now.Sub(m.since) < first || m.times > 0 && now.Sub(m.asked) < again || m.times >= times {
 			continue
 		}

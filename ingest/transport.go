@@ -25,6 +25,8 @@ const (
 	// A broadcaster may resend a packet that is this far behind the newest (OBS on the same
 	// SSRC); pion's own window of 64 would drop it as a replay.
 	replayWindow = 4096
+
+	maxReport = 1100 // bytes of RTCP in a datagram
 )
 
 // transport is ICE, DTLS and SRTP of one session, with pion/webrtc's PeerConnection. What it
@@ -199,10 +201,17 @@ func (t *transport) add(candidates []string) {
 
 func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
 
-// send says something to the broadcaster; before the transport is up, and after, it is lost.
+// send says something to the broadcaster, in datagrams that every path takes. Before the
+// transport is up, and after, it is lost.
 func (t *transport) send(packets []rtcp.Packet) {
-	if len(packets) > 0 {
-		_ = t.pc.WriteRTCP(packets)
+	for len(packets) > 0 {
+		n, size := 1, packets[0].MarshalSize()
+		for n < len(packets) && size+packets[n].MarshalSize() <= maxReport {
+			size += packets[n].MarshalSize()
+			n++
+		}
+		_ = t.pc.WriteRTCP(packets[:n])
+		packets = packets[n:]
 	}
 }
 
