@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/cmd/siaran/internal/demo"
 	"siaran/cmd/siaran/internal/whep"
 	"siaran/cmd/siaran/internal/whip"
 	"siaran/web/access"
@@ -239,4 +243,32 @@ func TestRestart(t *testing.T) {
 	b = again.broadcast(t, cats, token, 25)
 	b.waitSent(10)
 	again.watch(t, cats).waitPicture(10)
+}
+
+// TestPublisherComesBack after a restart of the server, by itself.
+func TestPublisherComesBack(t *testing.T) {
+	s := startServer(t)
+	media, err := demo.Clip()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		cfg := whip.Config{URL: s.whip(cats), Token: s.token(t, "cats", access.Publish)}
+		ended <- publishClip(ctx, cfg, media, true, false, slog.New(slog.DiscardHandler))
+	}()
+	defer cancel()
+	eventually(t, "live", func() bool { return s.stream(t, cats).Status == "live" })
+	s.stop(t)
+
+	again := startBare(t, func(c *Config) { c.Data, c.Listen = s.Data, strings.TrimPrefix(s.URL, "http://") })
+	eventually(t, "live again", func() bool { return again.stream(t, cats).Status == "live" })
+	v := again.watch(t, cats)
+	eventually(t, "pictures", func() bool { return len(v.pictures()) > 10 })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	eventually(t, "offline", func() bool { return again.stream(t, cats).Status == "offline" })
 }
