@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -228,6 +229,13 @@ func (p *tab) fill(id, text string) {
 	p.clickID(id)
 	eval[bool](p, `(document.getElementById("`+id+`").select(), true)`) // what is typed replaces what is there
 	p.do("fill "+id, chromedp.KeyEvent(text))
+}
+
+// crash kills the renderer, which says goodbye to nobody. The tab is of no more use.
+func (p *tab) crash() {
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second) // nobody is left to answer
+	defer cancel()
+	chromedp.Call(ctx, page.Crash, cdp.Empty{})
 }
 
 // shot keeps a picture of the page under test-artefacts.

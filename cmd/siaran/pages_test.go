@@ -163,6 +163,34 @@ func TestStudioToDashboardToWatch(t *testing.T) {
 	}
 }
 
+// TestBroadcasterComesBack: its tab crashes, which nobody is told of. Viewers are asked to hold on, the card says so, and
+// when the same broadcaster is back everything goes on in the session that the viewer has.
+func TestBroadcasterComesBack(t *testing.T) {
+	s := startServer(t)
+	b := startBrowser(t)
+	studio := b.goLive(s, "kopi", "Kopi sore")
+	dashboard := b.open(s.URL + "/")
+	viewer := b.open(s.URL + "/watch/kopi")
+	viewer.waitMedia()
+	eval[bool](viewer, `(window.states = [], `+player+`.addEventListener("state", (e) => states.push(e.detail)), true)`)
+
+	studio.crash()
+	viewer.waitState("interrupted")
+	viewer.wait("it says so", player+`.shadowRoot.getElementById("message").textContent === "Hold on"`)
+	viewer.shot("interrupted")
+	dashboard.wait("the card says so", `document.querySelector('[data-stream="kopi"]').dataset.status === "interrupted"`)
+
+	back := b.goLive(s, "kopi", "Kopi sore")
+	viewer.waitMedia()
+	if states := eval[[]string](viewer, "states"); strings.Join(states, " ") != "interrupted live" {
+		t.Errorf("the viewer went through %q", states)
+	}
+	dashboard.wait("the card is live", `document.querySelector('[data-stream="kopi"]').dataset.status === "live"`)
+	for _, p := range []*tab{back, dashboard, viewer} {
+		p.checkQuiet()
+	}
+}
+
 // TestWaitingPageStartsByItself: the page is open before the broadcast, and through its end to the next one.
 func TestWaitingPageStartsByItself(t *testing.T) {
 	s := startServer(t)
@@ -270,6 +298,28 @@ func TestStudioRefuses(t *testing.T) {
 	p.clickID("make-key")
 	p.wait("a key", `document.getElementById("obs-token").getAttribute("value")?.split(".").length === 3`)
 	p.checkQuiet()
+}
+
+// TestDescriptions are the edits of SDP that the pages make.
+func TestDescriptions(t *testing.T) {
+	s := startServer(t)
+	p := startBrowser(t).open(s.URL + "/studio")
+	for _, c := range []struct{ expression, want string }{
+		{`m.stereoOpus("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;stereo=0\r\na=fmtp:96 x=1\r\n")`,
+			"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;stereo=1;sprop-stereo=1\r\na=fmtp:96 x=1\r\n"},
+		{`m.startBitrate("m=audio 9\r\na=rtpmap:111 opus/48000/2\r\nm=video 9\r\na=rtpmap:96 VP8/90000\r\n", 900)`,
+			"m=audio 9\r\na=rtpmap:111 opus/48000/2\r\nm=video 9\r\na=rtpmap:96 VP8/90000\r\na=fmtp:96 x-google-start-bitrate=900\r\n"},
+		{`m.startBitrate("m=video 9\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 a=1\r\n", 900)`,
+			"m=video 9\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 a=1;x-google-start-bitrate=900\r\n"},
+		{`m.fragment("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=mid:0\r\nm=video 9 X 96\r\na=mid:1\r\n", ["candidate:1"], true)`,
+			"a=ice-ufrag:u\r\na=ice-pwd:p\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=candidate:1\r\na=end-of-candidates\r\n"},
+		{`JSON.stringify(m.iceServers('<stun:a:3478>; rel="ice-server", <turn:b:3478?transport=udp>; rel="ice-server"; username="1:u"; credential="c="; credential-type="password", </x>; rel="other"'))`,
+			`[{"urls":"stun:a:3478"},{"urls":"turn:b:3478?transport=udp","username":"1:u","credential":"c="}]`},
+	} {
+		if got := eval[string](p, `import("/static/js/sdp.js").then((m) => `+c.expression+`)`); got != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.expression, got, c.want)
+		}
+	}
 }
 
 // TestPagesLook keeps pictures of all pages, and holds what can be told of their looks without eyes.

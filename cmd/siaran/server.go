@@ -158,6 +158,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Ingest:         s.ingest,
 		Egress:         s.egress,
 		Secret:         s.secret,
+		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,
 		BaseURL:        s.cfg.BaseURL,
 		AllowedOrigins: s.cfg.AllowOrigin,

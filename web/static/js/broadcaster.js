@@ -7,6 +7,7 @@ import { outbound, Rates } from "./stats.js";
 const connectTime = 15000; // milliseconds
 const patience = 4000; // "disconnected" often heals by itself
 const longestWait = 10000;
+const keyframeEvery = 4000; // browsers make key frames only when asked; previews and new viewers live on them
 const firstBitrate = 1_200_000; // bits a second, until the browser has measured
 const preferred = ["video/h264", "video/vp8", "video/vp9", "video/av1"];
 const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
@@ -186,7 +187,8 @@ export class Broadcaster extends EventTarget {
       await this.#connectedOf(pc, lost);
       this.#step("connected", true);
       if (this.#pc === pc) connected();
-      await lost;
+      const timer = setInterval(() => this.#bound(pc, true), keyframeEvery);
+      await lost.finally(() => clearInterval(timer));
     } catch (error) {
       error.stage = stage;
       throw error;
@@ -228,15 +230,16 @@ export class Broadcaster extends EventTarget {
     });
   }
 
-  // #bound keeps the encoder within what the broadcaster chose.
-  async #bound(pc) {
+  // #bound keeps the encoder within what the broadcaster chose, and asks it for a key frame, where the browser can.
+  async #bound(pc, keyFrame = false) {
     const sender = pc.getSenders().find((each) => each.track?.kind === "video");
     if (!sender) return;
     const parameters = sender.getParameters();
     if (!parameters.encodings?.length) return;
     parameters.encodings[0].maxBitrate = this.#options.bitrate;
     parameters.degradationPreference = sender.track.contentHint === "detail" ? "maintain-resolution" : "maintain-framerate";
-    await sender.setParameters(parameters).catch(() => {}); // the encoder's own choice, then
+    const options = { encodingOptions: parameters.encodings.map(() => ({ keyFrame })) };
+    await sender.setParameters(parameters, options).catch(() => {}); // the encoder's own choice, then
   }
 }
 

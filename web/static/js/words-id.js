@@ -1,6 +1,6 @@
 // Bahasa Indonesia.
 export default {
-  nav: "Utama", "nav.dashboard": "Sedang tayang", "nav.studio": "Studio", skip: "Langsung ke isi",
+  nav: "Utama", "nav.dashboard": "Tayang", "nav.studio": "Studio", skip: "Langsung ke isi",
   otherLanguage: "English", "theme.auto": "Warna: ikut sistem", "theme.light": "Warna: terang", "theme.dark": "Warna: gelap",
   copy: "Salin", copied: "Tersalin", copyFailed: "Gagal menyalin", share: "Bagikan", linkCopied: "Tautan tersalin",
   live: "Langsung", ended: "Selesai", interrupted: "Tertunda", viewers: ({ shown }) => `${shown} menonton`, foot: "Langsung dari sini ke sana, jauh di bawah setengah detik.",
