@@ -11,7 +11,7 @@ import (
 const (
 	countPause  = time.Second // at least, between two writes about one broadcast whose status stays
 	maxRecords  = 1000        // joins and leaves in one update
-	maxLeaves   = 10_000      // not written yet; with more, all is written anew
+	maxLeaves   = 2000        // not written yet; with more, all is written anew
 	maxFinished = 10_000      // broadcasts that have ended and are not written yet
 )
 

@@ -192,12 +192,21 @@ func TestOpenTogether(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "listing.db")
 	l := open(t, path)
-	u := siaran.Update{Node: "n"}
-	for i := range maxHistory + 50 {
-		u.Changes = append(u.Changes, siaran.Change{State: siaran.BroadcastState{
+	ended := func(i int) siaran.Change {
+		return siaran.Change{State: siaran.BroadcastState{
 			ID: siaran.BroadcastID(fmt.Sprint(i)), Stream: "cats", Status: siaran.StatusOffline,
 			StartedAt: fromMicros(int64(i) + 1), EndedAt: fromMicros(int64(i) + 2), EndReason: siaran.EndStopped,
-		}})
+		}}
+	}
+	if err := l.Apply(t.Context(), siaran.Update{Node: "n", Changes: []siaran.Change{ended(0)}}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO broadcasts SELECT i, stream, node, owner, status, i + 1, i + 2, end_reason, media, viewers,
+			peak_viewers, total_viewers, updated_at FROM n, broadcasts WHERE id = '0'`, maxHistory+39))
+	var u siaran.Update
+	for i := range 10 {
+		u.Changes = append(u.Changes, ended(maxHistory+40+i))
 	}
 	if err := l.Apply(t.Context(), u); err != nil {
 		t.Fatal(err)
