@@ -15,6 +15,7 @@ import (
 type commandLine struct {
 	Serve   Config         `cmd:"" help:"Run the server."`
 	Publish publishCommand `cmd:"" help:"Broadcast a file or the built-in demo clip."`
+	Bench   benchCommand   `cmd:"" help:"Measure how many viewers a server carries."`
 	Token   tokenCommand   `cmd:"" help:"Make a token and print it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -20,6 +20,7 @@ type answer struct {
 	candidates   []netip.AddrPort // UDP, best first
 	fingerprints []fingerprint
 	active       bool             // the server is the client of DTLS
+	video        bool             // there is any
 	formats      map[uint8]string // payload types and the codecs they stand for, in upper case
 }
 
@@ -40,6 +41,7 @@ func parseAnswer(text []byte) (*answer, error) {
 			continue
 		}
 		transport = append(transport, m.Attributes)
+		a.video = a.video || m.MediaName.Media == "video"
 		a.readFormats(m)
 		candidates = append(candidates, readCandidates(m.Attributes)...)
 	}

@@ -2,6 +2,15 @@ package bench
 
 import "github.com/pion/rtp/codecs"
 
+// isVideo tells whether a codec's key frames are known here.
+func isVideo(codec string) bool {
+	switch codec {
+	case "H264", "H265", "VP8", "VP9", "AV1":
+		return true
+	}
+	return false
+}
+
 // beginsKeyframe tells whether an RTP payload is, as far as can be seen from it alone, the
 // first of a key frame, or one early enough in it. Codec is as in an rtpmap, in upper case.
 func beginsKeyframe(codec string, payload []byte) bool {

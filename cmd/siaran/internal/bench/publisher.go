@@ -1,0 +1,202 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/ice/v2"
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v3"
+)
+
+const (
+	publishWithin = 15 * time.Second // from the request to a connection
+	minKeyGap     = 500 * time.Millisecond
+	farewell      = 5 * time.Second // for a DELETE
+)
+
+// publisher broadcasts the synthetic stream.
+type publisher struct {
+	cfg      Config
+	stamper  *stamper
+	signal   *signaller
+	pc       *webrtc.PeerConnection
+	video    *webrtc.TrackLocalStaticRTP
+	audio    *webrtc.TrackLocalStaticRTP
+	resource *url.URL
+	up, lost chan struct{} // closed when media can flow, and when it cannot any more
+	upOnce   sync.Once
+	loseOnce sync.Once
+	running  sync.WaitGroup
+	cancel   context.CancelFunc
+
+	wanted atomic.Bool // a key frame, by the server
+	plis   atomic.Uint64
+
+	mu     sync.Mutex // held while a frame is sent
+	paused bool
+	sent   published
+}
+
+// published counts packets.
+type published struct{ video, audio, keyframes int64 }
+
+// publish connects and begins to send. On error nothing stays open.
+func publish(ctx context.Context, cfg Config, st *stamper, signal *signaller) (*publisher, error) {
+	p := &publisher{cfg: cfg, stamper: st, signal: signal, up: make(chan struct{}), lost: make(chan struct{})}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	if err := p.connect(ctx); err != nil {
+		return nil, errors.Join(err, p.close(ctx))
+	}
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until close
+	p.cancel = cancel
+	p.running.Go(func() { p.send(sending) })
+	return p, nil
+}
+
+func (p *publisher) open() (err error) {
+	media := &webrtc.MediaEngine{}
+	h264 := webrtc.RTPCodecCapability{
+		MimeType: webrtc.MimeTypeH264, ClockRate: 90000, SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+		RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}},
+	}
+	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}
+	if err := media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: h264, PayloadType: 96}, webrtc.RTPCodecTypeVideo); err != nil {
+		return err
+	}
+	if err := media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: opusType}, webrtc.RTPCodecTypeAudio); err != nil {
+		return err
+	}
+	interceptors := &interceptor.Registry{}
+	if err := errors.Join(webrtc.ConfigureNack(media, interceptors), webrtc.ConfigureRTCPReports(interceptors)); err != nil {
+		return err
+	}
+	var setting webrtc.SettingEngine
+	setting.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	setting.SetIncludeLoopbackCandidate(onLoopback(p.cfg.WHIP))
+	setting.LoggerFactory = silent
+	p.pc, err = webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors), webrtc.WithSettingEngine(setting)).
+		NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	if err != nil {
+		return err
+	}
+	p.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		switch state {
+		case webrtc.PeerConnectionStateConnected:
+			p.upOnce.Do(func() { close(p.up) })
+		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+			p.loseOnce.Do(func() { close(p.lost) })
+		}
+	})
+	if p.audio, err = p.addTrack(opus, "audio"); err == nil {
+		p.video, err = p.addTrack(h264, "video")
+	}
+	if err != nil {
+		return errors.Join(err, p.close(context.Background()))
+	}
+	return nil
+}
+
+func (p *publisher) addTrack(codec webrtc.RTPCodecCapability, kind string) (*webrtc.TrackLocalStaticRTP, error) {
+	track, err := webrtc.NewTrackLocalStaticRTP(codec, kind, "bench")
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	if err != nil {
+		return nil, err
+	}
+	p.running.Go(func() {
+		for {
+			packets, _, err := t.Sender().ReadRTCP()
+			if err != nil {
+				return
+			}
+			for _, r := range packets {
+				switch r.(type) {
+				case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+					p.plis.Add(1)
+					p.wanted.Store(true)
+				}
+			}
+		}
+	})
+	return track, nil
+}
+
+func (p *publisher) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, publishWithin)
+	defer cancel()
+	offer, err := p.pc.CreateOffer(nil)
+	if err != nil {
+		return err
+	}
+	gathered := webrtc.GatheringCompletePromise(p.pc)
+	if err := p.pc.SetLocalDescription(offer); err != nil {
+		return err
+	}
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	answer, resource, err := p.signal.post(ctx, p.cfg.WHIP, p.cfg.Token, []byte(p.pc.LocalDescription().SDP))
+	if err != nil {
+		return err
+	}
+	p.resource = resource
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+		return fmt.Errorf("the server's answer cannot be used: %w", err)
+	}
+	select {
+	case <-p.up:
+		return nil
+	case <-p.lost:
+	case <-ctx.Done():
+	}
+	return errors.New("the server answers over HTTP but no media gets through to it")
+}
+
+// close ends the session at the server and here.
+func (p *publisher) close(ctx context.Context) error {
+	if p.cancel != nil {
+		p.cancel()
+	}
+	var err error
+	if p.resource != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		defer cancel()
+		err = p.signal.remove(ctx, p.resource, p.cfg.Token)
+	}
+	err = errors.Join(err, p.pc.GracefulClose())
+	p.running.Wait()
+	return err
+}
+
+// pause stops the stream between two frames and returns what has been sent until then.
+func (p *publisher) pause() published {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = true
+	return p.sent
+}
+
+func (p *publisher) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = false
+}
+
+func (p *publisher) counts() published {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent
+}

@@ -1,0 +1,279 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+)
+
+const (
+	scoutTime = 15 * time.Second       // for a stream to become live
+	aloneTime = time.Second            // the server is looked at with a broadcaster and no viewers
+	quiet     = 300 * time.Millisecond // what is on its way then has arrived
+)
+
+// Run goes through all phases. When ctx ends, all sessions are taken down and Run fails with
+// its cause. It does not take longer than joining, settling and measuring need, and half a minute.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, stamper: newStamper(), report: &Report{}}
+	r.signal = newSignaller(min(cfg.Parallel, 256))
+	defer r.signal.close()
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	if cfg.WHIP != "" {
+		r.say("publishing %d kbit/s", cfg.Bitrate/1000)
+		var err error
+		if r.publisher, err = publish(ctx, cfg, r.stamper, r.signal); err != nil {
+			return nil, fmt.Errorf("publish: %w", err)
+		}
+		defer func() { _ = r.publisher.close(ctx) }()
+	}
+	var err error
+	if r.crowd, err = newCrowd(cfg, r.stamper, r.signal); err != nil {
+		return nil, err
+	}
+	defer func() {
+		r.say("leaving")
+		r.crowd.close(ctx)
+	}()
+	for _, phase := range []func(context.Context) error{r.scout, r.join, r.measure} {
+		if err := phase(ctx); err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	r.fill()
+	return r.report, nil
+}
+
+// run is what the phases hand on.
+type run struct {
+	cfg       Config
+	stamper   *stamper
+	signal    *signaller
+	publisher *publisher // nil when someone else publishes
+	crowd     *crowd
+	report    *Report
+
+	alone, joined      usage   // of the server
+	idle               float64 // cores that the server uses without viewers
+	joinTime           time.Duration
+	joinPackets        uint64
+	before, after      usage
+	ownBefore          time.Duration
+	own                time.Duration
+	span               time.Duration
+	expected, received uint64
+	readers            outcome
+}
+
+func (r *run) say(format string, args ...any) {
+	fmt.Fprintf(r.cfg.Progress, format+"\n", args...)
+}
+
+func (r *run) warn(format string, args ...any) {
+	w := fmt.Sprintf(format, args...)
+	r.report.Warnings = append(r.report.Warnings, w)
+	r.say("warning: %s", w)
+}
+
+func (r *run) prepare() error {
+	if r.cfg.PID > 0 {
+		if r.cfg.PID == os.Getpid() {
+			return errors.New("--pid: that is this process; give the server's")
+		}
+		if _, err := lookAt(r.cfg.PID); err != nil {
+			return err
+		}
+	}
+	for _, u := range []string{r.cfg.WHIP, r.cfg.WHEP} {
+		if u != "" && !onLoopback(u) {
+			r.warn("the server is another machine: what is measured contains the network and its losses, and the load is real for everyone on it; use it on servers of your own")
+			break
+		}
+	}
+	if r.cfg.PID > 0 && !onLoopback(r.cfg.WHEP) {
+		r.warn("--pid is a process of this machine, and the server's address is not on loopback: make sure that they belong together")
+	}
+	need := uint64(r.cfg.Viewers + min(r.cfg.Parallel, 256) + 100)
+	if have := allowFiles(need); have < need {
+		return fmt.Errorf("%d open files are allowed and %d are needed: raise the limit (ulimit -n %d) or give fewer --viewers", have, need, need)
+	}
+	if runtime.GOOS != "linux" {
+		r.warn("on %s the kernel cannot be told to drop what viewers do not look at: viewers cost more than on Linux, and --pid does not work", runtime.GOOS)
+	}
+	return nil
+}
+
+func (r *run) look() (usage, error) {
+	if r.cfg.PID == 0 {
+		return usage{at: time.Now()}, nil
+	}
+	return lookAt(r.cfg.PID)
+}
+
+// scout waits until the stream can be watched, and measures the server without viewers.
+func (r *run) scout(ctx context.Context) error {
+	deadline := time.Now().Add(scoutTime)
+	for {
+		v, _, err := r.crowd.join(ctx, false)
+		if err == nil {
+			r.crowd.leave(ctx, v)
+			break
+		}
+		var status *statusError
+		retry := errors.As(err, &status) && (status.code == http.StatusNotFound || status.code == http.StatusConflict || status.code >= 500)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !retry || r.publisher == nil || time.Now().After(deadline) {
+			return fmt.Errorf("a first viewer cannot watch: %w", err)
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if r.cfg.PID == 0 {
+		return nil
+	}
+	if err := pause(ctx, quiet); err != nil { // the scout is gone
+		return err
+	}
+	begun, err := r.look()
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, aloneTime); err != nil {
+		return err
+	}
+	if r.alone, err = r.look(); err != nil {
+		return err
+	}
+	r.idle = (r.alone.cpu - begun.cpu).Seconds() / r.alone.at.Sub(begun.at).Seconds()
+	return nil
+}
+
+func (r *run) join(ctx context.Context) error {
+	r.say("%d viewers join, %g a second", r.cfg.Viewers, r.cfg.Ramp)
+	begun, err := r.look()
+	if err != nil {
+		return err
+	}
+	r.crowd.fill(ctx)
+	if r.joined, err = r.look(); err != nil {
+		return err
+	}
+	r.joinPackets = r.crowd.received()
+	r.joinTime = r.joined.at.Sub(begun.at)
+	r.joined.cpu -= begun.cpu // only what joining took is of interest
+	if len(r.crowd.present()) == 0 && ctx.Err() == nil {
+		return fmt.Errorf("no viewer could join: %v", r.crowd.joins.failures)
+	}
+	return pause(ctx, r.cfg.Settle)
+}
+
+// measure lets the viewers watch. A publisher of ours pauses for a moment before and after, so
+// that nothing is on its way when packets are counted.
+func (r *run) measure(ctx context.Context) (err error) {
+	r.say("%d viewers watch for %s", len(r.crowd.present()), r.cfg.Duration)
+	var sent, sentAfter published
+	if r.publisher != nil {
+		sent = r.publisher.pause()
+		if err := pause(ctx, quiet); err != nil {
+			return err
+		}
+	}
+	readers := r.readersOf()
+	for _, v := range readers {
+		v.measure(sent.video)
+	}
+	received := r.crowd.received()
+	if r.before, err = r.look(); err != nil {
+		return err
+	}
+	r.ownBefore = ownCPU()
+	r.crowd.measuring.Store(true)
+	begun := time.Now()
+	if r.publisher != nil {
+		r.publisher.resume()
+	}
+	if err := pause(ctx, r.cfg.Duration); err != nil {
+		return err
+	}
+	if r.publisher != nil {
+		sentAfter = r.publisher.pause()
+	}
+	r.span = time.Since(begun)
+	if r.publisher != nil {
+		if err := r.drain(ctx); err != nil {
+			return err
+		}
+	}
+	r.crowd.measuring.Store(false)
+	r.received = r.crowd.received() - received
+	r.own = ownCPU() - r.ownBefore
+	if r.after, err = r.look(); err != nil {
+		return err
+	}
+	for _, v := range readers {
+		o := v.measured(sentAfter.video)
+		r.readers.expected += o.expected
+		r.readers.seen += o.seen
+		r.readers.published += o.published
+		r.readers.seenStamps += o.seenStamps
+	}
+	viewers := uint64(len(r.crowd.present()))
+	switch {
+	case r.publisher != nil:
+		r.expected = uint64(sentAfter.video-sent.video+sentAfter.audio-sent.audio) * viewers
+	case len(readers) > 0:
+		r.expected = r.readers.expected / uint64(len(readers)) * viewers
+	}
+	return nil
+}
+
+// drain waits until nothing comes any more, at most a few seconds.
+func (r *run) drain(ctx context.Context) error {
+	last := r.crowd.received()
+	for range 10 {
+		if err := pause(ctx, quiet); err != nil {
+			return err
+		}
+		now := r.crowd.received()
+		if now == last {
+			return nil
+		}
+		last = now
+	}
+	return nil
+}
+
+func (r *run) readersOf() (list []*viewer) {
+	for _, v := range r.crowd.present() {
+		if v.reads {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

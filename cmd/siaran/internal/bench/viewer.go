@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v2"
+)
+
+const (
+	sampleOf       = 64 // of so many packets, one is decrypted by those who do not read all
+	maxEarly       = 512
+	reportEvery    = time.Second
+	consentEvery   = 4 * time.Second
+	consentTimeout = 20 * time.Second
+	maxSources     = 16 // SSRCs of a viewer
+	maxDatagram    = 2048
+)
+
+// socket is a viewer's own UDP socket. Its methods are called with the viewer locked.
+type socket interface {
+	localPort() uint16
+	sendTo(b []byte, to netip.AddrPort)
+	connect(to netip.AddrPort) error // from then on others are not heard, and send may be used
+	send(b []byte)
+	thin()           // have the kernel drop RTP but for a sample, if it can
+	dropped() uint64 // datagrams that the kernel has dropped
+	close()
+}
+
+// pump opens sockets and brings what comes to their viewers.
+type pump interface {
+	open(v *viewer, ip6 bool) (socket, error)
+	close() // after all sockets
+}
+
+// viewer is one session, put together as cheaply as can be: see the package's comment.
+type viewer struct {
+	crowd    *crowd // what all share
+	reads    bool   // everything, for exact loss
+	own      credentials
+	posted   time.Duration
+	resource *url.URL // set by the join; a secret
+
+	mu       sync.Mutex // guards all below; held while datagrams are read
+	socket   socket
+	closed   bool
+	agent    *agent
+	answer   *answer
+	selected chan struct{} // closed when ICE is done
+	pipe     *pipe
+	early    [][]byte // media that came before the keys
+	in, out  *srtp.Context
+	header   rtp.Header
+	plain    []byte
+	ssrc     uint32 // of our reports
+	sources  map[uint32]*source
+	whole    firstKeyframe
+	started  time.Duration // from the request to the whole key frame, 0 until then
+	key      chan struct{} // closed then
+	thinned  bool
+	media    uint64 // RTP datagrams that were read
+	stamps   *tally // of a reader, while it is measured
+	ended    string // why the session is over, if it is
+	report   time.Duration
+	consent  time.Duration
+}
+
+// source is one SSRC that the server sends.
+type source struct {
+	codec    string
+	sequence extend
+	tally    *tally // of a reader, while it is measured
+	lastSR   uint32 // middle of the NTP time of the last sender report
+	srAt     time.Duration
+}
+
+func newViewer(c *crowd, reads bool, own credentials, ssrc uint32) *viewer {
+	v := &viewer{
+		crowd: c, reads: reads, own: own, ssrc: ssrc,
+		selected: make(chan struct{}), key: make(chan struct{}),
+		sources: make(map[uint32]*source), plain: make([]byte, maxDatagram),
+	}
+	v.pipe = newPipe(func(b []byte) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if !v.closed {
+			v.socket.send(b)
+		}
+	})
+	return v
+}
+
+// begin takes the server's answer and starts ICE.
+func (v *viewer) begin(a *answer, tie uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answer = a
+	v.agent = newAgent(v.own, a.remote, a.candidates, tie)
+}
+
+// check sends a connectivity check. Round counts from 0.
+func (v *viewer) check(round int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed || v.agent.selected.IsValid() {
+		return
+	}
+	if b, to := v.agent.next(round); b != nil {
+		v.socket.sendTo(b, to)
+	}
+}
+
+// secure takes the keys; media that came before them is looked at now.
+func (v *viewer) secure(k *keys) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.in, v.out = k.in, k.out
+	now := v.crowd.stamper.now()
+	v.report, v.consent = now+reportEvery, now+consentEvery
+	for _, b := range v.early {
+		v.protected(b, now)
+	}
+	v.early = nil
+}
+
+// receive is one datagram's way (RFC 7983). The caller holds v.mu; b is only lent.
+func (v *viewer) receive(b []byte, from netip.AddrPort) {
+	if len(b) == 0 || v.closed || v.agent == nil {
+		return
+	}
+	now := v.crowd.stamper.now()
+	switch {
+	case b[0] <= 3:
+		v.stun(b, from, now)
+	case b[0] >= 20 && b[0] <= 63:
+		if v.out != nil && b[0] == 21 { // an alert, after the handshake: the server says goodbye
+			v.end("the server has ended the session")
+		}
+		v.pipe.push(b)
+	case b[0] >= 128 && b[0] <= 191:
+		if v.in != nil {
+			v.protected(b, now)
+		} else if len(v.early) < maxEarly {
+			v.early = append(v.early, append([]byte(nil), b...))
+		}
+	}
+}
+
+func (v *viewer) stun(b []byte, from netip.AddrPort, now time.Duration) {
+	reply, selected := v.agent.handle(b, from, now)
+	if reply != nil {
+		v.socket.sendTo(reply, from)
+	}
+	if !selected {
+		return
+	}
+	if err := v.socket.connect(from); err != nil {
+		v.end("connect the socket: " + err.Error())
+		return
+	}
+	close(v.selected)
+}
+
+func (v *viewer) end(why string) {
+	if v.ended == "" {
+		v.ended = why
+	}
+}
+
+// tick keeps the viewer's timers.
+func (v *viewer) tick(now time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed || v.out == nil {
+		return
+	}
+	if now >= v.consent {
+		v.consent = now + consentEvery
+		if b := v.agent.check(v.agent.selected, true); b != nil {
+			v.socket.send(b)
+		}
+		if now-v.agent.heard > consentTimeout {
+			v.end("the server does not answer any more")
+		}
+	}
+	if now >= v.report {
+		v.report = now + reportEvery
+		v.sendReport(now)
+	}
+}
+
+// sendReport is a receiver report (RFC 3550 section 6.4.2). It always says that nothing is
+// lost: who lets the kernel drop media cannot know, and a server must treat all viewers alike.
+func (v *viewer) sendReport(now time.Duration) {
+	r := rtcp.ReceiverReport{SSRC: v.ssrc}
+	for ssrc, s := range v.sources {
+		block := rtcp.ReceptionReport{SSRC: ssrc, LastSequenceNumber: uint32(s.sequence.last), LastSenderReport: s.lastSR}
+		if s.lastSR != 0 {
+			block.Delay = uint32((now - s.srAt).Seconds() * 65536)
+		}
+		r.Reports = append(r.Reports, block)
+	}
+	plain, err := r.Marshal()
+	if err != nil {
+		return
+	}
+	if b, err := v.out.EncryptRTCP(nil, plain, nil); err == nil {
+		v.socket.send(b)
+	}
+}
+
+// received is how many media datagrams have come to this machine for the viewer, whoever dropped them then.
+func (v *viewer) received() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.socket == nil || v.closed {
+		return v.media
+	}
+	return v.media + v.socket.dropped()
+}
+
+// close forgets the socket.
+func (v *viewer) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.socket != nil && !v.closed {
+		v.media += v.socket.dropped()
+		v.socket.close()
+	}
+	v.closed = true
+}
