@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pion/interceptor"
-
 	"siaran"
 )
 
@@ -96,19 +94,4 @@ func readFile(t *testing.T, path ...string) []byte {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// deaf hears nothing, of media or of repairs.
-type deaf struct{ interceptor.NoOp }
-
-func (*deaf) NewInterceptor(string) (interceptor.Interceptor, error) { return &deaf{}, nil }
-
-func (*deaf) BindRemoteStream(_ *interceptor.StreamInfo, reader interceptor.RTPReader) interceptor.RTPReader {
-	return interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-		for {
-			if n, a, err := reader.Read(b, a); err != nil {
-				return n, a, err
-			}
-		}
-	})
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
@@ -339,54 +338,4 @@ func checkRow(list []shown, step uint32) error {
 		}
 	}
 	return nil
-}
-
-// losing loses packets on their way to a viewer: those for whose sequence number lose says so. What is sent again arrives.
-func losing(lose func(sequence uint16) bool) interceptor.Factory { return &loser{lose: lose} }
-
-type loser struct {
-	interceptor.NoOp
-	lose  func(uint16) bool
-	mu    sync.Mutex
-	lost  map[uint32]map[uint16]bool // by SSRC
-	first map[uint32]uint16
-	n     int
-}
-
-func (l *loser) NewInterceptor(string) (interceptor.Interceptor, error) {
-	l.lost, l.first = make(map[uint32]map[uint16]bool), make(map[uint32]uint16)
-	return l, nil
-}
-
-func (l *loser) BindRemoteStream(_ *interceptor.StreamInfo, reader interceptor.RTPReader) interceptor.RTPReader {
-	return interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-		for {
-			n, attributes, err := reader.Read(b, a)
-			if err != nil || n < 12 || !l.take(binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])) {
-				return n, attributes, err
-			}
-		}
-	})
-}
-
-func (l *loser) take(ssrc uint32, sequence uint16) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lost[ssrc] == nil {
-		l.lost[ssrc] = make(map[uint16]bool)
-		l.first[ssrc] = sequence
-	}
-	// Nobody can miss what comes before the first packet that is seen.
-	if l.lost[ssrc][sequence] || sequence-l.first[ssrc] < 5 || !l.lose(sequence) {
-		return false
-	}
-	l.lost[ssrc][sequence] = true
-	l.n++
-	return true
-}
-
-func (l *loser) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.n
 }
