@@ -202,7 +202,7 @@ func checkAnswer(t testing.TB, offer *siaran.Offer, text []byte) *sdp.SessionDes
 			tagged += s.Mid
 			for k, c := range candidates {
 				a := testLocal.addresses[k]
-				if !strings.Contains(c, fmt.Sprintf(" 1 udp ")) || !strings.HasSuffix(c, fmt.Sprintf(" %s %d typ host", a.Addr(), a.Port())) {
+				if !strings.Contains(c, " 1 udp ") || !strings.HasSuffix(c, fmt.Sprintf(" %s %d typ host", a.Addr(), a.Port())) {
 					t.Errorf("candidate %d is %q", k, c)
 				}
 			}

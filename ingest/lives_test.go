@@ -242,9 +242,7 @@ func TestSetupDeadline(t *testing.T) {
 		_, err := s.Session(b.answer.Session)
 		return err != nil
 	})
-	if n := s.mux.count(); n != 0 {
-		t.Errorf("%d entries are left in the mux", n)
-	}
+	eventually(t, "the mux to be empty", func() bool { return s.mux.count() == 0 })
 }
 
 func TestManyOffersThatNeverConnect(t *testing.T) {

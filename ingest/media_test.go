@@ -130,7 +130,10 @@ func TestSimulcast(t *testing.T) {
 	id := ids(t, b.answer.SDP)
 	<-b.raw.bound
 	const frames = 50
+	tick := time.NewTicker(time.Millisecond) // or the socket's buffer overflows
+	defer tick.Stop()
 	for n := range frames {
+		<-tick.C
 		for i, rid := range rids {
 			p := rtpPacket(uint16(n), uint32(n)*3000, true, vp8(n == 0, n*10+i))
 			b.raw.write(t, layerPacket(t, id, uint32(1000+i), b.raw.pt, uriRID, rid, p))

@@ -141,6 +141,9 @@ func newMuxConn(s *muxSession, local netip.AddrPort) *muxConn {
 }
 
 func (c *muxConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	if c.closing.Load() {
+		return 0, nil, io.EOF
+	}
 	select {
 	case d := <-c.queue:
 		n := copy(b, d.buf[:d.n])

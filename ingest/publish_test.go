@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v3"
 
@@ -16,8 +17,11 @@ func TestPublish(t *testing.T) {
 			b := publish(t, s, "cats", clientOptions{video: mime})
 			var sent [][]byte
 			const frames = 200
-			seq := uint16(65500) // wraps on the way
+			seq := uint16(65500)                     // wraps on the way
+			tick := time.NewTicker(time.Millisecond) // or the socket's buffer overflows
+			defer tick.Stop()
 			for n := range frames {
+				<-tick.C
 				payloads := [][]byte{vp8(n%30 == 0, n)}
 				if mime == webrtc.MimeTypeH264 {
 					payloads = h264(n%30 == 0, n)
