@@ -69,18 +69,20 @@ func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
 // closes tells whether a datagram holds a genuine close_notify or fatal alert.
 func (p *parkedDTLS) closes(l *link, datagram []byte) bool {
 	pipe := newPipe(l)
+	pipe.finite = true
 	pipe.silence()
 	pipe.push(datagram)
 	conn, err := p.resume(pipe)
 	if err != nil {
 		return false
 	}
+	for buf := make([]byte, maxDatagram); err == nil; {
+		_, err = conn.Read(buf) // until dtls has read all that there is
+	}
 	defer conn.Close()
-	_ = conn.SetReadDeadline(time.Now().Add(awakening)) // a forged one leaves nothing to read
-	_, err = conn.Read(make([]byte, 1))
 	select {
 	case <-pipe.done: // dtls closes it for an alert that ends the connection, and for nothing else
-		return err != nil
+		return true
 	default:
 		return false
 	}

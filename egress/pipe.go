@@ -20,6 +20,7 @@ type dtlsPipe struct {
 	deadline *deadline.Deadline
 
 	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
+	finite bool     // reading ends when nothing is queued
 
 	mu     sync.Mutex
 	mute   bool     // nothing is sent any more
@@ -58,6 +59,14 @@ func (p *dtlsPipe) Read(b []byte) (int, error) {
 		d := p.peeked[0]
 		p.peeked = p.peeked[1:]
 		return p.deliver(b, d), nil
+	}
+	select {
+	case d := <-p.queue:
+		return p.deliver(b, d), nil
+	default:
+	}
+	if p.finite {
+		return 0, net.ErrClosed
 	}
 	select {
 	case d := <-p.queue:
