@@ -68,7 +68,7 @@ type Config struct {
 	ICEServers func(siaran.SessionID) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
-	AllowedOrigins []string       // pages of other sites that may call; nil: all, as no cookies are used
+	AllowedOrigins []string       // pages of other sites that may call; none named: all, as no cookies are used
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Logger         *slog.Logger   // nil: none
 

@@ -16,7 +16,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		origin := c.Request().Header.Get(echo.HeaderOrigin)
 		switch {
-		case s.cfg.AllowedOrigins == nil || slices.Contains(s.cfg.AllowedOrigins, "*"):
+		case len(s.cfg.AllowedOrigins) == 0 || slices.Contains(s.cfg.AllowedOrigins, "*"):
 			h.Set(echo.HeaderAccessControlAllowOrigin, "*")
 		case slices.Contains(s.cfg.AllowedOrigins, origin):
 			h.Set(echo.HeaderAccessControlAllowOrigin, origin)

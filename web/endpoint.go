@@ -106,7 +106,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 		return err
 	}
 	r := c.Request()
-	ctx, cancel := context.WithTimeout(r.Context(), openTime)
+	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
 	stream, err := s.rulesOf(ctx, name)
 	if err != nil {

@@ -31,7 +31,7 @@ type Server struct {
 
 	addressLimit, sessionLimit *limiter // of what changes sessions and streams
 
-	bodyTime            time.Duration // for an offer to come in
+	openTime, bodyTime  time.Duration // for a session to be opened, and for its offer to come in
 	pingEvery, sendTime time.Duration // of the event stream
 }
 
@@ -46,7 +46,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, assets: assets, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime,
+		cfg: cfg, log: cfg.Logger, assets: assets, openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime,
 		board:        newBoard(cfg.Listing, cfg.Logger, cfg.Limits.Watchers),
 		known:        &known{last: make(map[siaran.StreamName]rules)},
 		pictures:     newPictures(),

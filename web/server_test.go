@@ -363,6 +363,20 @@ func TestNobodyWaitsForTheAnswer(t *testing.T) {
 	}
 }
 
+// TestOfferIsBounded: nobody is answered so late that the client has given up (W12).
+func TestOfferIsBounded(t *testing.T) {
+	s := startTweaked(t, func(s *Server) { s.openTime = 50 * time.Millisecond }, func(c *Config) { c.Ingest = stuckSessions{} })
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "v=0"}.with(sdp...)), 503)
+}
+
+// stuckSessions never answers.
+type stuckSessions struct{ Sessions }
+
+func (stuckSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ []byte) (siaran.Answer, error) {
+	<-ctx.Done()
+	return siaran.Answer{}, ctx.Err()
+}
+
 // slowSessions answers only when nobody wants to know any more.
 type slowSessions struct {
 	Sessions
