@@ -104,9 +104,10 @@ func (s *source) report(now time.Time) rtcp.ReceptionReport {
 	return block
 }
 
-// wantKeyframes are the requests for key frames that are due: those that viewers have made, and those for
-// layers that have not begun, since nothing is shown before the first key frame. At most one for each
-// layer in keyframeWait; pending tells whether one has to wait for that.
+// wantKeyframes are the requests for key frames that are due: those that viewers have made, those for
+// layers that have not begun, since nothing is shown before the first key frame, and one that finds out
+// whether the broadcaster answers. At most one for each layer in keyframeWait; pending tells whether one
+// has to wait for that.
 func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, pending bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +115,8 @@ func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, 
 		if !l.video() || l.source == nil {
 			continue
 		}
-		waiting := !l.hadKeyframe
+		untried := l.counts.KeyframeRequests == 0 && now.Sub(l.counts.lastKeyframe) > maxKeyframeInterval*time.Second
+		waiting := !l.hadKeyframe || untried
 		if !asked && !waiting {
 			continue
 		}
@@ -137,7 +139,7 @@ func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, 
 		default:
 			continue
 		}
-		l.asked = now
+		l.asked, l.answered = now, false
 		l.counts.KeyframeRequests++
 	}
 	return r.compound(out), pending

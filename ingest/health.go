@@ -26,13 +26,14 @@ type LayerHealth struct {
 	Bitrate   int     `json:"bitrate"`             // bits a second of payload, over the last seconds
 	FrameRate float64 `json:"frameRate,omitempty"` // a second, likewise
 
-	Packets          uint64 `json:"packets"`          // that came
-	Lost             uint64 `json:"lost"`             // that never came
-	Asked            uint64 `json:"asked"`            // requests to resend a packet
-	Recovered        uint64 `json:"recovered"`        // that came after they had been asked for
-	Duplicates       uint64 `json:"duplicates"`       // that came again, or too late
-	KeyframeRequests uint64 `json:"keyframeRequests"` // made to the broadcaster
-	BackwardFrames   uint64 `json:"backwardFrames"`   // whose timestamp lies before the frame's before: B-frames
+	Packets           uint64 `json:"packets"`           // that came
+	Lost              uint64 `json:"lost"`              // that never came
+	Asked             uint64 `json:"asked"`             // requests to resend a packet
+	Recovered         uint64 `json:"recovered"`         // that came after they had been asked for
+	Duplicates        uint64 `json:"duplicates"`        // that came again, or too late
+	KeyframeRequests  uint64 `json:"keyframeRequests"`  // made to the broadcaster
+	KeyframesAnswered uint64 `json:"keyframesAnswered"` // of these, by a key frame within a second
+	BackwardFrames    uint64 `json:"backwardFrames"`    // whose timestamp lies before the frame's before: B-frames
 
 	KeyframeInterval float64 `json:"keyframeInterval,omitempty"` // seconds: the longest of the last ones, or the present one if longer
 	LossPercent      float64 `json:"lossPercent"`                // of the last seconds
@@ -46,7 +47,8 @@ type Warning struct {
 
 // counts are the counters behind LayerHealth, guarded by the receiver's lock.
 type counts struct {
-	Packets, Bytes, Asked, Recovered, Duplicates, KeyframeRequests, BackwardFrames uint64
+	Packets, Bytes, Asked, Recovered, Duplicates, BackwardFrames uint64
+	KeyframeRequests, KeyframesAnswered                          uint64
 
 	fullIntra uint8 // number of the last full intra request
 	frames    uint64
@@ -120,7 +122,7 @@ func (l *layer) health(now time.Time) LayerHealth {
 	h := LayerHealth{
 		Kind: l.choice.section.Kind.String(), RID: l.rid, Codec: string(l.choice.codec.Name),
 		Packets: c.Packets, Lost: l.order.lost, Asked: c.Asked, Recovered: c.Recovered, Duplicates: c.Duplicates,
-		KeyframeRequests: c.KeyframeRequests,
+		KeyframeRequests: c.KeyframeRequests, KeyframesAnswered: c.KeyframesAnswered,
 	}
 	if c.over > 0 {
 		h.Bitrate = int(float64(c.rate.bytes*8) / c.over.Seconds())
@@ -170,7 +172,9 @@ func (h *Health) warn() {
 		add("silent", "Nothing has come from you for two seconds. Check your network, and that the encoder is running.")
 	}
 	for _, l := range h.Layers {
-		if l.KeyframeInterval > maxKeyframeInterval {
+		// One that sends a key frame whenever it is asked, as browsers do, need not send more.
+		answers := l.KeyframesAnswered > 0 && 2*l.KeyframesAnswered >= l.KeyframeRequests
+		if l.KeyframeInterval > maxKeyframeInterval && !answers {
 			add("keyframes", "Key frames are %.0f seconds apart. Set the key frame interval to 2 seconds: viewers see a picture sooner and recover faster.", l.KeyframeInterval)
 		}
 		if l.BackwardFrames > maxBackwardFrames {

@@ -17,6 +17,7 @@ const (
 	waitUnasked  = 30 * time.Millisecond // where the broadcaster cannot be asked
 	initialTrip  = 60 * time.Millisecond
 	keyframeWait = 500 * time.Millisecond // between two requests for a layer
+	answerTime   = time.Second            // within which a key frame counts as an answer to one
 )
 
 // layer is one encoding of a track, on its way into the hub.
@@ -32,6 +33,7 @@ type layer struct {
 	lastArrival       time.Time
 
 	asked       time.Time // for a key frame
+	answered    bool      // one has come soon after that
 	keyframes   uint64    // of the hub's layer, when last looked
 	hadKeyframe bool      // in this session
 
@@ -62,6 +64,10 @@ func (l *layer) write(p packet) {
 	if n := l.writer.Layer().Stats().Keyframes; n != l.keyframes {
 		l.keyframes, l.hadKeyframe = n, true
 		l.counts.keyframe(p.arrival)
+		if d := p.arrival.Sub(l.asked); !l.answered && d < answerTime {
+			l.answered = true
+			l.counts.KeyframesAnswered++
+		}
 	}
 }
 

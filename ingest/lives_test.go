@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
@@ -307,5 +308,45 @@ func TestConfigIsChecked(t *testing.T) {
 	bad.VideoCodecs = []siaran.CodecName{siaran.Opus}
 	if _, err := New(hub, bad); err == nil {
 		t.Error("Opus is no video codec")
+	}
+}
+
+// TestHandshakeDeadline has a broadcaster that passes ICE and never says a word of DTLS.
+func TestHandshakeDeadline(t *testing.T) {
+	for _, role := range []string{"active", "passive"} {
+		t.Run(role, func(t *testing.T) {
+			s := start(t, func(c *Config) { c.SetupTimeout = time.Second })
+			_, setting := onBadNetwork(t, func(b []byte) bool { return b[0] >= 20 && b[0] < 64 })
+			client := newClient(t, clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
+			paired := make(chan struct{}, 1)
+			client.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+				if state == webrtc.ICEConnectionStateConnected {
+					poke(paired)
+				}
+			})
+			offer := strings.ReplaceAll(client.offer(), "a=setup:actpass", "a=setup:"+role)
+			answer, err := s.Offer(context.Background(), "cats", "owner", []byte(offer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+				t.Fatal(err)
+			}
+			<-paired
+			eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+		})
+	}
+}
+
+// TestReportsAboutTooManySources has a broadcaster that makes pion keep state for each.
+func TestReportsAboutTooManySources(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	for i := 0; s.count() > 0; i++ {
+		if i == 10*maxReportSources {
+			t.Fatal("the session is still there")
+		}
+		_ = b.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(i)}}) // fails after the end
+		time.Sleep(time.Millisecond)
 	}
 }

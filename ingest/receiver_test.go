@@ -285,6 +285,29 @@ func TestKeyframeRequestsAreRationed(t *testing.T) {
 	}
 }
 
+func TestKeyframeIntervalIsNoMatterWhenAsked(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		b := newBench(t, readOffer(t, "whip-firefox"))
+		key := true
+		for n := range 600 { // 6 s of 100 frames a second
+			p := video(firefoxVideo, uint16(n), uint32(n)*900, n+1)
+			if key {
+				p.Payload = vp8(true, n)
+			}
+			b.take(p)
+			key = false
+			out, _ := b.receiver.wantKeyframes(b.now, false)
+			key = answers && pictureLosses(out) > 0
+			b.now = b.now.Add(10 * time.Millisecond)
+		}
+		h := Health{Connected: true, Layers: b.receiver.health(b.now)}
+		h.warn()
+		if got := len(h.Warnings) == 0; got != answers || h.Layers[0].KeyframeRequests != 1 {
+			t.Errorf("answering is %v: %+v", answers, h)
+		}
+	}
+}
+
 func pictureLosses(out []rtcp.Packet) int {
 	n := 0
 	for _, p := range out {

@@ -40,7 +40,7 @@ type session struct {
 	publication *siaran.Publication
 
 	wake   chan struct{} // something is missing, or the transport's state has changed
-	hungUp chan struct{} // close_notify, or a flood
+	gone   chan string   // why the broadcaster is to be seen as gone, from the transport
 	finish chan ending   // a wish from outside
 	done   chan struct{} // closed when nothing of the session is left
 
@@ -60,7 +60,7 @@ func newSession(server *Server, stream siaran.StreamName, owner string, offer *s
 		info: siaran.SessionInfo{
 			Stream: stream, Owner: owner, Tag: l.ufrag, RemoteUfrag: offer.Ufrag, RemotePassword: offer.Password,
 		},
-		wake: make(chan struct{}, 1), hungUp: make(chan struct{}, 1), finish: make(chan ending, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), gone: make(chan string, 1), finish: make(chan ending, 1), done: make(chan struct{}),
 	}
 	s.log = server.log.With("stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
@@ -73,8 +73,16 @@ func (s *session) sinks() sinks {
 		rtp:     func(b []byte) { s.receiver.rtp(b, time.Now()) },
 		rtcp:    func(b []byte) { s.receiver.rtcp(b, time.Now()) },
 		state:   func() { poke(s.wake) },
-		hangUp:  func() { poke(s.hungUp) },
-		flooded: func() { poke(s.hungUp) },
+		hangUp:  func() { s.leave(hangUp) },
+		flooded: func() { s.leave("it sends reports about too many sources") },
+	}
+}
+
+// leave makes the session end for a reason that its transport has found.
+func (s *session) leave(reason string) {
+	select {
+	case s.gone <- reason:
+	default:
 	}
 }
 
@@ -110,8 +118,8 @@ func (s *session) serve() (reason string) {
 			return s.take(how)
 		case <-s.publication.Done():
 			return s.publication.Err().Error()
-		case <-s.hungUp:
-			return hangUp
+		case reason := <-s.gone:
+			return reason
 		case <-s.publication.KeyframeRequests():
 			s.asked = true
 		case <-s.wake:
