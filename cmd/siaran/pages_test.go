@@ -151,6 +151,7 @@ func TestStudioToDashboardToWatch(t *testing.T) {
 		viewer.waitMedia()
 	})
 
+	studio.wait("one viewer again", `document.querySelector('[data-testid="gauge-viewers"]').textContent === "1"`)
 	studio.clickID("stop")
 	studio.wait("it asks again, with someone watching", `document.getElementById("stop").textContent === "Really stop?"`)
 	studio.clickID("stop")
@@ -298,6 +299,28 @@ func TestStudioRefuses(t *testing.T) {
 	p.clickID("make-key")
 	p.wait("a key", `document.getElementById("obs-token").getAttribute("value")?.split(".").length === 3`)
 	p.checkQuiet()
+}
+
+// TestSourcesChange: another quality goes on in the same session; sound alone is another broadcast, and plays as well.
+func TestSourcesChange(t *testing.T) {
+	s := startServer(t)
+	b := startBrowser(t)
+	studio := b.goLive(s, "kopi", "Kopi sore")
+	viewer := b.open(s.URL + "/watch/kopi")
+	viewer.waitMedia()
+	eval[bool](studio, `(document.getElementById("quality").value = "480", document.getElementById("quality").dispatchEvent(new Event("change", { bubbles: true })), true)`)
+	viewer.wait("a smaller picture", player+".video.videoHeight === 480")
+	viewer.waitMedia()
+
+	studio.click(`document.querySelector('[name="source"][value="sound"]').parentElement`)
+	viewer.wait("no picture any more", player+".info?.video === null")
+	viewer.waitState("live")
+	viewer.click(unmute)
+	viewer.waitSound()
+	viewer.shot("sound-only")
+	studio.waitState("live")
+	viewer.checkQuiet()
+	studio.checkQuiet()
 }
 
 // TestDescriptions are the edits of SDP that the pages make.

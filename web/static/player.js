@@ -65,6 +65,7 @@ export class SiaranPlayer extends HTMLElement {
     this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "" });
     this.receiver.addEventListener("state", () => this.#show());
     this.receiver.addEventListener("info", () => {
+      this.#showOverlay();
       this.#showInfo();
       this.dispatchEvent(new CustomEvent("info", { detail: this.info }));
     });
@@ -140,16 +141,24 @@ export class SiaranPlayer extends HTMLElement {
     const p = this.#parts;
     this.dataset.state = state;
     p.frame.dataset.state = state;
-    const text = state === "live" || state === "idle" ? ["", ""] : explain(state, this.receiver?.failure);
-    setText(p.message, text[0]);
-    setText(p.detail, text[1]);
-    p.overlay.hidden = !text[0];
+    this.#showOverlay();
     p.again.hidden = state !== "error";
     p.play.hidden = !this.receiver?.blocked || state !== "live";
     this.#showSound();
     this.#showInfo();
     this.#awake();
     this.dispatchEvent(new CustomEvent("state", { detail: state }));
+  }
+
+  // #showOverlay says what is the matter, or that there is nothing to see but something to hear.
+  #showOverlay() {
+    const { state, info } = this;
+    const p = this.#parts;
+    const soundOnly = state === "live" && info && !info.video;
+    const [message, detail] = soundOnly ? [t("player.soundOnly"), ""] : state === "live" || state === "idle" ? ["", ""] : explain(state, this.receiver?.failure);
+    setText(p.message, message);
+    setText(p.detail, detail);
+    p.overlay.hidden = !message;
   }
 
   #showInfo() {
@@ -230,4 +239,4 @@ export class SiaranPlayer extends HTMLElement {
     }, idleTime);
   }
 }
-customElements.define("siaran-player", SiaranPlayer);
+if (!customElements.get("siaran-player")) customElements.define("siaran-player", SiaranPlayer);

@@ -1,7 +1,7 @@
 // A broadcaster's side that keeps itself alive: after a loss it publishes again with the same token and takes its own stream over.
 import { Problem, requestJSON, streamURL } from "./api.js";
 import { startBitrate, stereoOpus } from "./sdp.js";
-import { open } from "./session.js";
+import { onHangUp, open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
 const connectTime = 15000; // milliseconds
@@ -204,6 +204,7 @@ export class Broadcaster extends EventTarget {
   #lostOf(pc) {
     return new Promise((resolve) => {
       this.#lost = resolve;
+      onHangUp(pc, resolve);
       let timer;
       pc.addEventListener("connectionstatechange", () => {
         clearTimeout(timer);

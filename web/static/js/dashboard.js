@@ -1,4 +1,5 @@
 // The dashboard. Hooks: #cards, [data-stream=NAME] (data-status, data-picture=keyframe|drawn), #empty, #lost, #count; body[data-state=connecting|live|reconnecting].
+import "./copy-line.js";
 import "./header.js";
 import { byId, h, icon, setText } from "./dom.js";
 import { Feed } from "./feed.js";
@@ -124,7 +125,7 @@ function arrange() {
   document.title = cards.size ? `(${cards.size}) Siaran` : "Siaran";
 }
 
-const feed = new Feed();
+const feed = new Feed({ rests: true });
 feed.addEventListener("snapshot", ({ detail }) => {
   const now = new Set(detail.map((stream) => stream.name));
   for (const name of [...cards.keys()]) if (!now.has(name)) drop(name);

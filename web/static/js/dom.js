@@ -1,5 +1,4 @@
-// Small helpers for making elements; <copy-line> shows a value with a button that copies it.
-import { onLanguage, t } from "./i18n.js";
+// Small helpers for making elements.
 
 const paths = {
   sound: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",
@@ -73,41 +72,3 @@ export async function copyText(text) {
     return done;
   }
 }
-
-class CopyLine extends HTMLElement {
-  static observedAttributes = ["value", "shown"];
-  #code = h("code", { tabindex: "0" });
-  #button = h("button", { type: "button", click: () => this.#copy() });
-  #say = h("span", { class: "hidden-text", role: "status" });
-  #leave;
-
-  connectedCallback() {
-    this.append(this.#code, this.#button, this.#say);
-    this.#leave = onLanguage(() => this.#label("copy", t("copy")));
-    this.attributeChangedCallback();
-  }
-
-  disconnectedCallback() {
-    this.#leave?.();
-  }
-
-  attributeChangedCallback() {
-    this.#code.textContent = this.getAttribute("shown") || this.getAttribute("value") || "";
-  }
-
-  #label(name, text) {
-    this.#button.replaceChildren(icon(name), text);
-    this.#button.setAttribute("aria-label", [text, this.getAttribute("aria-label")].filter(Boolean).join(": "));
-  }
-
-  async #copy() {
-    const done = await copyText(this.getAttribute("value") ?? "");
-    this.#label(done ? "check" : "cross", t(done ? "copied" : "copyFailed"));
-    this.#say.textContent = t(done ? "copied" : "copyFailed");
-    setTimeout(() => {
-      this.#label("copy", t("copy"));
-      this.#say.textContent = "";
-    }, 2500);
-  }
-}
-customElements.define("copy-line", CopyLine);

@@ -4,6 +4,7 @@ import { authorization } from "./api.js";
 const firstWait = 1000;
 const longestWait = 15000;
 const silence = 40000; // the server sends a comment every 15 s
+const restAfter = 20000; // out of sight; browsers give an origin six connections in all
 
 // Feed dispatches "snapshot" (detail: streams), "stream" (one), "gone" (a name), "online" and "offline".
 export class Feed extends EventTarget {
@@ -13,11 +14,15 @@ export class Feed extends EventTarget {
   #source;
   #abort;
   #timer;
+  #rest;
   #wait = firstWait;
   #online;
+  #rests;
 
-  constructor({ server = location.origin, stream, token } = {}) {
+  // A feed that rests lets go of its connection while its page is out of sight.
+  constructor({ server = location.origin, stream, token, rests = false } = {}) {
     super();
+    this.#rests = rests;
     this.#server = server;
     this.#stream = stream;
     this.#token = token;
@@ -25,15 +30,34 @@ export class Feed extends EventTarget {
 
   start() {
     this.close();
+    if (this.#rests) document.addEventListener("visibilitychange", this.#onSight);
+    this.#connect();
+  }
+
+  close() {
+    document.removeEventListener("visibilitychange", this.#onSight);
+    clearTimeout(this.#rest);
+    this.#disconnect();
+  }
+
+  #onSight = () => {
+    clearTimeout(this.#rest);
+    if (document.hidden) this.#rest = setTimeout(() => this.#disconnect(), restAfter);
+    else if (!this.#source && !this.#abort) this.#connect();
+  };
+
+  #connect() {
+    this.#disconnect();
     const url = new URL("/api/streams/events", this.#server);
     if (this.#stream) url.searchParams.set("stream", this.#stream);
     if (this.#token) this.#read(url);
     else this.#listen(url);
   }
 
-  close() {
+  #disconnect() {
     clearTimeout(this.#timer);
     this.#source?.close();
+    this.#source = undefined;
     this.#abort?.abort();
     this.#abort = undefined;
     this.#online = false;
@@ -109,7 +133,7 @@ export class Feed extends EventTarget {
     this.#online = false;
     this.dispatchEvent(new Event("offline"));
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.start(), this.#wait * (0.8 + 0.4 * Math.random()));
+    this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.8 + 0.4 * Math.random()));
     this.#wait = Math.min(this.#wait * 1.7, longestWait);
   }
 }

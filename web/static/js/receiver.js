@@ -2,7 +2,7 @@
 import { Problem } from "./api.js";
 import { Feed } from "./feed.js";
 import { stereoOpus } from "./sdp.js";
-import { open } from "./session.js";
+import { onHangUp, open } from "./session.js";
 import { inbound, Rates } from "./stats.js";
 
 const connectTime = 12000; // milliseconds from the answer to the first media
@@ -38,7 +38,7 @@ export class Receiver extends EventTarget {
   start() {
     if (this.#running) return;
     this.#running = true;
-    this.#feed = new Feed(this.#options);
+    this.#feed = new Feed({ ...this.#options, rests: true });
     this.#feed.addEventListener("snapshot", ({ detail }) => this.#know(detail.find((s) => s.name === this.#options.stream)));
     this.#feed.addEventListener("stream", ({ detail }) => detail.name === this.#options.stream && this.#know(detail));
     this.#feed.addEventListener("gone", ({ detail }) => detail === this.#options.stream && this.#know(undefined, true));
@@ -102,10 +102,11 @@ export class Receiver extends EventTarget {
 
   #know(said, gone = said?.status === "offline") {
     const info = gone ? undefined : said;
+    const news = info?.status !== this.info?.status;
     this.info = info;
     this.dispatchEvent(new Event("info"));
     if (info?.status === "live") {
-      this.#wake();
+      if (news) this.#wake();
       if (this.state === "interrupted") this.#set("live");
     } else if (info?.status === "interrupted" && this.state === "live") {
       this.#set("interrupted");
@@ -182,6 +183,7 @@ export class Receiver extends EventTarget {
         if (pc.connectionState === "connected") stage = "media";
         if (pc.connectionState === "failed" || pc.connectionState === "closed") this.#lost("failed");
       });
+      onHangUp(pc, () => this.#pc === pc && this.#lost("hung up"));
       const early = await Promise.race([this.#firstMedia(pc), lost]);
       if (early) {
         if (early === "stopped" || early === "again" || early === "network" || early === "ended") return early;
@@ -190,11 +192,9 @@ export class Receiver extends EventTarget {
       this.#seen = true;
       this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
       const watchdog = this.#watchStalls(pc);
-      try {
-        return await lost;
-      } finally {
-        clearInterval(watchdog);
-      }
+      const reason = await lost.finally(() => clearInterval(watchdog));
+      if (reason === "hung up") session.abandon(); // the server has nothing left to delete
+      return reason;
     } catch (error) {
       error.stage = stage;
       throw error;

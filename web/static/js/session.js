@@ -33,6 +33,14 @@ export async function open(pc, endpoint, { token, edit = (sdp) => sdp, editAnswe
   return session;
 }
 
+// onHangUp calls back when the other side has said goodbye: browsers show that on the DTLS transport and nowhere else.
+export function onHangUp(pc, callback) {
+  const ends = [...pc.getSenders(), ...pc.getReceivers()].map((end) => end.transport);
+  for (const transport of new Set(ends.filter(Boolean))) {
+    transport.addEventListener("statechange", () => ["closed", "failed"].includes(transport.state) && callback());
+  }
+}
+
 export class Session {
   #pc;
   #url;

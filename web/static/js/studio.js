@@ -1,17 +1,19 @@
 // The studio. Hooks: body[data-state=idle|connecting|live|reconnecting|error]; #gate, #token, #use-token; #desk, #turn-on, #preview, #title, #name,
 // [name=visibility], [name=source], #camera, #microphone, #quality, #go-live, #stop, #end-other, #share, #gauges, #health, #trouble, #steps [data-step], #meter, #obs.
+import "./copy-line.js";
 import "./header.js";
 import { Problem, requestJSON, streamURL } from "./api.js";
 import { Broadcaster } from "./broadcaster.js";
 import { capture, CaptureError, devices, meter, qualities, release } from "./capture.js";
 import { byId, h, note, setText } from "./dom.js";
 import { Feed } from "./feed.js";
+import { gate } from "./gate.js";
 import { gauges } from "./gauges.js";
 import { onLanguage, t } from "./i18n.js";
-import { drawKawung } from "./kawung.js";
 import { obsPanel } from "./obs.js";
 import { Steps } from "./steps.js";
 import { claims, keepToken, takeToken } from "./token.js";
+import { keepAwake } from "./wake.js";
 
 let token = takeToken("studio");
 let media;
@@ -61,17 +63,9 @@ async function remember() {
   }
 }
 
-byId("gate").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = byId("token").value.trim();
-  const candidate = /[#&]token=([^&\s]+)/.exec(text)?.[1] ?? text;
-  const said = claims(candidate);
-  const wrong = !said ? "token.bad" : said.expires < new Date() ? "token.expired" : said.scopes.some((scope) => scope === "publish" || scope === "admin") ? "" : "token.scope";
-  byId("token-error").replaceChildren(...(wrong ? [note("bad", t(wrong))] : []));
-  if (wrong) return;
-  token = candidate;
+gate((fresh) => {
+  token = fresh;
   keepToken("studio", token);
-  byId("token").value = "";
   enter();
   byId("title").focus();
 });
@@ -300,6 +294,7 @@ function show() {
   document.title = `${state === "live" ? "● " : ""}${t("studio.title")} · Siaran`;
   if (state === "live") panel.start();
   else panel.stop();
+  keepAwake(onAir);
   unsure();
 }
 
@@ -374,7 +369,6 @@ obsPanel({
   },
   explain: (problem) => inWords({ problem: problem instanceof Problem ? problem : new Problem(-1, problem.message) }),
 });
-drawKawung(byId("gate-art"), "studio");
 onLanguage(words);
 listDevices();
 enter();

@@ -30,7 +30,7 @@ export default {
   "failure.ice": "No way through for the media", "failure.ice.more": "The page was reached, but sound and picture (UDP) did not get through. A firewall or a VPN may block them; another network often helps.",
   "failure.media": "Connected, but no picture came", "failure.media.more": "The broadcaster may be sending nothing. The page tries again by itself.",
   "failure.browser": "Playing failed in the browser", "failure.browser.more": "Reloading the page may help.",
-  "player.unmute": "Tap for sound", "player.mute": "Mute", "player.volume": "Volume", "player.play": "Play", "player.again": "Try again",
+  "player.unmute": "Tap for sound", "player.mute": "Mute", "player.volume": "Volume", "player.play": "Play", "player.soundOnly": "Sound only", "player.again": "Try again",
   "player.pip": "Picture in picture", "player.full": "Full screen (F)", "player.leaveFull": "Leave full screen (F)",
   "stats.title": "Statistics", "stats.latency": "Latency", "stats.bitrate": "Bitrate", "stats.resolution": "Resolution", "stats.fps": "Frames/s", "stats.loss": "Packet loss",
   "stats.rtt": "Round trip", "stats.buffer": "Buffer", "stats.freezes": "Freezes", "stats.codec": "Codecs",

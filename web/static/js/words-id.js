@@ -28,7 +28,7 @@ export default {
   "failure.ice": "Gambar dan suara tidak dapat lewat", "failure.ice.more": "Halaman terbuka, tetapi suara dan gambar (UDP) terhalang. Mungkin oleh firewall atau VPN; jaringan lain sering membantu.",
   "failure.media": "Tersambung, tetapi gambar belum datang", "failure.media.more": "Mungkin penyiar tidak mengirim apa-apa. Halaman ini mencoba lagi sendiri.",
   "failure.browser": "Pemutaran gagal di peramban", "failure.browser.more": "Muat ulang halaman ini.",
-  "player.unmute": "Ketuk untuk suara", "player.mute": "Bisukan", "player.volume": "Volume", "player.play": "Putar", "player.again": "Coba lagi",
+  "player.unmute": "Ketuk untuk suara", "player.mute": "Bisukan", "player.volume": "Volume", "player.play": "Putar", "player.soundOnly": "Suara saja", "player.again": "Coba lagi",
   "player.pip": "Gambar dalam gambar", "player.full": "Layar penuh (F)", "player.leaveFull": "Keluar dari layar penuh (F)",
   "stats.title": "Statistik", "stats.latency": "Jeda", "stats.bitrate": "Laju bit", "stats.resolution": "Resolusi", "stats.fps": "Gambar/detik", "stats.loss": "Paket hilang",
   "stats.rtt": "Pulang-pergi", "stats.buffer": "Penyangga", "stats.freezes": "Tersendat", "stats.codec": "Kodek",
