@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -53,6 +54,9 @@ func (b benchCommand) Run(ctx context.Context, c console) error {
 		cfg.WHEPToken = b.Token
 	}
 	report, err := bench.Run(ctx, cfg)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return errors.New("interrupted; all sessions are ended, and nothing was measured")
+	}
 	if err != nil {
 		return err
 	}

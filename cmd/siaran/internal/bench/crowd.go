@@ -118,10 +118,11 @@ func (c *crowd) join(ctx context.Context, reads bool) (*viewer, *keys, error) {
 		return nil, nil, err
 	}
 	v := newViewer(c, reads, own, uint32(random))
-	if v.socket, err = c.pump.open(v, c.local.Is6()); err != nil {
+	port, err := v.open(c.pump, c.local.Is6())
+	if err != nil {
 		return nil, nil, &stageError{"socket", err}
 	}
-	k, err := c.connect(ctx, v, random)
+	k, err := c.connect(ctx, v, port, random)
 	if err != nil {
 		c.leave(ctx, v)
 		return nil, nil, err
@@ -129,8 +130,8 @@ func (c *crowd) join(ctx context.Context, reads bool) (*viewer, *keys, error) {
 	return v, k, nil
 }
 
-func (c *crowd) connect(ctx context.Context, v *viewer, random uint64) (*keys, error) {
-	offer, err := viewerOffer(v.own, c.identity.fingerprint, netip.AddrPortFrom(c.local, v.socket.localPort()))
+func (c *crowd) connect(ctx context.Context, v *viewer, port uint16, random uint64) (*keys, error) {
+	offer, err := viewerOffer(v.own, c.identity.fingerprint, netip.AddrPortFrom(c.local, port))
 	if err != nil {
 		return nil, err
 	}

@@ -59,3 +59,28 @@ func readStatus(name string) (map[string]uint64, error) {
 	}
 	return values, nil
 }
+
+// machineCPU is the time that all CPUs of this machine have spent on work, of all processes and of the kernel.
+func machineCPU() (time.Duration, bool) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, false
+	}
+	ticks := uint64(0)
+	for i, field := range fields[1:9] {
+		if i == 3 || i == 4 { // idle, and waiting for disks
+			continue
+		}
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100), true // USER_HZ is 100 wherever Go runs
+}

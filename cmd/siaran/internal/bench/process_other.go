@@ -2,8 +2,13 @@
 
 package bench
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 func lookAt(int) (usage, error) {
 	return usage{}, errors.New("--pid: the server's process can be looked at on Linux only")
 }
+
+func machineCPU() (time.Duration, bool) { return 0, false }

@@ -165,6 +165,14 @@ func (p *publisher) connect(ctx context.Context) error {
 	return errors.New("the server answers over HTTP but no media gets through to it")
 }
 
+// onLost calls f, once, when the connection is gone, at the latest when it is closed.
+func (p *publisher) onLost(f func()) {
+	p.running.Go(func() {
+		<-p.lost
+		f()
+	})
+}
+
 // close ends the session at the server and here.
 func (p *publisher) close(ctx context.Context) error {
 	if p.cancel != nil {
@@ -177,6 +185,7 @@ func (p *publisher) close(ctx context.Context) error {
 		err = p.signal.remove(ctx, p.resource, p.cfg.Token)
 	}
 	err = errors.Join(err, p.pc.GracefulClose())
+	p.loseOnce.Do(func() { close(p.lost) })
 	p.running.Wait()
 	return err
 }

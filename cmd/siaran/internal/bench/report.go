@@ -85,6 +85,7 @@ type Server struct {
 type Bench struct {
 	Cores         float64 `json:"cores"`
 	MachineCPUs   int     `json:"machineCPUs"`
+	OtherCores    float64 `json:"otherCores"`    // what all other processes of this machine use (Linux); without --pid the server is among them
 	Undecryptable uint64  `json:"undecryptable"` // packets that failed their check
 	Repairs       uint64  `json:"repairs"`       // retransmissions that came, unasked for
 }
@@ -147,6 +148,13 @@ func (r *run) fill() {
 		Undecryptable: c.undecryptable.Load(), Repairs: c.repairs.Load(),
 	}
 	r.fillServer(joined)
+	if r.machine > 0 {
+		others := r.machine - r.own
+		if r.cfg.PID > 0 {
+			others -= r.after.cpu - r.before.cpu
+		}
+		out.Bench.OtherCores = max(others.Seconds(), 0) / r.after.at.Sub(r.before.at).Seconds()
+	}
 	r.judge()
 	if out.Warnings == nil {
 		out.Warnings = []string{}
@@ -189,6 +197,9 @@ func (r *run) judge() {
 	out := r.report
 	if s := out.Server; s != nil && out.Bench.Cores > s.Cores/2 && out.Bench.Cores > 0.1 {
 		r.warn("the viewers themselves use %.2f cores, which is much beside the server's %.2f", out.Bench.Cores, s.Cores)
+	}
+	if s := out.Server; s != nil && out.Bench.OtherCores > 0.2*float64(out.Bench.MachineCPUs) {
+		r.warn("other programs use %.2f of the machine's %d CPUs: latency is worse and CPU time higher than on a quiet one", out.Bench.OtherCores, out.Bench.MachineCPUs)
 	}
 	used := out.Bench.Cores
 	if out.Server != nil {

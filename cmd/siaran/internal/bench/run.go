@@ -35,6 +35,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			return nil, fmt.Errorf("publish: %w", err)
 		}
 		defer func() { _ = r.publisher.close(ctx) }()
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		r.publisher.onLost(func() { cancel(errors.New("the server has given up the broadcaster")) })
 	}
 	var err error
 	if r.crowd, err = newCrowd(cfg, r.stamper, r.signal); err != nil {
@@ -72,6 +76,7 @@ type run struct {
 	before, after      usage
 	ownBefore          time.Duration
 	own                time.Duration
+	machine            time.Duration // of all CPUs; 0 when not known
 	span               time.Duration
 	expected, received uint64
 	readers            outcome
@@ -202,6 +207,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 		return err
 	}
 	r.ownBefore = ownCPU()
+	machine, known := machineCPU()
 	r.crowd.measuring.Store(true)
 	begun := time.Now()
 	if r.publisher != nil {
@@ -222,6 +228,9 @@ func (r *run) measure(ctx context.Context) (err error) {
 	r.crowd.measuring.Store(false)
 	r.received = r.crowd.received() - received
 	r.own = ownCPU() - r.ownBefore
+	if now, ok := machineCPU(); known && ok {
+		r.machine = now - machine
+	}
 	if r.after, err = r.look(); err != nil {
 		return err
 	}

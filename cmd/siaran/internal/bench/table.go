@@ -49,7 +49,7 @@ func (r *Report) Table(w io.Writer) error {
 		row("server memory", "%.1f MB, %.0f KB a viewer", float64(s.RSS)/(1<<20), s.RSSPerViewer/(1<<10))
 		row("server threads", "%d, %.0f voluntary and %.0f involuntary context switches/s", s.Threads, s.VoluntarySwitchesPerSec, s.InvoluntarySwitchesPerSec)
 	}
-	row("this program", "%.2f cores of a machine with %d CPUs", r.Bench.Cores, r.Bench.MachineCPUs)
+	row("this program", "%.2f cores of a machine with %d CPUs, all others %.2f", r.Bench.Cores, r.Bench.MachineCPUs, r.Bench.OtherCores)
 	for _, text := range r.Warnings {
 		row("warning", "%s", text)
 	}

@@ -95,6 +95,17 @@ func newViewer(c *crowd, reads bool, own credentials, ssrc uint32) *viewer {
 	return v
 }
 
+// open opens the viewer's socket and returns its port.
+func (v *viewer) open(p pump, ip6 bool) (port uint16, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.socket, err = p.open(v, ip6); err != nil {
+		v.socket = nil
+		return 0, err
+	}
+	return v.socket.localPort(), nil
+}
+
 // begin takes the server's answer and starts ICE.
 func (v *viewer) begin(a *answer, tie uint64) {
 	v.mu.Lock()
