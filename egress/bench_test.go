@@ -47,7 +47,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := newWorker(socket)
+	w := newWorker(socket, socket.ports[0])
 	layers := pub.Broadcast().Video().Layers
 	w.layers[layers[0]] = follow(layers[0], w.wake)
 	sinks := make([]*net.UDPConn, min(viewers, 16))

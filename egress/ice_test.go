@@ -1,8 +1,10 @@
 package egress
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ type checker struct {
 
 func newChecker(t *testing.T, s *Socket, l *link) *checker {
 	t.Helper()
-	port := s.port.local().Port()
+	port := s.ports[0].local().Port()
 	conn, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +178,7 @@ func TestAddressChange(t *testing.T) {
 
 // What is no viewer's reaches the broadcasters' side as it is.
 func TestRestReachesBroadcasters(t *testing.T) {
-	for _, options := range []SocketOptions{{}, {Plain: true}} {
+	for _, options := range []SocketOptions{{}, {Plain: true}, {Shards: 3}, {DSCP: 34, NoGSO: true}} {
 		s, err := Listen("127.0.0.1:0", options)
 		if err != nil {
 			t.Fatal(err)
@@ -212,5 +214,78 @@ func TestRestReachesBroadcasters(t *testing.T) {
 		if _, _, err := conn.ReadFrom(buf); err == nil {
 			t.Error("read from a closed socket")
 		}
+	}
+}
+
+func TestBusyPort(t *testing.T) {
+	for _, options := range []SocketOptions{{}, {Plain: true}, {Shards: 2}} {
+		s, err := Listen(":0", options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := fmt.Sprintf(":%d", s.ports[0].local().Port())
+		for _, second := range []SocketOptions{{}, {Plain: true}, {Shards: 2}} {
+			if other, err := Listen(address, second); err == nil {
+				t.Errorf("%+v on the port of %+v", second, options)
+				other.Close()
+			} else if !strings.Contains(err.Error(), "is in use") {
+				t.Errorf("%+v: %v", second, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"nonsense", "127.0.0.1:99999", "host.invalid:1"} {
+		if s, err := Listen(bad, SocketOptions{}); err == nil {
+			t.Errorf("listened on %q", bad)
+			s.Close()
+		}
+	}
+}
+
+// Runs of any sizes arrive as the datagrams they were made of, whatever the system can do.
+func TestBatchesArriveAsTheyWere(t *testing.T) {
+	for name, options := range map[string]SocketOptions{"gso": {}, "sendmmsg": {NoGSO: true}, "plain": {Plain: true}} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Listen("127.0.0.1:0", options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			c := newChecker(t, s, newLink(s, "r"))
+			if err := c.conn.SetReadBuffer(4 << 20); err != nil {
+				t.Fatal(err)
+			}
+			to := s.path(c.address())
+			lost := 0
+			b := newBatch(s.ports[0], func(n int) { lost += n })
+			sizes := []int{1200, 1200, 1200, 700, 1200, 80, 80, 80, 81, 1, 1500, 1500, 1499}
+			for range 70 {
+				sizes = append(sizes, 1000)
+			}
+			for i, size := range sizes {
+				room := b.room()
+				room = room[:size]
+				for j := range room {
+					room[j] = byte(i)
+				}
+				b.add(size, to)
+			}
+			b.flush()
+			if lost != 0 {
+				t.Errorf("%d lost", lost)
+			}
+			buf := make([]byte, 70_000)
+			for i, size := range sizes {
+				if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				n, err := c.conn.Read(buf)
+				if err != nil || n != size || buf[0] != byte(i) || buf[n-1] != byte(i) {
+					t.Fatalf("datagram %d: %d bytes of %d, want %d bytes; %v", i, n, buf[0], size, err)
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v2"
@@ -16,7 +17,7 @@ const awakening = 50 * time.Millisecond
 type parkedDTLS struct {
 	state  *dtls.State
 	flight [][]byte
-	last   time.Time // the reader's
+	last   atomic.Int64 // unix nanoseconds
 }
 
 // park takes a connection apart whose handshake is done.
@@ -46,10 +47,10 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
 // handle looks at a datagram of a viewer whose handshake is done.
 func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
 	if !now.IsZero() {
-		if now.Sub(p.last) < awakening {
+		last := p.last.Load()
+		if now.UnixNano()-last < int64(awakening) || !p.last.CompareAndSwap(last, now.UnixNano()) {
 			return
 		}
-		p.last = now
 	}
 	switch b[0] {
 	case 20, 22: // ChangeCipherSpec, Handshake: it is still in its own last flight

@@ -119,7 +119,9 @@ func (p *dtlsPipe) Close() error {
 }
 
 // LocalAddr implements net.Conn.
-func (p *dtlsPipe) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(p.link.socket.port.local()) }
+func (p *dtlsPipe) LocalAddr() net.Addr {
+	return net.UDPAddrFromAddrPort(p.link.socket.ports[0].local())
+}
 
 // RemoteAddr implements net.Conn.
 func (p *dtlsPipe) RemoteAddr() net.Addr {

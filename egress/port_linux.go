@@ -54,26 +54,56 @@ type linuxPort struct {
 	closed  bool
 }
 
-func openPort(addr *net.UDPAddr, options SocketOptions) (port, error) {
-	p, err := openLinux(addr, unix.AF_INET6)
-	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || addr.IP.To4() != nil {
-		p, err = openLinux(addr, unix.AF_INET)
-	}
+// openPorts opens the descriptors for an address. With more than one, the kernel gives each
+// source always to the same.
+func openPorts(addr *net.UDPAddr, options SocketOptions) ([]port, error) {
+	// The first is opened alone, so that a port in use is noticed: sharing would hide it.
+	p, err := openEither(addr, false)
 	if err != nil {
 		return nil, os.NewSyscallError("listen", err)
 	}
-	if options.DSCP > 0 {
-		_ = unix.SetsockoptInt(p.fd, unix.IPPROTO_IP, unix.IP_TOS, options.DSCP<<2)
-		_ = unix.SetsockoptInt(p.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, options.DSCP<<2)
+	list := []*linuxPort{p}
+	if options.Shards > 1 {
+		bound := *addr
+		bound.Port = int(p.address.Port())
+		_ = unix.Close(p.fd)
+		list = nil
+		for range options.Shards {
+			p, err := openEither(&bound, true)
+			if err != nil {
+				for _, p := range list {
+					_ = unix.Close(p.fd)
+				}
+				return nil, os.NewSyscallError("listen", err)
+			}
+			list = append(list, p)
+		}
 	}
-	p.gso.Store(!options.NoGSO && probeGSO(p.fd))
-	return p, nil
+	ports := make([]port, len(list))
+	for i, p := range list {
+		if options.DSCP > 0 {
+			_ = unix.SetsockoptInt(p.fd, unix.IPPROTO_IP, unix.IP_TOS, options.DSCP<<2)
+			_ = unix.SetsockoptInt(p.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, options.DSCP<<2)
+		}
+		p.gso.Store(!options.NoGSO && probeGSO(p.fd))
+		ports[i] = p
+	}
+	return ports, nil
 }
 
-func openLinux(addr *net.UDPAddr, family int) (*linuxPort, error) {
-	if addr.IP.To4() != nil && family == unix.AF_INET6 {
-		return nil, unix.EADDRNOTAVAIL
+// openEither opens a socket for IPv6 and IPv4 where the system has both, and for IPv4 where it has not.
+func openEither(addr *net.UDPAddr, shared bool) (*linuxPort, error) {
+	if addr.IP.To4() != nil {
+		return openLinux(addr, unix.AF_INET, shared)
 	}
+	p, err := openLinux(addr, unix.AF_INET6, shared)
+	if len(addr.IP) == 0 && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
+		return openLinux(addr, unix.AF_INET, shared)
+	}
+	return p, err
+}
+
+func openLinux(addr *net.UDPAddr, family int, shared bool) (*linuxPort, error) {
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -91,6 +121,9 @@ func openLinux(addr *net.UDPAddr, family int) (*linuxPort, error) {
 		s := &unix.SockaddrInet4{Port: addr.Port}
 		copy(s.Addr[:], addr.IP.To4())
 		sa = s
+	}
+	if err == nil && shared {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil {
 		err = unix.Bind(fd, sa)

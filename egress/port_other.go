@@ -14,4 +14,4 @@ type (
 
 func newPath(address netip.AddrPort, _ port) *path { return &path{address: address} }
 
-func openPort(addr *net.UDPAddr, _ SocketOptions) (port, error) { return listenStd(addr) }
+func openPorts(addr *net.UDPAddr, _ SocketOptions) ([]port, error) { return listenStd(addr) }

@@ -9,14 +9,14 @@ import (
 // stdPort is a port on Go's own UDP connection: one system call a datagram.
 type stdPort struct{ conn *net.UDPConn }
 
-func listenStd(addr *net.UDPAddr) (*stdPort, error) {
+func listenStd(addr *net.UDPAddr) ([]port, error) {
 	conn, err := net.ListenUDP("udp", addr)
 	if err != nil {
 		return nil, err
 	}
 	_ = conn.SetReadBuffer(socketBuffer) // as much as the system allows
 	_ = conn.SetWriteBuffer(socketBuffer)
-	return &stdPort{conn}, nil
+	return []port{&stdPort{conn}}, nil
 }
 
 func (p *stdPort) read(handle func([]byte, netip.AddrPort)) {

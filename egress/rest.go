@@ -81,7 +81,7 @@ func (c *restConn) WriteTo(p []byte, to net.Addr) (int, error) {
 		return 0, fmt.Errorf("write to a %T", to)
 	}
 	address := udp.AddrPort()
-	if err := c.socket.port.send(p, c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))); err != nil {
+	if err := c.socket.ports[0].send(p, c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -91,7 +91,7 @@ func (c *restConn) WriteTo(p []byte, to net.Addr) (int, error) {
 func (c *restConn) Close() error { return nil }
 
 // LocalAddr implements net.PacketConn.
-func (c *restConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.socket.port.local()) }
+func (c *restConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.socket.ports[0].local()) }
 
 // SetDeadline implements net.PacketConn.
 func (c *restConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }

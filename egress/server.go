@@ -94,8 +94,8 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	for range cfg.Workers {
-		w := newWorker(socket)
+	for i := range cfg.Workers {
+		w := newWorker(socket, socket.ports[i%len(socket.ports)])
 		s.workers = append(s.workers, w)
 		s.workersRun.Go(func() { w.run(ctx) })
 	}

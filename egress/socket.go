@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,10 +22,9 @@ const (
 // viewer is told by the user name of its STUN checks and then by its address (RFC 7983);
 // all else is for [Socket.BroadcasterConn].
 type Socket struct {
-	port      port
+	ports     []port // at least one, all of the same address
 	addresses addresses
 	rest      *restConn
-	guard     *guard // the reader's
 
 	mu        sync.RWMutex
 	byUfrag   map[string]*link
@@ -42,6 +42,7 @@ type socketDrops struct {
 type SocketOptions struct {
 	Public []netip.Addr // announced in place of what the interfaces have
 	DSCP   int          // marks what is sent (RFC 8837); 0 to 63
+	Shards int          // descriptors that share the port (SO_REUSEPORT), where the system can; 0: one for four CPUs
 	NoGSO  bool         // send every datagram by itself
 	Plain  bool         // use nothing that is special to the system
 }
@@ -53,11 +54,14 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the media address %q is not a host:port: %w", addr, err)
 	}
-	var p port
+	if options.Shards <= 0 {
+		options.Shards = max(1, runtime.NumCPU()/4)
+	}
+	var ports []port
 	if options.Plain {
-		p, err = listenStd(udp)
+		ports, err = listenStd(udp)
 	} else {
-		p, err = openPort(udp, options)
+		ports, err = openPorts(udp, options)
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("UDP port %d is in use: stop the other program, or choose another media port: %w", udp.Port, err)
@@ -65,16 +69,18 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the media port %q: %w", addr, err)
 	}
-	local := p.local()
+	local := ports[0].local()
 	s := &Socket{
-		port:      p,
+		ports:     ports,
 		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: options.Public},
-		guard:     newGuard(),
 		byUfrag:   make(map[string]*link),
 		byAddress: make(map[netip.AddrPort]*link),
 	}
 	s.rest = newRestConn(s)
-	s.reading.Go(func() { p.read(s.handle) })
+	for _, p := range ports {
+		g := newGuard()
+		s.reading.Go(func() { p.read(func(b []byte, from netip.AddrPort) { s.handle(g, b, from) }) })
+	}
 	return s, nil
 }
 
@@ -87,16 +93,22 @@ func (s *Socket) BroadcasterConn() net.PacketConn { return s.rest }
 
 // Close closes the port and waits for its reader. Servers that use it are closed before.
 func (s *Socket) Close() error {
-	err := s.port.close()
+	var errs []error
+	for _, p := range s.ports {
+		errs = append(errs, p.close())
+	}
 	s.reading.Wait()
 	s.rest.end()
-	return errors.Join(err, s.port.free())
+	for _, p := range s.ports {
+		errs = append(errs, p.free())
+	}
+	return errors.Join(errs...)
 }
 
-// handle is one datagram's way. b is only lent.
-func (s *Socket) handle(b []byte, from netip.AddrPort) {
+// handle is one datagram's way. b is only lent; g is its reader's.
+func (s *Socket) handle(g *guard, b []byte, from netip.AddrPort) {
 	if b[0] <= 3 {
-		s.handleSTUN(b, from)
+		s.handleSTUN(g, b, from)
 		return
 	}
 	s.mu.RLock()
@@ -104,7 +116,7 @@ func (s *Socket) handle(b []byte, from netip.AddrPort) {
 	s.mu.RUnlock()
 	switch {
 	case l == nil:
-		if !s.guard.datagram(from, time.Now()) {
+		if !g.datagram(from, time.Now()) {
 			s.drops.guarded.Add(1)
 			return
 		}
@@ -116,8 +128,8 @@ func (s *Socket) handle(b []byte, from netip.AddrPort) {
 	}
 }
 
-func (s *Socket) handleSTUN(b []byte, from netip.AddrPort) {
-	if !s.guard.check(from, time.Now()) {
+func (s *Socket) handleSTUN(g *guard, b []byte, from netip.AddrPort) {
+	if !g.check(from, time.Now()) {
 		s.drops.guarded.Add(1)
 		return
 	}
@@ -135,12 +147,12 @@ func (s *Socket) handleSTUN(b []byte, from netip.AddrPort) {
 
 // send writes one datagram. A full send buffer drops it, as the network would.
 func (s *Socket) send(b []byte, to *path) {
-	if s.port.send(b, to) != nil {
+	if s.ports[0].send(b, to) != nil {
 		s.drops.send.Add(1)
 	}
 }
 
-func (s *Socket) path(address netip.AddrPort) *path { return newPath(address, s.port) }
+func (s *Socket) path(address netip.AddrPort) *path { return newPath(address, s.ports[0]) }
 
 func (s *Socket) register(l *link) {
 	s.mu.Lock()

@@ -297,7 +297,7 @@ func FuzzRTCP(f *testing.F) {
 	f.Cleanup(func() { socket.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v := newViewer(nil, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: pub.Broadcast().Video().Layers, SSRC: 9}}, nil)
-		v.handleCompound(newWorker(socket), b, time.Now())
+		v.handleCompound(newWorker(socket, socket.ports[0]), b, time.Now())
 	})
 }
 
@@ -313,10 +313,10 @@ func FuzzCheck(f *testing.F) {
 	l.ufrag = "a"
 	l.found = func() { f.Error("a check without the password was taken") }
 	s.register(l)
-	from := netip.MustParseAddrPort("127.0.0.1:9")
+	g, from := newGuard(), netip.MustParseAddrPort("127.0.0.1:9")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 0 {
-			s.handle(b, from)
+			s.handle(g, b, from)
 		}
 		if l.selected.Load() != nil {
 			t.Error("a check without the password was taken")

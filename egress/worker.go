@@ -43,12 +43,12 @@ type workerStats struct {
 	overruns, failed, refused, rtcpDropped atomic.Uint64
 }
 
-func newWorker(s *Socket) *worker {
+func newWorker(s *Socket, p port) *worker {
 	w := &worker{
 		wake: make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
 		layers: make(map[*siaran.Layer]*followed), plain: make([]byte, headerSize, maxDatagram),
 	}
-	w.batch = newBatch(s.port, func(lost int) { s.drops.send.Add(uint64(lost)) })
+	w.batch = newBatch(p, func(lost int) { s.drops.send.Add(uint64(lost)) })
 	return w
 }
 
