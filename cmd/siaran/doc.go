@@ -4,6 +4,7 @@
 //	siaran serve     runs the server
 //	siaran publish   broadcasts a file or the demo clip without a camera
 //	siaran token     makes a token
+//	siaran bench     measures a server with many viewers
 //	siaran version   tells what this is
 //
 // This is the only package that knows all the others. Each command is a struct whose fields

@@ -154,6 +154,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestMain(m *testing.M) {
 	os.Unsetenv("SIARAN_CONFIG")
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
 	os.Exit(m.Run())
 }
 
