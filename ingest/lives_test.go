@@ -50,6 +50,52 @@ func TestSetupRoles(t *testing.T) {
 	}
 }
 
+// withoutCandidates is an offer as OBS makes it: its address shows only in its checks.
+func withoutCandidates(offer string) string {
+	var kept []string
+	for line := range strings.SplitSeq(offer, "\r\n") {
+		if !strings.HasPrefix(line, "a=candidate") && line != "a=end-of-candidates" {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\r\n")
+}
+
+func TestOfferWithoutCandidates(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, offer: withoutCandidates})
+	defer b.sendFrames()()
+	s.live(t, "cats")
+}
+
+// TestTrickledCandidates has a broadcaster that never checks by itself, so that ours must reach it.
+func TestTrickledCandidates(t *testing.T) {
+	s := start(t, nil)
+	client := newClient(t, clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) { e.SetLite(true) }})
+	offer := client.offer()
+	if !strings.Contains(offer, "a=ice-lite") {
+		t.Fatalf("the offer is not of an ICE lite agent:\n%s", offer)
+	}
+	answer, err := s.Offer(context.Background(), "cats", "owner", []byte(withoutCandidates(offer)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+		t.Fatal(err)
+	}
+	var candidates []string
+	for line := range strings.SplitSeq(offer, "\r\n") {
+		if value, found := strings.CutPrefix(line, "a=candidate:"); found {
+			candidates = append(candidates, value)
+		}
+	}
+	if err := s.AddCandidates(answer.Session, candidates); err != nil {
+		t.Fatal(err)
+	}
+	defer client.sendFrames()()
+	s.live(t, "cats")
+}
+
 func TestOlderCipher(t *testing.T) { // all that mbedTLS builds of OBS have
 	s := start(t, nil)
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) {
