@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"siaran"
 	"siaran/cmd/siaran/internal/demo"
@@ -190,6 +191,23 @@ func TestBroadcasterComesBack(t *testing.T) {
 	for _, p := range []*tab{back, dashboard, viewer} {
 		p.checkQuiet()
 	}
+}
+
+// TestTabsClose: who closes a tab has left, and need not wait for any time-out to be gone.
+func TestTabsClose(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Grace = 10 * time.Minute })
+	b := startBrowser(t)
+	dashboard := b.open(s.URL + "/")
+	studio := b.goLive(s, "kopi", "Kopi sore")
+	viewer := b.open(s.URL + "/watch/kopi")
+	viewer.waitMedia()
+	watching := `document.querySelector('[data-stream="kopi"] .watching')?.textContent`
+	dashboard.wait("one viewer", watching+` === "1"`)
+	viewer.close()
+	dashboard.wait("no viewer", watching+` === "0"`)
+	studio.close()
+	dashboard.wait("the card goes", `!document.querySelector("[data-stream]")`)
+	dashboard.checkQuiet()
 }
 
 // TestWaitingPageStartsByItself: the page is open before the broadcast, and through its end to the next one.

@@ -4,6 +4,7 @@
 import { icon, h, setText } from "./js/dom.js";
 import { since, viewers } from "./js/format.js";
 import { onLanguage, t } from "./js/i18n.js";
+import { drawKawung } from "./js/kawung.js";
 import { Receiver } from "./js/receiver.js";
 import { playerStyle } from "./js/player-style.js";
 import { explain } from "./js/explain.js";
@@ -61,6 +62,7 @@ export class SiaranPlayer extends HTMLElement {
     this.#stop();
     const stream = this.getAttribute("stream");
     if (!stream) return;
+    drawKawung(this.#parts.art, stream);
     const server = this.getAttribute("server") || new URL(import.meta.url).origin;
     this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "" });
     this.receiver.addEventListener("state", () => this.#show());
@@ -106,7 +108,8 @@ export class SiaranPlayer extends HTMLElement {
     p.pip.hidden = !document.pictureInPictureEnabled;
     p.overlay = h("div", { id: "overlay", class: "overlay", role: "status" }, h("span", { class: "ring", "aria-hidden": "true" }), p.message, p.detail, p.again);
     p.bar = h("div", { class: "bar" }, p.mute, p.volume, p.badge, p.time, p.count, h("span", { class: "space" }), p.pip, p.full);
-    p.frame = h("div", { class: "frame", part: "frame" }, slot, p.overlay, h("div", { class: "centre" }, p.play, p.unmute), p.bar);
+    p.art = h("canvas", { class: "art", width: 1280, height: 720, "aria-hidden": "true" });
+    p.frame = h("div", { class: "frame", part: "frame" }, slot, p.art, p.overlay, p.bar, h("div", { class: "centre" }, p.play, p.unmute));
     this.#parts = p;
     this.#root.adoptedStyleSheets = [playerStyle];
     this.#root.append(p.frame);
@@ -159,6 +162,7 @@ export class SiaranPlayer extends HTMLElement {
     setText(p.message, message);
     setText(p.detail, detail);
     p.overlay.hidden = !message;
+    p.art.hidden = !soundOnly && !["waiting", "ended", "error"].includes(state);
   }
 
   #showInfo() {

@@ -12,7 +12,8 @@ const pairs = [ // cloth, petals, heart
 function hash(text) {
   let n = 2166136261;
   for (const c of text) n = Math.imul(n ^ c.codePointAt(0), 16777619);
-  return n >>> 0;
+  n = Math.imul(n ^ (n >>> 15), 0x2c1b3c6d); // or names of a kind would look alike
+  return (n ^ (n >>> 13)) >>> 0;
 }
 
 export function drawKawung(canvas, name) {

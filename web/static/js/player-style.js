@@ -11,6 +11,8 @@ video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100
 :focus-visible { outline: 3px solid #a4b1ff; outline-offset: 2px; }
 
 .overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 8px; padding: 24px; text-align: center; background: radial-gradient(circle at 50% 45%, rgb(27 33 60 / 82%), rgb(11 13 20 / 94%)); }
+.art { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
+.art:not([hidden]) + .overlay { background: radial-gradient(closest-side, rgb(11 13 20 / 88%) 20%, rgb(11 13 20 / 58%)); }
 .message { margin: 10px 0 0; font-size: clamp(18px, 2.6vw, 26px); font-weight: 700; letter-spacing: -0.02em; text-wrap: balance; }
 .detail { margin: 0 0 10px; max-width: 34em; color: #b9bccb; text-wrap: balance; }
 .detail:empty { display: none; }
@@ -45,6 +47,6 @@ button { font: inherit; color: inherit; cursor: pointer; border: 0; }
 input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e6; cursor: pointer; }
 :host([controls="none"]) .bar { display: none; }
 :host([controls="none"]) .centre { bottom: 24px; }
-@media (max-width: 560px) { .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 44px; padding: 0 18px; font-size: 14px; } .centre { bottom: 60px; } .asleep .centre { bottom: 14px; } }
+@media (max-width: 560px) { .bar .fact + .fact { display: none; } .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 44px; padding: 0 18px; font-size: 14px; } .centre { bottom: 60px; } .asleep .centre { bottom: 14px; } }
 @media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar, .centre { transition: none; } }
 `);
