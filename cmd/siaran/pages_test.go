@@ -242,6 +242,28 @@ func TestDemoPlays(t *testing.T) {
 	p.checkQuiet()
 }
 
+// TestServerRestarts: open pages say that the server is away, and go on by themselves when it is back.
+func TestServerRestarts(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Demo = true })
+	b := startBrowser(t)
+	dashboard := b.open(s.URL + "/")
+	dashboard.wait("the demo", `document.querySelector('[data-stream="demo"]')`)
+	viewer := b.open(s.URL + "/watch/demo")
+	viewer.waitMedia()
+	s.stop(t)
+	dashboard.wait("it says so", `!document.getElementById("lost").hidden`)
+	viewer.wait("it says so", `["reconnecting", "ended"].includes(document.body.dataset.state)`)
+
+	startBare(t, func(c *Config) {
+		c.Demo, c.Data, c.Listen = true, s.Data, strings.TrimPrefix(s.URL, "http://")
+	})
+	dashboard.wait("it is back", `document.getElementById("lost").hidden && document.querySelector('[data-stream="demo"]')`)
+	viewer.waitMedia()
+	for _, p := range []*tab{dashboard, viewer} {
+		p.checkQuiet()
+	}
+}
+
 // TestPlayerOnAnotherSite: <siaran-player> works from a page that is not ours.
 func TestPlayerOnAnotherSite(t *testing.T) {
 	s := startServer(t)

@@ -1,4 +1,5 @@
-// <siaran-player stream="NAME" [server="https://host"] [token] [controls="none"]>: plays a live stream; usable from any site.
+// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys]>: plays a live stream; usable from any site.
+// keys: M and F work on the whole page, not only within the player.
 // Hooks: .state (idle|connecting|live|interrupted|reconnecting|waiting|ended|error), .video, .receiver, "state" and "info" events;
 // in its shadow root #unmute, #play, #mute, #volume, #pip, #fullscreen, #again, #overlay. A <video slot="video"> child is used as the video element.
 import { icon, h, setText } from "./js/dom.js";
@@ -20,6 +21,7 @@ export class SiaranPlayer extends HTMLElement {
   #idle;
   #clock;
   #leave;
+  #keyScope;
 
   get state() {
     return this.receiver?.state ?? "idle";
@@ -33,6 +35,8 @@ export class SiaranPlayer extends HTMLElement {
     this.#build();
     this.#leave = onLanguage(() => this.#words());
     this.#clock = setInterval(() => this.#showInfo(), 1000);
+    this.#keyScope = this.hasAttribute("keys") ? document : this;
+    this.#keyScope.addEventListener("keydown", this.#onKey);
     addEventListener("pagehide", this.#onHide);
     addEventListener("pageshow", this.#onShow);
     addEventListener("online", this.#onNetwork);
@@ -44,6 +48,7 @@ export class SiaranPlayer extends HTMLElement {
     this.#stop();
     this.#leave?.();
     clearInterval(this.#clock);
+    this.#keyScope.removeEventListener("keydown", this.#onKey);
     removeEventListener("pagehide", this.#onHide);
     removeEventListener("pageshow", this.#onShow);
     removeEventListener("online", this.#onNetwork);
@@ -117,7 +122,6 @@ export class SiaranPlayer extends HTMLElement {
     p.frame.addEventListener("dblclick", (event) => event.target.closest("button, input") || this.#toggleFull());
     this.video.addEventListener("volumechange", () => this.#showSound());
     document.addEventListener("fullscreenchange", () => this.#words());
-    this.addEventListener("keydown", (event) => this.#key(event));
     this.#awake();
   }
 
@@ -227,11 +231,11 @@ export class SiaranPlayer extends HTMLElement {
     }
   }
 
-  #key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  #onKey = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select")) return;
     if (event.key === "m") this.#setMuted(!this.video.muted);
     else if (event.key === "f") this.#toggleFull();
-  }
+  };
 
   // #awake shows the controls for a while.
   #awake() {

@@ -143,8 +143,9 @@ export class Receiver extends EventTarget {
           this.#set("error", { stage: error.stage ?? "offer", problem });
           wait = Infinity;
         } else {
-          if (failures > 3 && !this.#seen) this.#set("error", { stage: error.stage ?? "offer", problem });
-          else this.#set("reconnecting");
+          const { stage = "offer" } = error;
+          if (this.#seen) this.#set("reconnecting");
+          else if (failures > (stage === "offer" ? 3 : 1)) this.#set("error", { stage, problem });
           wait = problem.retryAfter ? problem.retryAfter * 1000 : Math.min(500 * 2 ** failures, longestWait) * (0.7 + 0.6 * Math.random());
         }
       }
