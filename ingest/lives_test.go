@@ -211,7 +211,7 @@ func TestHubEndsSession(t *testing.T) {
 	eventually(t, "the session to be gone", func() bool { return s.count() == 0 })
 }
 
-// TestHangUp holds pion to the log line by which a close_notify is known (P15).
+// TestHangUp holds pion to the log line by which a close_notify is known.
 func TestHangUp(t *testing.T) {
 	for _, cipher := range []string{"client", "server"} {
 		t.Run("broadcaster is DTLS "+cipher, func(t *testing.T) {

@@ -58,7 +58,7 @@ func (s *muxSession) push(data []byte, from *net.UDPAddr, addr netip.AddrPort) {
 }
 
 // admits refuses RTP of ever more sources: pion keeps state for each SSRC before it has
-// checked that the packet is the broadcaster's (P28).
+// checked that the packet is the broadcaster's.
 func (s *muxSession) admits(data []byte) bool {
 	if len(data) < 12 || data[0]>>6 != 2 || data[1] >= 192 && data[1] <= 223 { // RFC 7983, RFC 5761 section 4
 		return true

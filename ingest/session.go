@@ -102,6 +102,11 @@ func (s *session) run() {
 	if reason == hangUp {
 		s.linger()
 	}
+	select {
+	case how := <-s.finish: // it came while the session was ending by itself
+		s.take(how)
+	default:
+	}
 	s.publication.Abandon()
 	s.server.forget(s)
 	s.transport.close()
@@ -145,6 +150,7 @@ func (s *session) take(how ending) (reason string) {
 // DTLS first and sends the DELETE that ends the broadcast afterwards.
 func (s *session) linger() {
 	s.publication.Interrupt()
+	s.silent.Store(true)
 	s.transport.close()
 	select {
 	case how := <-s.finish:
