@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // stage is a hub with one live stream, and an egress that serves it.
 type stage struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *siaran.Hub
 	server *egress.Server
 	socket *egress.Socket
@@ -39,7 +39,7 @@ type stage struct {
 
 const stream = siaran.StreamName("cats")
 
-func newStage(t *testing.T, video siaran.CodecName) *stage {
+func newStage(t testing.TB, video siaran.CodecName) *stage {
 	t.Helper()
 	hub := siaran.NewHub(time.Second)
 	socket, err := egress.Listen("127.0.0.1:0", egress.SocketOptions{})
@@ -130,7 +130,7 @@ func (s *stage) play(every, packets int) (stop func()) {
 
 // peer is a viewer made of pion's PeerConnection.
 type peer struct {
-	t       *testing.T
+	t       testing.TB
 	pc      *webrtc.PeerConnection
 	id      siaran.SessionID
 	video   chan *rtp.Packet
@@ -139,7 +139,7 @@ type peer struct {
 	readers sync.WaitGroup
 }
 
-func watch(t *testing.T, s *stage, settings webrtc.SettingEngine) *peer {
+func watch(t testing.TB, s *stage, settings webrtc.SettingEngine) *peer {
 	t.Helper()
 	p := &peer{t: t, video: make(chan *rtp.Packet, 1<<14), audio: make(chan *rtp.Packet, 1<<12), state: make(chan webrtc.PeerConnectionState, 32)}
 	settings.SetIncludeLoopbackCandidate(true)

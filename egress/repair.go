@@ -3,12 +3,13 @@ package egress
 import "time"
 
 const (
-	repairMemory = 64 // newest repairs that are remembered, a power of two
+	repairBurst  = 256 // packets
+	repairFloor  = 100 // packets a second
+	repairShare  = 4   // one repair for so many packets sent, beyond the floor
+	repairMemory = 128 // newest repairs that are remembered, a power of two
+	repairTimes  = 4   // of one packet: some receivers go on asking for what they have got by RTX
 	// A packet is not sent again sooner than this, or half a round trip.
 	repairPause = 10 * time.Millisecond
-	repairBurst = 256 // packets
-	repairFloor = 100 // packets a second
-	repairShare = 4   // one repair for so many packets sent, beyond the floor
 )
 
 // repairBudget bounds what one viewer's losses may cost.
@@ -19,32 +20,37 @@ type repairBudget struct {
 	recent [repairMemory]repaired
 }
 
+// repaired is a packet that has been sent again, by the low bits of its number and of the time in milliseconds.
 type repaired struct {
-	number int64
-	at     time.Time
+	number, at uint16
+	times      uint8
 }
 
-// again tells whether number has been repaired so lately that its repair is still on the way.
-func (b *repairBudget) again(now time.Time, number int64, roundTrip time.Duration) bool {
-	r := &b.recent[number&(repairMemory-1)]
-	if r.number == number && now.Sub(r.at) < max(repairPause, roundTrip/2) {
-		return true
-	}
-	*r = repaired{number, now}
-	return false
-}
-
-// take tells whether one more packet may be repaired; sent counts the packets sent so far.
-func (b *repairBudget) take(now time.Time, sent uint64) bool {
+// take tells whether a packet may be repaired now; sent counts the packets sent so far. What
+// is asked for the first time has half of the budget for itself.
+func (b *repairBudget) take(now time.Time, number int64, roundTrip time.Duration, sent uint64) bool {
 	if b.last.IsZero() {
 		b.tokens, b.last = repairBurst, now
 	}
 	b.tokens += now.Sub(b.last).Seconds()*repairFloor + float64(sent-b.sent)/repairShare
 	b.tokens = min(b.tokens, repairBurst)
 	b.last, b.sent = now, sent
-	if b.tokens < 1 {
+
+	r := &b.recent[number&(repairMemory-1)]
+	at, enough := uint16(now.UnixMilli()), 1.0
+	if r.times > 0 && r.number == uint16(number) {
+		if r.times == repairTimes || time.Duration(at-r.at)*time.Millisecond < max(repairPause, roundTrip/2) {
+			return false
+		}
+		enough = repairBurst / 2
+	} else {
+		*r = repaired{number: uint16(number)}
+	}
+	if b.tokens < enough {
 		return false
 	}
 	b.tokens--
+	r.at = at
+	r.times++
 	return true
 }

@@ -176,11 +176,8 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	if !ok {
 		return
 	}
-	if t.repair.again(now, out, t.roundTrip) {
-		return
-	}
 	p := layer.Get(in)
-	if p == nil || !t.repair.take(now, t.sent) {
+	if p == nil || !t.repair.take(now, out, t.roundTrip, t.sent) {
 		w.stats.unrepaired.Add(1)
 		return
 	}

@@ -132,8 +132,8 @@ func TestRepairBudget(t *testing.T) {
 	now := time.Unix(100, 0)
 	var b repairBudget
 	granted := 0
-	for range 10_000 {
-		if b.take(now, 0) {
+	for n := range int64(10_000) {
+		if b.take(now, n, 0, 0) {
 			granted++
 		}
 	}
@@ -142,8 +142,8 @@ func TestRepairBudget(t *testing.T) {
 	}
 	now = now.Add(time.Second)
 	granted = 0
-	for range 10_000 {
-		if b.take(now, 300) {
+	for n := range int64(10_000) {
+		if b.take(now, 20_000+n, 0, 300) {
 			granted++
 		}
 	}
@@ -152,15 +152,26 @@ func TestRepairBudget(t *testing.T) {
 	}
 }
 
-func TestRepairIsNotSentTwiceInARoundTrip(t *testing.T) {
+func TestRepairsOfOnePacketAreFew(t *testing.T) {
 	now := time.Unix(100, 0)
-	var b repairBudget
-	for _, c := range []struct {
-		after time.Duration
-		again bool
-	}{{0, false}, {5 * time.Millisecond, true}, {40 * time.Millisecond, true}, {60 * time.Millisecond, false}, {70 * time.Millisecond, true}} {
-		if got := b.again(now.Add(c.after), 7, 100*time.Millisecond); got != c.again {
-			t.Errorf("after %v: %v", c.after, got)
+	for _, number := range []int64{0, 7, 1<<16 - 1, 1 << 16} {
+		var b repairBudget
+		for _, c := range []struct {
+			after time.Duration
+			again bool
+		}{{0, true}, {5 * time.Millisecond, false}, {40 * time.Millisecond, false}, {60 * time.Millisecond, true}, {70 * time.Millisecond, false}} {
+			if got := b.take(now.Add(c.after), number, 100*time.Millisecond, 0); got != c.again {
+				t.Errorf("number %d after %v: %v", number, c.after, got)
+			}
+		}
+		granted := 2
+		for i := range 100 {
+			if b.take(now.Add(time.Duration(i+2)*100*time.Millisecond), number, 0, 0) {
+				granted++
+			}
+		}
+		if granted != repairTimes {
+			t.Errorf("number %d was repaired %d times, want %d", number, granted, repairTimes)
 		}
 	}
 }
