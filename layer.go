@@ -17,6 +17,10 @@ const (
 	minimumStep = 10 * time.Millisecond
 )
 
+// GatherTime is how long the packets of a frame are left to come together before those who
+// follow a layer hear of them: wake-ups cost more than packets.
+const GatherTime = 2 * time.Millisecond
+
 // Clock ties a layer's timestamps to the time of day: the sample with Timestamp was taken
 // at Wall. Wall is this server's clock, moved by a constant that is the same for all
 // tracks of one broadcaster, so that sender reports made from it keep lips in step.
@@ -50,7 +54,8 @@ type Layer struct {
 	held          int        // payload bytes in the ring
 	lastTimestamp int64
 	lastArrival   time.Time
-	keyframeOpen  bool // the newest key frame has not ended yet
+	keyframeOpen  bool      // the newest key frame has not ended yet
+	untold        time.Time // when the oldest packet came that followers have not been woken for; zero: there is none
 }
 
 func newLayer(rid string, codec Codec) *Layer {
@@ -128,8 +133,8 @@ func (l *Layer) Stats() LayerStats {
 	return LayerStats{l.packets.Load(), l.bytes.Load(), l.lost.Load(), l.keyframes.Load()}
 }
 
-// Follow has wake sent to, without ever waiting for it, after each packet that is written.
-// The channel should have room for one; it is never closed. The caller calls unfollow, once, when done.
+// Follow has wake sent to, without ever waiting for it, after each frame that is written, and
+// after every packet of one that takes longer than GatherTime to come. The channel should have room for one; it is never closed. The caller calls unfollow, once, when done.
 func (l *Layer) Follow(wake chan<- struct{}) (unfollow func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -186,6 +191,18 @@ func (l *Layer) append(p *Packet) {
 	l.bytes.Add(uint64(len(p.Payload)))
 	l.lastTimestamp, l.lastArrival = p.Timestamp, p.Arrival
 	l.head.Store(p.Seq + 1)
+	if l.untold.IsZero() {
+		l.untold = p.Arrival
+	}
+}
+
+// due tells whether followers are to be woken for what has been appended, the newest of it p. The caller holds l.mu and wakes them.
+func (l *Layer) due(p *Packet) bool {
+	if !p.FrameEnd && p.Arrival.Sub(l.untold) < GatherTime {
+		return false
+	}
+	l.untold = time.Time{}
+	return true
 }
 
 // makeRoom lets go what the bounds do not allow to keep beside p.

@@ -67,8 +67,11 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 		size := uint64(frame.Width)<<32 | uint64(uint32(frame.Height))
 		resized = l.size.Swap(size) != size
 	}
+	due := l.due(&p)
 	l.mu.Unlock()
-	l.wake()
+	if due {
+		l.wake()
+	}
 	w.broadcast.fed(arrival, resized)
 	return nil
 }

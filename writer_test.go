@@ -213,3 +213,47 @@ func TestWriterClock(t *testing.T) {
 		t.Errorf("%+v: changed by one who has been taken over", c)
 	}
 }
+
+// Followers hear of whole frames, and of what comes of a slow one.
+func TestWritersWakeOncePerFrame(t *testing.T) {
+	hub := NewHub(time.Second)
+	defer hub.Close()
+	pub, err := hub.Publish("cats", "me", []TrackSpec{{Codec: Codec{Name: VP8, ClockRate: 90000}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := pub.Writer(KindVideo, "")
+	wake := make(chan struct{}, 1)
+	defer w.Layer().Follow(wake)()
+	key := []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00}
+	start := time.Now()
+	for i, c := range []struct {
+		after   time.Duration
+		marker  bool
+		payload []byte
+		woken   bool
+	}{
+		{0, false, key, false},
+		{time.Millisecond, false, []byte{0, 1}, false},
+		{time.Millisecond, true, []byte{0, 1}, true},
+		{10 * time.Millisecond, false, []byte{0x10, 1}, false},
+		{10*time.Millisecond + GatherTime, false, []byte{0, 1}, true},
+		{11*time.Millisecond + GatherTime, false, []byte{0, 1}, false},
+		{30 * time.Millisecond, false, []byte{0, 1}, true},
+		{31 * time.Millisecond, true, []byte{0, 1}, true},
+	} {
+		if err := w.Write(int64(i), int64(c.after), c.marker, c.payload, start.Add(c.after)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-wake:
+			if !c.woken {
+				t.Errorf("packet %d woke its followers", i)
+			}
+		default:
+			if c.woken {
+				t.Errorf("packet %d woke nobody", i)
+			}
+		}
+	}
+}

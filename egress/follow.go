@@ -6,9 +6,6 @@ import (
 	"siaran"
 )
 
-// gatherTime is how long the rest of a frame is waited for, so that it goes out in one run.
-const gatherTime = 2 * time.Millisecond
-
 // followed is a layer that viewers of one worker get. Only the worker touches it.
 type followed struct {
 	layer    *siaran.Layer
@@ -46,8 +43,8 @@ func rateBetween(l *siaran.Layer, first, last *siaran.Packet) int {
 	return int(float64(bytes) / max(last.Arrival.Sub(first.Arrival), 100*time.Millisecond).Seconds())
 }
 
-// gather moves the limit to the end of the newest whole frame, or of all that has come when
-// the rest keeps one waiting. It returns when to look again, zero when there is no need.
+// gather moves the limit to the end of the newest whole frame, so that it goes out in one run, or
+// of all that has come when the rest keeps one waiting. It returns when to look again, zero when there is no need.
 func (f *followed) gather(now time.Time) (again time.Time) {
 	head := f.layer.Head()
 	if f.scanned < head {
@@ -66,7 +63,7 @@ func (f *followed) gather(now time.Time) (again time.Time) {
 	if f.since.IsZero() {
 		return time.Time{}
 	}
-	if due := f.since.Add(gatherTime); now.Before(due) {
+	if due := f.since.Add(siaran.GatherTime); now.Before(due) {
 		return due
 	}
 	f.limit = head
