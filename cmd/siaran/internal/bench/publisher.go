@@ -38,6 +38,7 @@ type publisher struct {
 
 	wanted atomic.Bool // a key frame, by the server
 	plis   atomic.Uint64
+	nacks  atomic.Uint64 // packets that the server has missed and asked for
 
 	mu     sync.Mutex // held while a frame is sent
 	paused bool
@@ -121,7 +122,11 @@ func (p *publisher) addTrack(codec webrtc.RTPCodecCapability, kind string) (*web
 				return
 			}
 			for _, r := range packets {
-				switch r.(type) {
+				switch r := r.(type) {
+				case *rtcp.TransportLayerNack:
+					for _, pair := range r.Nacks {
+						p.nacks.Add(uint64(len(pair.PacketList())))
+					}
 				case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 					p.plis.Add(1)
 					p.wanted.Store(true)
@@ -202,10 +207,4 @@ func (p *publisher) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.paused = false
-}
-
-func (p *publisher) counts() published {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sent
 }

@@ -6,46 +6,52 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	pumpThreads   = 2
 	drainAtOnce   = 64 // datagrams of one viewer before others have their turn
-	receiveBuffer = 1 << 20
-	memInfo       = 55 // SO_MEMINFO
-	memInfoDrops  = 8  // SK_MEMINFO_DROPS
+	receiveBuffer = 1 << 22
+	// A thread that rests after each round is woken a few times a frame instead of once a packet,
+	// which would cost more than all else here, at the price of so much latency.
+	rest = time.Millisecond
+	// What a packet takes of a receive buffer beside its bytes, at most.
+	packetOverhead = 1400
+	memInfo        = 55 // SO_MEMINFO
+	memInfoDrops   = 8  // SK_MEMINFO_DROPS
 )
 
-// epollPump reads all sockets with a few threads that wait in epoll, outside of Go's poller.
+// epollPump reads all sockets with two threads that wait in epoll, outside of Go's poller: one
+// for the viewers that read everything and one for all others.
 type epollPump struct {
-	threads []*pumpThread
-	running sync.WaitGroup
-
-	mu   sync.Mutex
-	next int
+	readers, samplers *pumpThread
+	running           sync.WaitGroup
 }
 
 type pumpThread struct {
 	epoll int
 	stop  [2]int // a pipe; closing its write end ends the thread
+	rests atomic.Bool
 
 	mu      sync.RWMutex
 	viewers map[int32]*viewer // by descriptor
+	room    int               // bytes of the smallest receive buffer
 }
 
 func newPump() (pump, error) {
 	p := &epollPump{}
-	for range min(pumpThreads, runtime.NumCPU()) {
-		t := &pumpThread{viewers: make(map[int32]*viewer)}
-		if err := t.open(); err != nil {
+	for _, t := range []**pumpThread{&p.readers, &p.samplers} {
+		opened := &pumpThread{viewers: make(map[int32]*viewer), room: 1 << 30}
+		if err := opened.open(); err != nil {
 			p.close()
 			return nil, err
 		}
-		p.threads = append(p.threads, t)
-		p.running.Go(t.run)
+		*t = opened
+		p.running.Go(opened.run)
 	}
 	return p, nil
 }
@@ -57,7 +63,10 @@ func (t *pumpThread) open() (err error) {
 	if err = unix.Pipe2(t.stop[:], unix.O_CLOEXEC); err != nil {
 		return errors.Join(fmt.Errorf("pipe: %w", err), unix.Close(t.epoll))
 	}
-	return unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, t.stop[0], &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(t.stop[0])})
+	if err = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, t.stop[0], &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(t.stop[0])}); err != nil {
+		return errors.Join(fmt.Errorf("epoll: %w", err), unix.Close(t.stop[0]), unix.Close(t.stop[1]), unix.Close(t.epoll))
+	}
+	return nil
 }
 
 // run hands out datagrams until the pipe closes.
@@ -81,6 +90,9 @@ func (t *pumpThread) run() {
 			if v != nil {
 				drain(v, int(e.Fd), buf)
 			}
+		}
+		if t.rests.Load() {
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(rest)}, nil)
 		}
 	}
 }
@@ -113,17 +125,24 @@ func (p *epollPump) open(v *viewer, ip6 bool) (socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a socket: %w", err)
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as much as the kernel allows
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as much as the kernel allows
+	}
+	room, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		room = 0
+	}
 	if err := unix.Bind(fd, local); err != nil {
 		return nil, errors.Join(fmt.Errorf("bind a socket: %w", err), unix.Close(fd))
 	}
-	p.mu.Lock()
-	t := p.threads[p.next%len(p.threads)]
-	p.next++
-	p.mu.Unlock()
+	t := p.samplers
+	if v.reads {
+		t = p.readers
+	}
 	s := &rawSocket{fd: fd, ip6: ip6, thread: t}
 	t.mu.Lock()
 	t.viewers[int32(fd)] = v
+	t.room = min(t.room, room)
 	t.mu.Unlock()
 	if err := unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 		s.close()
@@ -132,14 +151,26 @@ func (p *epollPump) open(v *viewer, ip6 bool) (socket, error) {
 	return s, nil
 }
 
+func (p *epollPump) relax(burst int) {
+	p.samplers.rests.Store(burst > 0)
+	p.readers.mu.RLock()
+	defer p.readers.mu.RUnlock()
+	taken := burst + burst/maxPayload*packetOverhead
+	p.readers.rests.Store(burst > 0 && taken < p.readers.room/2)
+}
+
 func (p *epollPump) close() {
-	for _, t := range p.threads {
-		_ = unix.Close(t.stop[1])
+	for _, t := range []*pumpThread{p.readers, p.samplers} {
+		if t != nil {
+			_ = unix.Close(t.stop[1])
+		}
 	}
 	p.running.Wait()
-	for _, t := range p.threads {
-		_ = unix.Close(t.stop[0])
-		_ = unix.Close(t.epoll)
+	for _, t := range []*pumpThread{p.readers, p.samplers} {
+		if t != nil {
+			_ = unix.Close(t.stop[0])
+			_ = unix.Close(t.epoll)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ type goPump struct{ running sync.WaitGroup }
 
 func newPump() (pump, error) { return &goPump{}, nil }
 
+func (p *goPump) relax(int) {}
+
 func (p *goPump) close() { p.running.Wait() }
 
 func (p *goPump) open(v *viewer, ip6 bool) (socket, error) {

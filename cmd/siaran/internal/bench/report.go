@@ -24,7 +24,8 @@ type Stream struct {
 	FPS              int     `json:"fps"`
 	KeyframeInterval float64 `json:"keyframeIntervalSeconds"`
 	IgnoresPLI       bool    `json:"ignoresPLI"`
-	PLIs             uint64  `json:"plis"` // that the server sent
+	PLIs             uint64  `json:"plis"`          // that the server sent
+	Nacked           uint64  `json:"nackedPackets"` // that the server missed and asked for again: a repair adds to the latency
 }
 
 // Viewers is how joining went.
@@ -113,7 +114,7 @@ func (r *run) fill() {
 	if r.publisher != nil {
 		out.Published = &Stream{
 			BitsPerSecond: r.cfg.Bitrate, FPS: r.cfg.FPS, KeyframeInterval: r.cfg.KeyframeInterval.Seconds(),
-			IgnoresPLI: r.cfg.IgnorePLI, PLIs: r.publisher.plis.Load(),
+			IgnoresPLI: r.cfg.IgnorePLI, PLIs: r.publisher.plis.Load(), Nacked: r.publisher.nacks.Load(),
 		}
 	}
 	joined := len(c.present())

@@ -198,6 +198,8 @@ func (r *run) measure(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.crowd.pump.relax(r.burst())
+	defer r.crowd.pump.relax(0)
 	readers := r.readersOf()
 	for _, v := range readers {
 		v.measure(sent.video)
@@ -249,6 +251,14 @@ func (r *run) measure(ctx context.Context) (err error) {
 		r.expected = r.readers.expected / uint64(len(readers)) * viewers
 	}
 	return nil
+}
+
+// burst is what a viewer may be sent at once, in bytes: a key frame, with much to spare.
+func (r *run) burst() int {
+	if r.publisher == nil {
+		return 1 << 30
+	}
+	return max(4*keyframeScale*r.cfg.Bitrate/8/r.cfg.FPS, 1<<15)
 }
 
 // drain waits until nothing comes any more, at most a few seconds.

@@ -17,6 +17,9 @@ func (r *Report) Table(w io.Writer) error {
 		row("stream", "%.1f Mbit/s, %d frames/s, a key frame every %g s, %d key frames asked for by the server%s",
 			float64(p.BitsPerSecond)/1e6, p.FPS, p.KeyframeInterval, p.PLIs, when(p.IgnoresPLI, " (ignored)"))
 	}
+	if p := r.Published; p != nil && p.Nacked > 0 {
+		row("", "%d packets were missed by the server and sent again, which adds to the latency", p.Nacked)
+	}
 	v := r.Viewers
 	row("viewers", "%d of %d joined, %.1f joins/s, %s", v.Joined, v.Asked, v.JoinsPerSecond, list(v.Ciphers))
 	if len(v.Failures) > 0 {

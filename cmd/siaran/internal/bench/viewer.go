@@ -35,6 +35,9 @@ type socket interface {
 // pump opens sockets and brings what comes to their viewers.
 type pump interface {
 	open(v *viewer, ip6 bool) (socket, error)
+	// relax says that being woken seldom matters more than being woken at once, until it is called
+	// with 0. A viewer that reads everything is sent at most so many bytes in that time.
+	relax(burst int)
 	close() // after all sockets
 }
 
