@@ -25,13 +25,12 @@ func (r *receiver) say(now time.Time, times *feedbackTimes) (out []rtcp.Packet, 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.demux.layers {
-		again, all := l.waits(r.trip)
-		l.order.expire(now, all, l.emit)
+		l.expire(now, r.trip)
 		waiting = waiting || len(l.order.gaps) > 0
 		if !l.choice.has("nack") || l.source == nil {
 			continue
 		}
-		r.seqs = l.order.ask(r.seqs[:0], now, askAfter, again, askTimes)
+		r.seqs = l.order.ask(r.seqs[:0], now, askAfter, again(r.trip), askTimes)
 		if len(r.seqs) > 0 {
 			l.counts.Asked += uint64(len(r.seqs))
 			out = append(out, r.nack(l.source))

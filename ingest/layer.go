@@ -10,6 +10,7 @@ import (
 const (
 	askAfter     = 5 * time.Millisecond // most packets that are late by reordering have come by then
 	askTimes     = 6
+	leastTimes   = 2 // before it is given up early; this process may have been late itself
 	leastAgain   = 20 * time.Millisecond
 	mostAgain    = 80 * time.Millisecond
 	leastWait    = 120 * time.Millisecond // for a missing packet
@@ -94,13 +95,17 @@ func (l *layer) rebase(s *source, seq uint16, timestamp uint32, now time.Time) {
 	s.jumped = -1
 }
 
-// waits are how long to wait before asking again, and altogether, when a trip to the broadcaster and back takes trip.
-func (l *layer) waits(trip time.Duration) (again, all time.Duration) {
+// again is how long to wait before asking once more, when a trip to the broadcaster and back takes trip.
+func again(trip time.Duration) time.Duration { return min(max(trip*5/4, leastAgain), mostAgain) }
+
+// expire gives up on what has been missing too long.
+func (l *layer) expire(now time.Time, trip time.Duration) {
 	if !l.choice.has("nack") {
-		return 0, waitUnasked
+		l.order.expire(now, waitUnasked, waitUnasked, 0, l.emit)
+		return
 	}
-	again = min(max(trip*5/4, leastAgain), mostAgain)
-	return again, min(max(askAfter+3*again, leastWait), mostWait)
+	wait := min(max(askAfter+3*again(trip), leastWait), mostWait)
+	l.order.expire(now, wait, mostWait, leastTimes, l.emit)
 }
 
 func units(d time.Duration, rate uint32) int64 { return int64(d.Seconds() * float64(rate)) }

@@ -133,9 +133,14 @@ func (r *reorder) giveUp(emit func(packet)) {
 	r.drain(emit)
 }
 
-// expire gives up on what has been missing for as long as wait.
-func (r *reorder) expire(now time.Time, wait time.Duration, emit func(packet)) {
-	for len(r.gaps) > 0 && now.Sub(r.gaps[0].since) >= wait {
+// expire gives up on what has been missing for as long as wait, if it has been asked for at
+// least times, and on what has been missing for as long as most in any case.
+func (r *reorder) expire(now time.Time, wait, most time.Duration, times int, emit func(packet)) {
+	for len(r.gaps) > 0 {
+		m := &r.gaps[0]
+		if age := now.Sub(m.since); age < most && (age < wait || m.times < times) {
+			return
+		}
 		r.giveUp(emit)
 	}
 }

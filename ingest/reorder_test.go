@@ -59,9 +59,9 @@ func TestReorder(t *testing.T) {
 				}
 			}
 			check("at first", test.want)
-			r.expire(epoch.Add(99*time.Millisecond), 100*time.Millisecond, c.emit)
+			r.expire(epoch.Add(99*time.Millisecond), 100*time.Millisecond, time.Second, 0, c.emit)
 			check("just before the wait is over", test.want)
-			r.expire(epoch.Add(100*time.Millisecond), 100*time.Millisecond, c.emit)
+			r.expire(epoch.Add(100*time.Millisecond), 100*time.Millisecond, time.Second, 0, c.emit)
 			check("in the end", test.all)
 			if r.lost != test.lost {
 				t.Errorf("%s: %d lost, want %d", name, r.lost, test.lost)
@@ -85,6 +85,11 @@ func TestReorderAsks(t *testing.T) {
 			t.Errorf("after %d ms asks for %v, want %v", step.ms, got, step.want)
 		}
 	}
+	r.put(packet{seq: 9, arrival: at(101)}, c.emit)
+	r.expire(at(300), 200*time.Millisecond, time.Second, 4, c.emit)
+	if len(c.seqs) != 1 {
+		t.Errorf("handed on %v before it was asked for often enough", c.seqs)
+	}
 	if v, m := r.put(packet{seq: 2, arrival: at(101)}, c.emit); v != recovered || m.times != 3 {
 		t.Errorf("got %v, %+v", v, m)
 	}
@@ -104,7 +109,7 @@ func FuzzReorder(f *testing.F) {
 			now = now.Add(time.Millisecond)
 			switch {
 			case step == 0:
-				r.expire(now, 20*time.Millisecond, c.emit)
+				r.expire(now, 20*time.Millisecond, 50*time.Millisecond, 1, c.emit)
 			case step == 255:
 				seq += 3000
 			case step == 254:
