@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +15,9 @@ import (
 const (
 	drainAtOnce   = 64 // datagrams of one viewer before others have their turn
 	receiveBuffer = 1 << 22
-	// A thread that rests after each round is woken a few times a frame instead of once a packet,
-	// which would cost more than all else here, at the price of so much latency.
+	// A thread that rests looks at its sockets now and then instead of being woken by each packet,
+	// at the price of so much latency. It rests in Go's own timers: system calls that wait keep
+	// Go's monitor thread awake, which would cost more than all else here.
 	rest = time.Millisecond
 	// What a packet takes of a receive buffer beside its bytes, at most.
 	packetOverhead = 1400
@@ -71,12 +71,15 @@ func (t *pumpThread) open() (err error) {
 
 // run hands out datagrams until the pipe closes.
 func (t *pumpThread) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	events := make([]unix.EpollEvent, 256)
 	buf := make([]byte, maxDatagram)
 	for {
-		n, err := unix.EpollWait(t.epoll, events, -1)
+		patience := -1
+		if t.rests.Load() {
+			time.Sleep(rest)
+			patience = 0
+		}
+		n, err := unix.EpollWait(t.epoll, events, patience)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return
 		}
@@ -90,9 +93,6 @@ func (t *pumpThread) run() {
 			if v != nil {
 				drain(v, int(e.Fd), buf)
 			}
-		}
-		if t.rests.Load() {
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(rest)}, nil)
 		}
 	}
 }
