@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,9 @@ func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
 			l.socket.send(d, l.selected.Load())
 		}
 	case 21: // Alert
+		if !encryptedRecord(b) {
+			return // pion/dtls believes alerts in plain, which anyone can forge
+		}
 		datagram := append([]byte(nil), b...)
 		l.spawn(func() {
 			if p.closes(l, datagram) {
@@ -67,16 +71,21 @@ func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
 	}
 }
 
+// encryptedRecord tells whether a datagram is one DTLS record and of an epoch with keys (RFC 6347 section 4.1).
+func encryptedRecord(b []byte) bool {
+	return len(b) > 13 && binary.BigEndian.Uint16(b[3:]) > 0 && int(binary.BigEndian.Uint16(b[11:])) == len(b)-13
+}
+
 // closes tells whether a datagram holds a genuine close_notify or fatal alert.
 func (p *parkedDTLS) closes(l *link, datagram []byte) bool {
 	pipe := newPipe(l)
-	pipe.finite = true
 	pipe.silence()
-	pipe.push(datagram)
 	conn, err := p.resume(pipe)
 	if err != nil {
 		return false
 	}
+	pipe.finite.Store(true) // not before: the connection has to be up when the alert is read
+	pipe.push(datagram)
 	for buf := make([]byte, maxDatagram); err == nil; {
 		_, err = conn.Read(buf) // until dtls has read all that there is
 	}

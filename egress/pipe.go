@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v2/deadline"
@@ -20,7 +21,8 @@ type dtlsPipe struct {
 	deadline *deadline.Deadline
 
 	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
-	finite bool     // reading ends when nothing is queued
+
+	finite atomic.Bool // reading ends when nothing is queued
 
 	mu     sync.Mutex
 	mute   bool     // nothing is sent any more
@@ -65,7 +67,7 @@ func (p *dtlsPipe) Read(b []byte) (int, error) {
 		return p.deliver(b, d), nil
 	default:
 	}
-	if p.finite {
+	if p.finite.Load() {
 		return 0, net.ErrClosed
 	}
 	select {

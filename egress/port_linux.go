@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,16 +41,19 @@ type mmsghdr struct {
 	_      [4]byte
 }
 
-// linuxPort is a descriptor outside Go's poller. It is read by a thread of its own and
-// written in batches: a net.UDPConn would wake a thread out of epoll after each send.
+// linuxPort is a descriptor that is written in batches. Go's poller does not know it: it asks to be told of
+// writability too, and would wake a thread after each send. What it knows is an epoll descriptor
+// that is told of nothing but what can be read. (A thread that waits in recvmmsg instead has its P
+// taken away by the runtime's monitor each time, which then keeps the monitor awake.)
 type linuxPort struct {
-	fd      int
-	v6      bool
-	address netip.AddrPort
-	gso     atomic.Bool
-	closing atomic.Bool
-	mu      sync.RWMutex // held for reading while fd is in use, so that its number is not another file's by then
-	closed  bool
+	fd       int
+	v6       bool
+	address  netip.AddrPort
+	gso      atomic.Bool
+	epoll    *os.File
+	readable syscall.RawConn // of epoll
+	mu       sync.RWMutex    // held for reading while fd is in use, so that its number is not another file's by then
+	closed   bool
 }
 
 // openPorts opens the descriptors for an address. With more than one, the kernel gives each
@@ -66,13 +68,13 @@ func openPorts(addr *net.UDPAddr, options SocketOptions) ([]port, error) {
 	if options.Shards > 1 {
 		bound := *addr
 		bound.Port = int(p.address.Port())
-		_ = unix.Close(p.fd)
+		p.discard()
 		list = nil
 		for range options.Shards {
 			p, err := openEither(&bound, true)
 			if err != nil {
 				for _, p := range list {
-					_ = unix.Close(p.fd)
+					p.discard()
 				}
 				return nil, os.NewSyscallError("listen", err)
 			}
@@ -143,6 +145,10 @@ func openLinux(addr *net.UDPAddr, family int, shared bool) (*linuxPort, error) {
 		unix.Close(fd)
 		return nil, err
 	}
+	if err := p.watch(); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	switch s := name.(type) {
 	case *unix.SockaddrInet4:
 		p.address = netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port))
@@ -184,8 +190,6 @@ func newPath(address netip.AddrPort, p port) *path {
 }
 
 func (p *linuxPort) read(handle func([]byte, netip.AddrPort)) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	bufs := make([]byte, readBatch*maxDatagram)
 	names := make([]rawAddress, readBatch)
 	vectors := make([]unix.Iovec, readBatch)
@@ -197,13 +201,20 @@ func (p *linuxPort) read(handle func([]byte, netip.AddrPort)) {
 		headers[i].header.SetIovlen(1)
 		headers[i].header.Name = &names[i].bytes[0]
 	}
-	for !p.closing.Load() {
+	for {
 		for i := range headers {
 			headers[i].header.Namelen = unix.SizeofSockaddrInet6
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&headers[0])), readBatch, unix.MSG_WAITFORONE, 0, 0)
-		if errno != 0 {
-			continue // such as ECONNREFUSED, when a viewer's port has gone, or EINTR
+		var n uintptr
+		if p.readable.Read(func(uintptr) bool {
+			var errno unix.Errno
+			n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&headers[0])), readBatch, unix.MSG_DONTWAIT, 0, 0)
+			if errno != 0 {
+				n = 0 // an error of the network, such as ECONNREFUSED, is of no interest
+			}
+			return errno != unix.EAGAIN
+		}) != nil {
+			return
 		}
 		for i := range int(n) {
 			from := names[i].addrPort()
@@ -324,14 +335,28 @@ func (b *batch) fill() {
 
 func (p *linuxPort) local() netip.AddrPort { return p.address }
 
-func (p *linuxPort) close() error {
-	p.closing.Store(true)
-	// Wakes the reader although the socket is not connected; the error says just that.
-	if err := unix.Shutdown(p.fd, unix.SHUT_RDWR); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+// watch makes the epoll descriptor.
+func (p *linuxPort) watch() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
 		return err
 	}
-	return nil
+	if err := errors.Join(
+		unix.SetNonblock(fd, true),
+		unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, p.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.fd)}),
+	); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	p.epoll = os.NewFile(uintptr(fd), "media port")
+	p.readable, err = p.epoll.SyscallConn()
+	return err
 }
+
+// discard closes a port that has not been used.
+func (p *linuxPort) discard() { _, _ = p.close(), p.free() }
+
+func (p *linuxPort) close() error { return p.epoll.Close() }
 
 // free closes the descriptor; the reader has returned by then.
 func (p *linuxPort) free() error {
