@@ -112,7 +112,7 @@ func TestSameHost(t *testing.T) {
 // TestReportShape holds the names in the JSON, which scripts rely on.
 func TestReportShape(t *testing.T) {
 	var out bytes.Buffer
-	full := &bench.Report{Published: &bench.Stream{}, Readers: &bench.Readers{}, Latency: &bench.Spread{}, Server: &bench.Server{}}
+	full := &bench.Report{Published: &bench.Stream{}, Readers: &bench.Readers{}, Latency: &bench.Spread{}, Meanwhile: &bench.Spread{}, Server: &bench.Server{}}
 	if err := printReport(&out, full, true); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestReportShape(t *testing.T) {
 	for _, path := range []string{
 		"published.bitsPerSecond", "viewers.joined", "viewers.asked", "viewers.failures", "viewers.joinsPerSecond", "viewers.ciphers",
 		"viewers.firstKeyframeMs.p50", "viewers.firstKeyframeMs.p99", "packets.perSecond", "packets.expected", "packets.forwarded", "packets.lossPercent",
-		"readers.lost", "readers.missingVideo", "addedLatencyMs.p50", "addedLatencyMs.p99", "addedLatencyMs.max",
+		"readers.lost", "readers.missingVideo", "addedLatencyMs.p50", "addedLatencyMs.p99", "addedLatencyMs.max", "addedLatencyWhileJoiningMs.p99",
 		"server.cpuMicrosPerPacket", "server.cores", "server.cpuMillisPerJoin", "server.rssPerViewerBytes", "server.threads",
 		"server.voluntarySwitchesPerSecond", "server.involuntarySwitchesPerSecond", "bench.cores", "warnings",
 	} {

@@ -31,6 +31,8 @@ type crowd struct {
 
 	measuring     atomic.Bool
 	latency       histogram // of packets with a stamp, in the measured time
+	joining       atomic.Bool
+	meanwhile     histogram // of packets for the readers, while others join
 	undecryptable atomic.Uint64
 	repairs       atomic.Uint64 // retransmissions that came
 
@@ -41,7 +43,8 @@ type crowd struct {
 
 // joins is how the joining went.
 type joins struct {
-	asked    int
+	asked    int             // all
+	ramp     int             // those that came in at the rate that was asked for
 	starts   []time.Duration // from the request to the whole first key frame
 	connects []time.Duration // from the request to the keys
 	ciphers  map[string]int
@@ -201,15 +204,15 @@ func (c *crowd) leave(ctx context.Context, v *viewer) {
 	_ = v.pipe.Close()
 }
 
-// fill has all viewers join, at the rate that is asked for, and returns when each has its first key frame or has failed.
-func (c *crowd) fill(ctx context.Context) {
+// fill has some viewers join, at the rate that is asked for, and returns when each has its first key frame or has failed.
+func (c *crowd) fill(ctx context.Context, count int, read bool) {
 	begun := c.stamper.now()
 	c.joins.first = begun
 	places := make(chan struct{}, c.cfg.Parallel)
 	var joining sync.WaitGroup
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i := range c.cfg.Viewers {
+	for i := range count {
 		timer.Reset(begun + time.Duration(float64(i)/c.cfg.Ramp*float64(time.Second)) - c.stamper.now())
 		select {
 		case <-timer.C:
@@ -224,11 +227,12 @@ func (c *crowd) fill(ctx context.Context) {
 		}
 		joining.Go(func() {
 			defer func() { <-places }()
-			v, k, err := c.join(ctx, i < c.cfg.Readers)
+			v, k, err := c.join(ctx, read)
 			c.note(v, k, err)
 		})
 	}
 	joining.Wait()
+	c.joins.ramp = count
 }
 
 // note counts a join in.

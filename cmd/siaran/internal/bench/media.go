@@ -62,8 +62,11 @@ func (v *viewer) packet(s *source, payload []byte, now time.Duration) {
 		if v.stamps != nil {
 			v.stamps.mark(counter)
 		}
-		if v.crowd.measuring.Load() {
+		switch {
+		case v.crowd.measuring.Load():
 			v.crowd.latency.add(now - sent)
+		case v.reads && v.crowd.joining.Load():
+			v.crowd.meanwhile.add(now - sent)
 		}
 	}
 	if v.started > 0 {
@@ -110,6 +113,7 @@ func (v *viewer) measure(stamp int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.stamps = newTally(stamp)
+	v.noRoom = v.socket.dropped()
 	for _, s := range v.sources {
 		s.tally = newTally(s.sequence.last + 1)
 	}
@@ -119,6 +123,7 @@ func (v *viewer) measure(stamp int64) {
 type outcome struct {
 	expected, seen        uint64 // by RTP sequence numbers
 	published, seenStamps uint64 // by the stamps, of the video
+	noRoom                uint64 // packets that came and found the socket's buffer full
 }
 
 // measured closes the spans; stamp is the first that counts no more.
@@ -130,6 +135,7 @@ func (v *viewer) measured(stamp int64) (o outcome) {
 	}
 	v.stamps.close(stamp)
 	o.published, o.seenStamps = v.stamps.result()
+	o.noRoom = v.socket.dropped() - v.noRoom
 	for _, s := range v.sources {
 		if s.tally != nil {
 			s.tally.close(s.sequence.last + 1)

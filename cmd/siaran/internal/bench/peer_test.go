@@ -22,6 +22,7 @@ type peer struct {
 	setting webrtc.SettingEngine
 	tracks  sync.Map      // "audio" and "video" to *webrtc.TrackLocalStaticRTP
 	asked   chan struct{} // a key frame
+	lose    int           // every so many-th packet of the video does not go on; 0: none
 
 	mu       sync.Mutex
 	sessions map[string]*webrtc.PeerConnection
@@ -123,7 +124,7 @@ func (p *peer) publish(pc *webrtc.PeerConnection) bool {
 		}
 		p.tracks.Store(kind, local)
 		p.running.Go(func() {
-			for {
+			for n := 1; ; n++ {
 				packet, _, err := remote.ReadRTP()
 				if err != nil {
 					p.tracks.Delete(kind)
@@ -136,7 +137,9 @@ func (p *peer) publish(pc *webrtc.PeerConnection) bool {
 					default:
 					}
 				}
-				_ = local.WriteRTP(packet)
+				if p.lose == 0 || kind == "audio" || n%p.lose != 0 {
+					_ = local.WriteRTP(packet)
+				}
 			}
 		})
 	})

@@ -12,8 +12,9 @@ type Report struct {
 	Viewers   Viewers  `json:"viewers"`
 	Packets   Packets  `json:"packets"`
 	Readers   *Readers `json:"readers,omitempty"`
-	Latency   *Spread  `json:"addedLatencyMs,omitempty"` // from the publisher's send to a viewer's receipt
-	Server    *Server  `json:"server,omitempty"`         // with --pid
+	Latency   *Spread  `json:"addedLatencyMs,omitempty"`             // from the publisher's send to a viewer's receipt
+	Meanwhile *Spread  `json:"addedLatencyWhileJoiningMs,omitempty"` // the same for the readers, while others join
+	Server    *Server  `json:"server,omitempty"`                     // with --pid
 	Bench     Bench    `json:"bench"`
 	Warnings  []string `json:"warnings"`
 }
@@ -100,6 +101,22 @@ func spreadOf(times []time.Duration) Spread {
 	}
 }
 
+// spread is nil when nothing was counted.
+func (h *histogram) spread() *Spread {
+	n := h.count.Load()
+	if n == 0 {
+		return nil
+	}
+	return &Spread{P50: millis(h.percentile(50)), P99: millis(h.percentile(99)), Max: millis(h.percentile(100)), Samples: n}
+}
+
+func failed(failures map[string]int) (n int) {
+	for _, count := range failures {
+		n += count
+	}
+	return n
+}
+
 func percent(part, whole uint64) float64 {
 	if whole == 0 {
 		return 0
@@ -123,7 +140,7 @@ func (r *run) fill() {
 		Connected: spreadOf(c.joins.connects), FirstKeyframe: spreadOf(c.joins.starts),
 	}
 	if took := c.joins.last - c.joins.first; took > 0 {
-		out.Viewers.JoinsPerSecond = float64(joined) / took.Seconds()
+		out.Viewers.JoinsPerSecond = float64(c.joins.ramp-min(failed(c.joins.failures), c.joins.ramp)) / took.Seconds()
 	}
 	out.Packets = Packets{
 		Seconds: r.span.Seconds(), Expected: r.expected, Forwarded: r.received, PerSecond: float64(r.received) / r.span.Seconds(),
@@ -137,11 +154,8 @@ func (r *run) fill() {
 			out.Readers.MissingRate = percent(out.Readers.Missing, o.published)
 		}
 	}
-	if n := c.latency.count.Load(); n > 0 {
-		out.Latency = &Spread{
-			P50: millis(c.latency.percentile(50)), P99: millis(c.latency.percentile(99)), Max: millis(time.Duration(c.latency.max.Load())), Samples: n,
-		}
-	} else if r.publisher != nil {
+	out.Latency, out.Meanwhile = c.latency.spread(), c.meanwhile.spread()
+	if out.Latency == nil && r.publisher != nil {
 		r.warn("no stamp of the publisher came through: the server changes the media, so latency is not known")
 	}
 	out.Bench = Bench{
@@ -180,7 +194,7 @@ func (r *run) fillServer(joined int) {
 	if r.received > 0 {
 		forwarding = (cpu.Seconds() - r.idle*watched) / float64(r.received)
 	}
-	if n := r.crowd.joins.asked; n > 0 {
+	if n := r.crowd.joins.ramp; n > 0 {
 		spent := r.joined.cpu.Seconds() - r.idle*r.joinTime.Seconds() - forwarding*float64(r.joinPackets)
 		s.CPUMillisPerJoin = max(spent, 0) * 1000 / float64(n)
 	}
@@ -208,6 +222,9 @@ func (r *run) judge() {
 	}
 	if used > 0.9*float64(out.Bench.MachineCPUs) {
 		r.warn("this machine is full (%.2f of %d CPUs): latency and loss are its, not only the server's", used, out.Bench.MachineCPUs)
+	}
+	if r.readers.noRoom > 0 {
+		r.warn("%d packets for the readers came and found no room in their sockets: they count as lost, and are not the server's loss (raise net.core.rmem_max)", r.readers.noRoom)
 	}
 	if len(out.Viewers.Lost) > 0 {
 		r.warn("sessions ended before their time: %v", out.Viewers.Lost)

@@ -48,7 +48,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		r.say("leaving")
 		r.crowd.close(ctx)
 	}()
-	for _, phase := range []func(context.Context) error{r.scout, r.join, r.measure} {
+	for _, phase := range []func(context.Context) error{r.scout, r.start, r.join, r.measure} {
 		if err := phase(ctx); err != nil {
 			return nil, err
 		}
@@ -168,17 +168,34 @@ func (r *run) scout(ctx context.Context) error {
 	return nil
 }
 
+// start has the readers join before all others, so that it is seen what a running viewer feels while others join.
+func (r *run) start(ctx context.Context) error {
+	if r.cfg.Readers == 0 || r.cfg.Readers == r.cfg.Viewers {
+		return nil
+	}
+	r.say("%d readers join", r.cfg.Readers)
+	r.crowd.fill(ctx, r.cfg.Readers, true)
+	return pause(ctx, r.cfg.Settle)
+}
+
 func (r *run) join(ctx context.Context) error {
-	r.say("%d viewers join, %g a second", r.cfg.Viewers, r.cfg.Ramp)
+	count, read := r.cfg.Viewers-r.cfg.Readers, false
+	if count == 0 {
+		count, read = r.cfg.Viewers, true
+	}
+	r.say("%d viewers join, %g a second", count, r.cfg.Ramp)
+	packets := r.crowd.received()
 	begun, err := r.look()
 	if err != nil {
 		return err
 	}
-	r.crowd.fill(ctx)
+	r.crowd.joining.Store(!read)
+	r.crowd.fill(ctx, count, read)
+	r.crowd.joining.Store(false)
 	if r.joined, err = r.look(); err != nil {
 		return err
 	}
-	r.joinPackets = r.crowd.received()
+	r.joinPackets = r.crowd.received() - packets
 	r.joinTime = r.joined.at.Sub(begun.at)
 	r.joined.cpu -= begun.cpu // only what joining took is of interest
 	if len(r.crowd.present()) == 0 && ctx.Err() == nil {
@@ -242,6 +259,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 		r.readers.seen += o.seen
 		r.readers.published += o.published
 		r.readers.seenStamps += o.seenStamps
+		r.readers.noRoom += o.noRoom
 	}
 	viewers := uint64(len(r.crowd.present()))
 	switch {

@@ -77,6 +77,28 @@ func lite(s *webrtc.SettingEngine) {
 	s.SetLite(true)
 }
 
+// TestLossIsExact has a server that loses packets for all viewers alike, so that what the kernel counts for
+// those that do not read must be what the readers find out.
+func TestLossIsExact(t *testing.T) {
+	p := startPeer(t)
+	p.lose = 97
+	cfg := testConfig(p)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	each := r.Readers.Missing / uint64(r.Readers.Viewers)
+	if each == 0 || r.Readers.Missing != each*uint64(r.Readers.Viewers) || r.Readers.Lost == 0 || r.Readers.Lost > r.Readers.Missing {
+		t.Errorf("%+v", r.Readers)
+	}
+	if lost := r.Packets.Expected - r.Packets.Forwarded; lost != each*uint64(r.Viewers.Joined) || r.Packets.Loss <= 0 {
+		t.Errorf("readers miss %d packets each: %+v", each, r.Packets)
+	}
+	if r.Meanwhile == nil || r.Meanwhile.Samples == 0 {
+		t.Error("nothing was seen of running viewers while others joined")
+	}
+}
+
 func TestInterruptedLeavesNothing(t *testing.T) {
 	p := startPeer(t)
 	cfg := testConfig(p)

@@ -47,6 +47,9 @@ func (r *Report) Table(w io.Writer) error {
 	} else {
 		row("added latency", "not known")
 	}
+	if m := r.Meanwhile; m != nil {
+		row("while others join", "%s (%d samples, of readers)", *m, m.Samples)
+	}
 	if s := r.Server; s != nil {
 		row("server CPU", "%.2f µs a packet forwarded, %.2f cores (%.2f without viewers), %.2f ms a join", s.CPUMicrosPerPacket, s.Cores, s.CoresWithoutViewers, s.CPUMillisPerJoin)
 		row("server memory", "%.1f MB, %.0f KB a viewer", float64(s.RSS)/(1<<20), s.RSSPerViewer/(1<<10))

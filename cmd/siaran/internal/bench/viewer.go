@@ -68,6 +68,7 @@ type viewer struct {
 	thinned  bool
 	media    uint64 // RTP datagrams that were read
 	stamps   *tally // of a reader, while it is measured
+	noRoom   uint64 // what a reader's socket had dropped when that began
 	ended    string // why the session is over, if it is
 	report   time.Duration
 	consent  time.Duration
