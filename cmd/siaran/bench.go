@@ -39,6 +39,9 @@ type benchCommand struct {
 	IgnorePLI        bool          `name:"ignore-pli" help:"Send no key frames when the server asks for them, as OBS does."`
 }
 
+// fewReaders is how many viewers that read everything one CPU has no trouble with.
+const fewReaders = 32
+
 // Run measures, and prints what it has found.
 func (b benchCommand) Run(ctx context.Context, c console) error {
 	cfg := bench.Config{
@@ -50,6 +53,7 @@ func (b benchCommand) Run(ctx context.Context, c console) error {
 	if b.FullReadAll {
 		cfg.Readers = b.Viewers
 	}
+	cfg.OneCPU = cfg.Readers <= fewReaders
 	if cfg.WHEPToken == "" && (b.WHIP == "" || sameHost(b.WHIP, b.WHEP)) {
 		cfg.WHEPToken = b.Token
 	}

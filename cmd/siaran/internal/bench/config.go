@@ -51,6 +51,10 @@ type Config struct {
 	Duration    time.Duration // of the measured time
 	PID         int           // the server's process on this machine; 0: it is not looked at
 
+	// OneCPU keeps Go's scheduler from waking one thread for another while it is measured, which is most of what
+	// few readers cost. It holds for the whole process, so it is for processes that do nothing else.
+	OneCPU bool
+
 	Progress io.Writer // lines for people, as the phases go by; nil: none
 }
 

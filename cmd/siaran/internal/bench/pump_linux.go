@@ -76,7 +76,7 @@ func (t *pumpThread) run() {
 	for {
 		patience := -1
 		if t.rests.Load() {
-			time.Sleep(rest)
+			time.Sleep(rest - time.Duration(time.Now().UnixNano())%rest) // all threads at once
 			patience = 0
 		}
 		n, err := unix.EpollWait(t.epoll, events, patience)

@@ -217,6 +217,9 @@ func (r *run) measure(ctx context.Context) (err error) {
 	}
 	r.crowd.pump.relax(r.burst())
 	defer r.crowd.pump.relax(0)
+	if r.cfg.OneCPU {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	readers := r.readersOf()
 	for _, v := range readers {
 		v.measure(sent.video)
