@@ -274,6 +274,18 @@ func TestClientHelloInFragments(t *testing.T) {
 	}
 }
 
+func TestCheapestCipherThatIsOffered(t *testing.T) {
+	const cm, short, long = dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM
+	for _, c := range []struct {
+		offered []dtls.SRTPProtectionProfile
+		want    dtls.SRTPProtectionProfile
+	}{{[]dtls.SRTPProtectionProfile{cm, long, short}, short}, {[]dtls.SRTPProtectionProfile{cm, long}, long}, {[]dtls.SRTPProtectionProfile{cm}, cm}, {nil, cm}} {
+		if got := cheapest(c.offered); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%v gives %v, want %v", c.offered, got, c.want)
+		}
+	}
+}
+
 func FuzzClientHello(f *testing.F) {
 	for _, size := range []int{2000, 700} {
 		d := clientHello(size, dtls.SRTP_AEAD_AES_256_GCM)

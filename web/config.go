@@ -106,11 +106,11 @@ func (l Limits) filled() Limits {
 			*r = d
 		}
 	}
-	fill(&l.Publish, Rate{10, 60})
-	fill(&l.Key, Rate{3, 30})
-	fill(&l.Watch, Rate{300, 1500})
+	fill(&l.Publish, Rate{50, 500})
+	fill(&l.Key, Rate{20, 200})
+	fill(&l.Watch, Rate{500, 3000})
 	fill(&l.Session, Rate{20, 100})
-	fill(&l.Address, Rate{300, 1500})
+	fill(&l.Address, Rate{500, 3000})
 	if l.Watchers <= 0 {
 		l.Watchers = 10000
 	}

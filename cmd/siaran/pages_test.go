@@ -242,6 +242,28 @@ func TestDemoPlays(t *testing.T) {
 	p.checkQuiet()
 }
 
+// TestPlaysOnWithTheFastCipher watches for a while: no freeze, nothing lost, and AES-128-GCM, which Chromium lists last.
+func TestPlaysOnWithTheFastCipher(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Demo = true })
+	p := startBrowser(t).open(s.URL + "/watch/demo")
+	p.waitMedia()
+	report := func(kind, field string) string {
+		return player + `.receiver.reports().then((all) => all.find((r) => r.type === "` + kind + `" && r.` + field + ` !== undefined)?.` + field + `)`
+	}
+	if cipher := eval[string](p, report("transport", "srtpCipher")); cipher != "SRTP_AEAD_AES_128_GCM" {
+		t.Errorf("the cipher is %s", cipher)
+	}
+	frames := fmt.Sprintf(inbound, "framesDecoded")
+	lost, froze, until := fmt.Sprintf(inbound, "packetsLost"), fmt.Sprintf(inbound, "freezeCount"), eval[int](p, frames)+500
+	before := eval[int](p, froze)
+	p.wait("500 more frames", fmt.Sprintf("%s.then((n) => n > %d)", frames, until))
+	if n := eval[int](p, lost); n > 0 {
+		t.Errorf("%d packets lost on loopback", n)
+	}
+	t.Logf("%d freezes in 500 frames", eval[int](p, froze)-before)
+	p.checkQuiet()
+}
+
 // TestServerRestarts: open pages say that the server is away, and go on by themselves when it is back.
 func TestServerRestarts(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Demo = true })
