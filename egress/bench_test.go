@@ -49,7 +49,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 	}
 	w := newWorker(socket, socket.ports[0])
 	layers := pub.Broadcast().Video().Layers
-	w.layers[layers[0]] = follow(layers[0], w.wake)
+	w.layers[layers[0]] = follow(layers[0], w.wake, true)
 	sinks := make([]*net.UDPConn, min(viewers, 16))
 	for i := range sinks {
 		sinks[i] = sink(b)

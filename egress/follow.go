@@ -6,6 +6,11 @@ import (
 	"siaran"
 )
 
+const (
+	maxPadding = 32      // bytes added to a packet at most
+	padWindow  = 1 << 11 // packets whose padding is remembered, a power of two
+)
+
 // followed is a layer that viewers of one worker get. Only the worker touches it.
 type followed struct {
 	layer    *siaran.Layer
@@ -16,14 +21,18 @@ type followed struct {
 	scanned int64     // what is below it has been looked at
 	since   time.Time // when the frame that is not whole yet began to come; zero: there is none
 
+	runs bool             // the port sends packets of one size in one go
+	pads [padWindow]uint8 // of the newest packets below the limit, by sequence number
+
 	bytes uint64
 	at    time.Time
 	rate  int // bytes a second, of late
 }
 
-func follow(l *siaran.Layer, wake chan<- struct{}) *followed {
-	f := &followed{layer: l, unfollow: l.Follow(wake), bytes: l.Stats().Bytes, at: time.Now()}
+func follow(l *siaran.Layer, wake chan<- struct{}, runs bool) *followed {
+	f := &followed{layer: l, runs: runs, unfollow: l.Follow(wake), bytes: l.Stats().Bytes, at: time.Now()}
 	f.scanned = l.Tail()
+	f.limit = f.scanned
 	f.gather(f.at)
 	first, last := l.Get(l.Tail()), l.Get(l.Head()-1)
 	if first != nil && last != nil && last.Arrival.After(first.Arrival) {
@@ -55,7 +64,8 @@ func (f *followed) gather(now time.Time) (again time.Time) {
 		switch {
 		case p == nil:
 		case p.FrameEnd:
-			f.limit, f.since = f.scanned+1, time.Time{}
+			f.release(f.scanned + 1)
+			f.since = time.Time{}
 		case f.since.IsZero():
 			f.since = p.Arrival
 		}
@@ -66,8 +76,38 @@ func (f *followed) gather(now time.Time) (again time.Time) {
 	if due := f.since.Add(siaran.GatherTime); now.Before(due) {
 		return due
 	}
-	f.limit = head
+	f.release(head)
 	return time.Time{}
+}
+
+// release moves the limit. The packets of a frame are padded to one size where little is
+// missing (encoders and packetizers make them differ by a few bytes), so that they go in one run.
+func (f *followed) release(limit int64) {
+	from := max(f.limit, limit-padWindow)
+	f.limit = limit
+	size := 0
+	for seq := from; seq < limit; seq++ {
+		f.pads[seq&(padWindow-1)] = 0
+		if p := f.layer.Get(seq); p != nil {
+			size = max(size, len(p.Payload))
+		}
+	}
+	if !f.runs {
+		return
+	}
+	for seq := from; seq < limit-1; seq++ { // the last of a run may be shorter
+		if p := f.layer.Get(seq); p != nil && size-len(p.Payload) <= maxPadding {
+			f.pads[seq&(padWindow-1)] = uint8(size - len(p.Payload))
+		}
+	}
+}
+
+// padding is what a packet below the limit goes out with; false when that is not known any more.
+func (f *followed) padding(seq int64) (bytes int, known bool) {
+	if seq < f.limit-padWindow {
+		return 0, false
+	}
+	return int(f.pads[seq&(padWindow-1)]), true
 }
 
 // measure keeps the rate up to date.

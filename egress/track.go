@@ -155,8 +155,8 @@ func (t *track) rate() int {
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	out := t.seq.assign(p.Seq)
-	plain := t.head(w, t.PayloadType, t.SSRC, uint16(out), t.time.at(p.Timestamp, edge), p.Marker)
-	plain = append(plain, p.Payload...)
+	pad, _ := t.feed.padding(p.Seq)
+	plain := t.fill(w, uint16(out), t.time.at(p.Timestamp, edge), p, pad)
 	if l.seal(w.batch, plain) != nil {
 		w.stats.failed.Add(1)
 		return
@@ -183,10 +183,11 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	}
 	timestamp := t.time.sent(p.Timestamp)
 	if t.RTXPayloadType == 0 {
-		// The same bytes under the same index: nothing new is told about the key.
-		plain := t.head(w, t.PayloadType, t.SSRC, uint16(out), timestamp, p.Marker)
-		if l.seal(w.batch, append(plain, p.Payload...)) == nil {
-			w.stats.repaired.Add(1)
+		// The same bytes under the same index, or none: nothing new may be told about the key.
+		if feed := w.layers[layer]; feed != nil {
+			if pad, known := feed.padding(in); known && l.seal(w.batch, t.fill(w, uint16(out), timestamp, p, pad)) == nil {
+				w.stats.repaired.Add(1)
+			}
 		}
 		return
 	}
@@ -197,6 +198,19 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 		w.stats.repaired.Add(1)
 	}
 }
+
+// fill puts a packet together, with some bytes of padding at its end (RFC 3550 section 5.1).
+func (t *track) fill(w *worker, seq uint16, timestamp int64, p *siaran.Packet, pad int) []byte {
+	b := append(t.head(w, t.PayloadType, t.SSRC, seq, timestamp, p.Marker), p.Payload...)
+	if pad > 0 {
+		b[0] |= 1 << 5
+		b = append(b, zeros[:pad-1]...)
+		b = append(b, byte(pad))
+	}
+	return b
+}
+
+var zeros [maxPadding]byte
 
 // head begins a packet in the worker's buffer.
 func (t *track) head(w *worker, payloadType uint8, ssrc uint32, seq uint16, timestamp int64, marker bool) []byte {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/dtls/v2"
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
 
 	"siaran"
@@ -464,5 +465,50 @@ func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
 	}
 	if len(plans) == 0 {
 		t.Error("nothing negotiated")
+	}
+}
+
+// Frames whose packets differ by little are padded to one size; the last packet and what differs by much are left.
+func TestFramesAreEvenedOut(t *testing.T) {
+	hub := siaran.NewHub(time.Second)
+	defer hub.Close()
+	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := pub.Writer(siaran.KindVideo, "")
+	f := follow(w.Layer(), make(chan struct{}, 1), true)
+	defer f.unfollow()
+	seq := int64(0)
+	for _, c := range []struct{ sizes, pads []int }{
+		{[]int{1164, 1166, 1167, 1167}, []int{3, 1, 0, 0}},
+		{[]int{1200, 1200, 700}, []int{0, 0, 0}},
+		{[]int{1000, 1000, 1001, 1001}, []int{1, 1, 0, 0}},
+		{[]int{500, 1200, 1190, 1180}, []int{0, 0, 10, 0}},
+		{[]int{80}, []int{0}},
+	} {
+		first := seq
+		for i, size := range c.sizes {
+			payload := make([]byte, size)
+			if i == 0 {
+				copy(payload, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00})
+			}
+			if err := w.Write(seq, first*3000, i == len(c.sizes)-1, payload, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			seq++
+		}
+		f.gather(time.Now())
+		for i, want := range c.pads {
+			if got, known := f.padding(first + int64(i)); !known || got != want {
+				t.Errorf("%v: packet %d gets %d bytes, known %v; want %d", c.sizes, i, got, known, want)
+			}
+		}
+	}
+	var tr track
+	worker := &worker{plain: make([]byte, headerSize, maxDatagram)}
+	p := rtp.Packet{}
+	if err := p.Unmarshal(tr.fill(worker, 1, 2, &siaran.Packet{Payload: []byte("siaran")}, 7)); err != nil || string(p.Payload) != "siaran" {
+		t.Errorf("a padded packet reads %q, %v", p.Payload, err)
 	}
 }

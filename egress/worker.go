@@ -162,7 +162,7 @@ func (w *worker) add(v *viewer) {
 			for _, l := range t.Layers {
 				f := w.layers[l]
 				if f == nil {
-					f = follow(l, w.wake)
+					f = follow(l, w.wake, w.batch.port.segments() > 1)
 					w.layers[l] = f
 				}
 				f.viewers++
