@@ -237,7 +237,9 @@ func checkFormats(t testing.TB, s *siaran.Section, m, offered *sdp.MediaDescript
 		}
 	}
 	for _, f := range values(m, "fmtp") {
-		if !slices.ContainsFunc(values(offered, "fmtp"), func(o string) bool { return strings.Join(strings.Fields(o), " ") == strings.Join(strings.Fields(f), " ") }) {
+		if !slices.ContainsFunc(values(offered, "fmtp"), func(o string) bool {
+			return strings.Join(strings.Fields(o), " ") == strings.Join(strings.Fields(f), " ")
+		}) {
 			t.Errorf("section %d: fmtp %q was not offered", i, f)
 		}
 	}
