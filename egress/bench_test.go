@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
 	"github.com/pion/srtp/v2"
 
 	"siaran"
@@ -47,7 +48,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := newWorker(socket, socket.ports[0])
+	w := newWorker(socket, socket.ports[0], defaultBurst)
 	layers := pub.Broadcast().Video().Layers
 	w.layers[layers[0]] = follow(layers[0], w.wake, true)
 	sinks := make([]*net.UDPConn, min(viewers, 16))
@@ -59,11 +60,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 		to := sinks[i%len(sinks)].LocalAddr().(*net.UDPAddr).AddrPort()
 		l.selected.Store(socket.path(to))
 		l.lastCheck.Store(time.Now().Add(time.Hour).UnixNano())
-		keyLength, _ := profile.KeyLen()
-		saltLength, _ := profile.SaltLen()
-		if l.out, err = srtp.CreateContext(make([]byte, keyLength), make([]byte, saltLength), profile); err != nil {
-			b.Fatal(err)
-		}
+		l.out = sealer(b, profile)
 		v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: uint32(i + 1)}}, nil)
 		v.tracks[0].feed = w.layers[layers[0]]
 		w.viewers = append(w.viewers, v)
@@ -100,4 +97,71 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 	sent := w.stats.packets.Load() - before
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent), "ns/packet")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkStages takes the way of one packet apart. One operation is one packet of 1200 bytes to one viewer.
+func BenchmarkStages(b *testing.B) {
+	p := &siaran.Packet{Payload: make([]byte, 1200)}
+	w := &worker{plain: make([]byte, headerSize, maxDatagram)}
+	t := &track{plan: plan{PayloadType: 96, SSRC: 1}}
+	b.Run("header", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			t.fill(w, 1, 2, p, 0)
+		}
+	})
+	for _, profile := range []srtp.ProtectionProfile{srtp.ProtectionProfileAeadAes128Gcm, srtp.ProtectionProfileAes128CmHmacSha1_80} {
+		b.Run("seal/"+profile.String(), func(b *testing.B) {
+			context := sealer(b, profile)
+			plain, dst, seq := t.fill(w, 1, 2, p, 0), make([]byte, maxDatagram), uint16(0)
+			var header rtp.Header
+			b.ReportAllocs()
+			for b.Loop() {
+				seq++
+				plain[2], plain[3] = byte(seq>>8), byte(seq)
+				if _, err := context.EncryptRTP(dst, plain, &header); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for name, options := range map[string]SocketOptions{"gso": {}, "sendmmsg": {NoGSO: true}, "plain": {Plain: true}} {
+		b.Run("send/"+name, func(b *testing.B) {
+			socket, err := Listen("127.0.0.1:0", options)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer socket.Close()
+			batch := newBatch(socket.ports[0], func(int) {})
+			to := make([]*path, 16)
+			for i := range to {
+				to[i] = socket.path(sink(b).LocalAddr().(*net.UDPAddr).AddrPort())
+			}
+			n := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				batch.room()
+				batch.add(1200, to[n/8%len(to)]) // runs of eight
+				n++
+			}
+			batch.flush()
+		})
+	}
+}
+
+func sealer(b *testing.B, profile srtp.ProtectionProfile) *srtp.Context {
+	b.Helper()
+	key, err := profile.KeyLen()
+	if err != nil {
+		b.Fatal(err)
+	}
+	salt, err := profile.SaltLen()
+	if err != nil {
+		b.Fatal(err)
+	}
+	context, err := srtp.CreateContext(make([]byte, key), make([]byte, salt), profile)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return context
 }

@@ -46,7 +46,7 @@ func newStage(t testing.TB, video siaran.CodecName) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := egress.New(hub, socket, egress.Config{Certificate: certificate(t), SetupTimeout: 5 * time.Second})
+	server, err := egress.New(hub, socket, egress.Config{Certificate: certificate(t), SetupTimeout: 5 * time.Second, MaxSetups: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +141,12 @@ type peer struct {
 
 func watch(t testing.TB, s *stage, settings webrtc.SettingEngine) *peer {
 	t.Helper()
+	return watchWith(t, s, settings, func(offer string) string { return offer })
+}
+
+// watchWith lets edit change what the server sees of the offer.
+func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(string) string) *peer {
+	t.Helper()
 	p := &peer{t: t, video: make(chan *rtp.Packet, 1<<14), audio: make(chan *rtp.Packet, 1<<12), state: make(chan webrtc.PeerConnectionState, 32)}
 	settings.SetIncludeLoopbackCandidate(true)
 	media := &webrtc.MediaEngine{}
@@ -189,7 +195,7 @@ func watch(t testing.TB, s *stage, settings webrtc.SettingEngine) *peer {
 		t.Fatal(err)
 	}
 	<-gathered
-	answer, err := s.server.Offer(context.Background(), stream, "", []byte(pc.LocalDescription().SDP))
+	answer, err := s.server.Offer(context.Background(), stream, "", []byte(edit(pc.LocalDescription().SDP)))
 	if err != nil {
 		t.Fatal(err)
 	}

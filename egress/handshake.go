@@ -33,7 +33,7 @@ var (
 
 // handshake does DTLS-SRTP over the link (RFC 5764), sets up its encryption and parks the
 // connection. The peer's address has been proven by ICE, so no cookie is asked for (P62).
-func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer *siaran.Offer) error {
+func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isClient bool, fingerprints []siaran.Fingerprint) error {
 	l.mu.Lock()
 	pipe := l.pipe
 	l.mu.Unlock()
@@ -45,12 +45,11 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, offer
 		FlightInterval:          flightInterval,
 		LoggerFactory:           silentLogger,
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			return verifyFingerprint(raw, offer.Fingerprints)
+			return verifyFingerprint(raw, fingerprints)
 		},
 	}
 	var conn *dtls.Conn
 	var err error
-	isClient := offer.Setup == "passive"
 	if isClient {
 		config.SRTPProtectionProfiles = slices.Concat(gcmProfiles, cmProfiles)
 		conn, err = dtls.ClientWithContext(ctx, pipe, config)

@@ -93,14 +93,18 @@ func (l *link) sendRTCP(packets []rtcp.Packet) error {
 	return nil
 }
 
-// close forgets the link; no check is answered from then on.
+// close says goodbye to the viewer if there is a connection to it, and forgets the link; no check is answered from then on.
 func (l *link) close() {
 	l.mu.Lock()
-	l.closed = true
+	parked := l.parked
+	l.closed, l.parked = true, nil
 	addresses := make([]netip.AddrPort, len(l.sources))
 	for i, s := range l.sources {
 		addresses[i] = s.address
 	}
 	l.mu.Unlock()
+	if parked != nil {
+		parked.goodbye(l)
+	}
 	l.socket.unregister(l, addresses)
 }

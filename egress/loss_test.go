@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,8 +200,27 @@ func TestTakeoverIsContinuous(t *testing.T) {
 	}
 }
 
-// A viewer that must be the DTLS server (setup:passive), and viewers of each cipher.
-func TestRolesAndCiphers(t *testing.T) {
+// A viewer that wants to be the DTLS server, as FFmpeg does.
+func TestPassiveViewer(t *testing.T) {
+	s := newStage(t, siaran.VP8)
+	s.frame(true, 3)
+	stop := s.play(10, 2)
+	defer stop()
+	v := watchWith(t, s, webrtc.SettingEngine{}, func(offer string) string { return strings.ReplaceAll(offer, "setup:actpass", "setup:passive") })
+	v.waitState(webrtc.PeerConnectionStateConnected)
+	for range 20 {
+		v.next(v.video)
+	}
+	b, err := s.hub.Broadcast(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.close()
+	eventually(t, func() bool { return b.State().Viewers == 0 }, "the viewer that left is still counted")
+}
+
+// Viewers of each cipher.
+func TestCiphers(t *testing.T) {
 	for name, settings := range map[string]func(*webrtc.SettingEngine){
 		"GCM-128": func(e *webrtc.SettingEngine) {
 			e.SetSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM)

@@ -3,25 +3,26 @@ package egress
 import "time"
 
 const (
-	paceBurst   = 16 << 10             // bytes that may go at once
-	startRate   = 24_000_000 / 8       // bytes a second for the first key frame
+	startRate   = 24_000_000 / 8       // bytes a second for a key frame
+	startBurst  = 16 << 10             // bytes that a viewer starts with: nothing is known of its path yet
 	catchUp     = 4                    // times the layer's own rate, for what follows it
 	minimumRate = 4_000_000 / 8        // bytes a second
 	paceTick    = 4 * time.Millisecond // how often a worker looks after those that it paces
 )
 
-// pacer is a token bucket in bytes.
+// pacer is a token bucket in bytes, of which burst may go at once.
 type pacer struct {
 	tokens int
 	last   time.Time
 }
 
-// reset fills the bucket.
-func (p *pacer) reset(now time.Time) { p.tokens, p.last = paceBurst, now }
+// limit takes away what is more than burst.
+func (p *pacer) limit(burst int) { p.tokens = min(p.tokens, burst) }
 
 // refill adds what has become due at rate bytes a second.
-func (p *pacer) refill(now time.Time, rate int) {
-	p.tokens = min(paceBurst+int(paceTick*2/time.Millisecond)*rate/1000, p.tokens+int(now.Sub(p.last).Microseconds())*rate/1_000_000)
+func (p *pacer) refill(now time.Time, rate, burst int) {
+	due := int(min(now.Sub(p.last), time.Second).Microseconds()) * rate / 1_000_000
+	p.tokens = min(max(burst, int(paceTick.Microseconds())*2*rate/1_000_000), p.tokens+due)
 	p.last = now
 }
 

@@ -19,16 +19,18 @@ import (
 const (
 	defaultSetupTimeout = 15 * time.Second
 	defaultMaxSessions  = 5000
-	defaultMaxSetups    = 1000
+	defaultMaxSetups    = 10_000
+	defaultBurst        = 64 << 10
 )
 
 // Config is what a server needs besides hub and socket.
 type Config struct {
 	Certificate  *tls.Certificate // ECDSA; shared by all sessions (P23)
 	SetupTimeout time.Duration    // until ICE and DTLS are done; 0 means 15 s (W26)
-	MaxSessions  int              // 0 means 5000
-	MaxSetups    int              // sessions that are not connected yet; 0 means 1000
+	MaxSessions  int              // connected viewers; 0 means 5000
+	MaxSetups    int              // sessions that are not connected yet; 0 means 10000: they cost little, and anyone can open them
 	Workers      int              // 0 means one a CPU
+	Burst        int              // bytes that one viewer is sent back to back at most; 0 means 64 KiB
 	Logger       *slog.Logger     // nil means none
 }
 
@@ -47,6 +49,9 @@ func (c *Config) complete() error {
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.Burst <= 0 {
+		c.Burst = defaultBurst
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -95,7 +100,7 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	for i := range cfg.Workers {
-		w := newWorker(socket, socket.ports[i%len(socket.ports)])
+		w := newWorker(socket, socket.ports[i%len(socket.ports)], cfg.Burst)
 		s.workers = append(s.workers, w)
 		s.workersRun.Go(func() { w.run(ctx) })
 	}
@@ -122,7 +127,7 @@ func (s *Server) Offer(_ context.Context, stream siaran.StreamName, owner string
 	}
 	sess := &session{
 		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner,
-		pwd: offer.Password, offer: offer, broadcast: broadcast, link: l, plans: plans,
+		pwd: offer.Password, setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast, link: l, plans: plans,
 		deadline: time.Now().Add(s.cfg.SetupTimeout), done: make(chan struct{}),
 	}
 	l.found = sess.found
@@ -146,7 +151,7 @@ func (s *Server) begin(sess *session) error {
 	if s.closing {
 		return siaran.ErrClosed
 	}
-	if len(s.sessions) >= s.cfg.MaxSessions || s.setups >= s.cfg.MaxSetups {
+	if s.full() || s.setups >= s.cfg.MaxSetups {
 		return siaran.ErrTooManySessions
 	}
 	audience := s.audiences[sess.broadcast]
@@ -163,6 +168,9 @@ func (s *Server) begin(sess *session) error {
 	s.socket.register(sess.link)
 	return nil
 }
+
+// full tells whether no more viewers can be connected. The caller holds s.mu.
+func (s *Server) full() bool { return len(s.sessions)-s.setups >= s.cfg.MaxSessions }
 
 // attend waits for the end of a broadcast and sends its viewers away.
 func (s *Server) attend(b *siaran.Broadcast) {
@@ -234,12 +242,17 @@ func (s *Server) leastLoaded() *worker {
 	return least
 }
 
-// connected is called once by a session that has.
-func (s *Server) connected(sess *session) {
+// connected counts a session in that has a viewer now. It fails when there are too many.
+func (s *Server) connected(sess *session, v *viewer) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full() {
+		return siaran.ErrTooManySessions
+	}
 	s.setups--
-	s.mu.Unlock()
+	sess.viewer.Store(v)
 	s.cfg.Logger.Info("viewer connected", "stream", sess.broadcast.Stream(), "viewer", sess.viewerID)
+	return nil
 }
 
 func (s *Server) forget(sess *session) {
@@ -345,13 +358,28 @@ func (s *Server) Close() error {
 
 // Stats is what the server has done since it began.
 type Stats struct {
-	Viewers          int
-	Packets, Bytes   uint64
-	Repaired         uint64 // packets sent again
-	Unrepaired       uint64 // asked for and not there any more, or over the viewer's budget
-	Overruns         uint64 // times that a viewer was too far behind and went on from a key frame
-	SendFailures     uint64
-	DroppedDatagrams uint64 // of broadcasters and viewers, on the way in
+	Viewers        int
+	Packets, Bytes uint64
+	Repaired       uint64 // packets sent again
+	Unrepaired     uint64 // asked for and not there any more, or over the viewer's budget
+	Overruns       uint64 // times that a viewer was too far behind and went on from a key frame
+	Drops          Drops
+}
+
+// Drops counts datagrams and packets that did not get where they should, by reason.
+type Drops struct {
+	Send        uint64 // the system did not take them
+	Seal        uint64 // they could not be encrypted
+	Broadcaster uint64 // the queue of broadcasters' datagrams was full
+	Handshake   uint64 // the queue of a viewer's handshake was full
+	Reports     uint64 // the queue of a worker's RTCP was full
+	Forged      uint64 // RTCP that was not the viewer's
+	Guarded     uint64 // an unknown source sent more than it may
+}
+
+// Sum is all of them.
+func (d Drops) Sum() uint64 {
+	return d.Send + d.Seal + d.Broadcaster + d.Handshake + d.Reports + d.Forged + d.Guarded
 }
 
 // Stats sums up the workers' counters.
@@ -364,12 +392,13 @@ func (s *Server) Stats() Stats {
 		st.Repaired += w.stats.repaired.Load()
 		st.Unrepaired += w.stats.unrepaired.Load()
 		st.Overruns += w.stats.overruns.Load()
-		st.SendFailures += w.stats.failed.Load()
-		st.DroppedDatagrams += w.stats.rtcpDropped.Load() + w.stats.refused.Load()
+		st.Drops.Seal += w.stats.failed.Load()
+		st.Drops.Reports += w.stats.rtcpDropped.Load()
+		st.Drops.Forged += w.stats.refused.Load()
 	}
 	d := &s.socket.drops
-	st.SendFailures += d.send.Load()
-	st.DroppedDatagrams += d.rest.Load() + d.dtls.Load() + d.guarded.Load()
+	st.Drops.Send, st.Drops.Broadcaster = d.send.Load(), d.rest.Load()
+	st.Drops.Handshake, st.Drops.Guarded = d.dtls.Load(), d.guarded.Load()
 	return st
 }
 

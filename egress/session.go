@@ -37,7 +37,9 @@ type session struct {
 	worker    *worker
 	deadline  time.Time              // to be connected by
 	viewer    atomic.Pointer[viewer] // set when connected
-	offer     *siaran.Offer          // until connected
+	// What the offer said of the viewer's DTLS.
+	setup        string
+	fingerprints []siaran.Fingerprint
 
 	// The handshake, while and after it runs. Guarded by mu.
 	mu         sync.Mutex
@@ -76,7 +78,7 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.server.acquireHandshake(ctx); err != nil {
 		return err
 	}
-	err := s.link.handshake(ctx, *s.server.cfg.Certificate, s.offer)
+	err := s.link.handshake(ctx, *s.server.cfg.Certificate, s.setup == "passive", s.fingerprints)
 	s.server.releaseHandshake()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -84,13 +86,14 @@ func (s *session) connect(ctx context.Context) error {
 		}
 		return err
 	}
-	s.offer = nil // it is large, and no one else reads it
 	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: "direct"}); err != nil {
 		return err
 	}
 	v := newViewer(s.link, s.plans, func() { s.server.spawn(func() { s.end(errConsent) }) })
-	s.viewer.Store(v)
-	s.server.connected(s)
+	if err := s.server.connected(s, v); err != nil {
+		s.broadcast.Leave(s.viewerID)
+		return err
+	}
 	s.worker.add(v)
 	return nil
 }
@@ -112,7 +115,6 @@ func (s *session) end(why error) {
 	}
 	if v := s.viewer.Load(); v != nil {
 		s.worker.remove(v)
-		s.link.parked.goodbye(s.link)
 		s.broadcast.Leave(s.viewerID)
 	}
 	s.link.close()

@@ -48,7 +48,7 @@ type track struct {
 }
 
 // start chooses where a viewer begins, and says whether there is anything to begin with.
-func (t *track) start(now time.Time) bool {
+func (t *track) start(w *worker, now time.Time) bool {
 	keyframe, ok := t.layer.Keyframe()
 	if !ok {
 		t.layer.RequestKeyframe()
@@ -61,7 +61,8 @@ func (t *track) start(now time.Time) bool {
 		return true
 	}
 	t.catching, t.opening = true, true
-	t.pacer.reset(now)
+	t.pacer.refill(now, t.rate(), w.burst)
+	t.pacer.limit(startBurst)
 	t.restarted = now
 	if p := t.layer.Get(keyframe); p != nil && now.Sub(p.Arrival) > oldGroup {
 		t.layer.RequestKeyframe()
@@ -71,12 +72,12 @@ func (t *track) start(now time.Time) bool {
 
 // advance sends what is new, as far as pacing lets it. It returns true while more waits for the pacer.
 func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
-	if t.cursor < 0 && !t.start(now) {
+	if t.cursor < 0 && !t.start(w, now) {
 		return false
 	}
-	t.jumpAhead(now)
-	if t.catching {
-		t.pacer.refill(now, t.rate())
+	t.jumpAhead()
+	if t.cursor < t.feed.limit && t.Kind == siaran.KindVideo {
+		t.pacer.refill(now, t.rate(), w.burst)
 	}
 	head := t.feed.limit
 	for ; t.cursor < head; t.cursor++ {
@@ -85,18 +86,18 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 			if t.cursor < t.layer.Tail() { // overrun
 				t.cursor = -1
 				w.stats.overruns.Add(1)
-				return t.start(now)
+				return t.start(w, now)
 			}
 			continue
 		}
 		if t.thin.on && !t.keep(p) {
 			continue
 		}
+		if t.Kind == siaran.KindVideo && !t.pacer.take(len(p.Payload)+headerSize) {
+			return true
+		}
 		edge := p.Timestamp
 		if t.catching {
-			if !t.pacer.take(len(p.Payload) + headerSize) {
-				return true
-			}
 			if newest := t.layer.Get(head - 1); newest != nil {
 				edge = newest.Timestamp
 			}
@@ -109,7 +110,7 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 }
 
 // jumpAhead leaves out what is behind a newer key frame.
-func (t *track) jumpAhead(now time.Time) {
+func (t *track) jumpAhead() {
 	keyframe, ok := t.layer.Keyframe()
 	if t.Kind == siaran.KindAudio {
 		if t.cursor < t.layer.Tail() {
@@ -121,11 +122,7 @@ func (t *track) jumpAhead(now time.Time) {
 	if !ok || keyframe <= t.cursor || !t.catching && t.layer.Head()-t.cursor <= maxBehind {
 		return
 	}
-	if !t.catching {
-		t.catching = true
-		t.pacer.reset(now)
-	}
-	t.opening = true
+	t.catching, t.opening = true, true
 	t.cursor = keyframe
 	t.seq.jump(t.layer, keyframe)
 }
@@ -145,10 +142,11 @@ func (t *track) keep(p *siaran.Packet) bool {
 	return keep
 }
 
-// rate is how fast a viewer is brought to the live edge, in bytes a second.
+// rate is how fast packets may follow each other, in bytes a second: fast within a frame, at a viewer's start and
+// at the live edge, and slower while a viewer is brought from the one to the other.
 func (t *track) rate() int {
-	if t.opening {
-		return startRate
+	if t.opening || !t.catching {
+		return max(startRate, catchUp*t.feed.rate)
 	}
 	return max(minimumRate, catchUp*t.feed.rate)
 }

@@ -104,28 +104,32 @@ func TestTimelineRisesAndMeetsTheEdge(t *testing.T) {
 }
 
 func TestPacerKeepsItsRate(t *testing.T) {
+	const burst = 20_000
 	now := time.Unix(100, 0)
 	var p pacer
-	p.reset(now)
+	p.refill(now, 1_000_000, burst)
 	sent := 0
 	for range 250 { // one second
-		p.refill(now, 1_000_000)
+		p.refill(now, 1_000_000, burst)
 		for p.take(1000) {
 			sent += 1000
 		}
 		now = now.Add(paceTick)
 	}
-	if sent < 990_000 || sent > 1_000_000+2*paceBurst {
+	if sent < 990_000 || sent > 1_000_000+2*burst {
 		t.Errorf("sent %d bytes in a second, want about 1000000", sent)
 	}
-	now = now.Add(time.Hour)
-	p.refill(now, 1_000_000)
-	sent = 0
-	for p.take(1000) {
-		sent += 1000
-	}
-	if sent > 2*paceBurst {
-		t.Errorf("a burst of %d bytes after a pause", sent)
+	for _, c := range []struct{ limit, want int }{{burst, burst}, {5000, 5000}} {
+		now = now.Add(time.Hour)
+		p.refill(now, 1_000_000, burst)
+		p.limit(c.limit)
+		sent = 0
+		for p.take(1000) {
+			sent += 1000
+		}
+		if sent != c.want {
+			t.Errorf("a burst of %d bytes after a pause, want %d", sent, c.want)
+		}
 	}
 }
 
@@ -321,7 +325,7 @@ func FuzzRTCP(f *testing.F) {
 	f.Cleanup(func() { socket.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v := newViewer(nil, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: pub.Broadcast().Video().Layers, SSRC: 9}}, nil)
-		v.handleCompound(newWorker(socket, socket.ports[0]), b, time.Now())
+		v.handleCompound(newWorker(socket, socket.ports[0], defaultBurst), b, time.Now())
 	})
 }
 

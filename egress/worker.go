@@ -23,6 +23,7 @@ type worker struct {
 	stopped  chan struct{}
 	load     atomic.Int32 // viewers, to choose a worker by
 	stats    workerStats
+	burst    int // bytes that a viewer may get at once
 
 	// the goroutine's own
 	viewers []*viewer
@@ -43,9 +44,10 @@ type workerStats struct {
 	overruns, failed, refused, rtcpDropped atomic.Uint64
 }
 
-func newWorker(s *Socket, p port) *worker {
+func newWorker(s *Socket, p port, burst int) *worker {
 	w := &worker{
-		wake: make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
+		burst: burst,
+		wake:  make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
 		layers: make(map[*siaran.Layer]*followed), plain: make([]byte, headerSize, maxDatagram),
 	}
 	w.batch = newBatch(p, func(lost int) { s.drops.send.Add(uint64(lost)) })

@@ -54,6 +54,8 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"serve --base-url live.example.org", 1, "--base-url"},
 		{"serve --public-ip 0.0.0.0", 1, "--public-ip"},
 		{"serve --max-viewers 0", 1, "--max-viewers"},
+		{"serve --burst 10", 1, "--burst"},
+		{"serve --dscp 64", 1, "--dscp"},
 		{"token --scope publish", 2, "--stream"},
 		{"token --stream cats", 2, "--scope"},
 		{"token --stream cats --scope fly --data " + dir, 2, "--scope"},

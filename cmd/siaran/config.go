@@ -30,6 +30,8 @@ type Config struct {
 
 	MaxBroadcasts int            `name:"max-broadcasts" default:"100" help:"Broadcasters at the same time (default ${default})."`
 	MaxViewers    int            `name:"max-viewers" default:"5000" help:"Viewers at the same time (default ${default})."`
+	Burst         int            `default:"65536" placeholder:"BYTES" help:"What one viewer is sent back to back at most; the rest of a large frame is paced (default ${default})."`
+	DSCP          int            `name:"dscp" default:"0" help:"Mark of media packets for routers that heed it (RFC 8837), 0 to 63 (default ${default})."`
 	SetupTimeout  time.Duration  `name:"setup-timeout" default:"15s" help:"Time for a client to connect its media after the answer (default ${default})."`
 	TrustedProxy  []netip.Prefix `name:"trusted-proxy" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed; may be repeated."`
 	AllowOrigin   []string       `name:"allow-origin" placeholder:"URL" help:"Other sites whose pages may call the API; may be repeated (default: all)."`
@@ -63,6 +65,12 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.MaxViewers < 1 {
 		wrong = append(wrong, fmt.Errorf("--max-viewers %d: give 1 or more", c.MaxViewers))
+	}
+	if c.Burst < 2000 {
+		wrong = append(wrong, fmt.Errorf("--burst %d: give 2000 bytes or more", c.Burst))
+	}
+	if c.DSCP < 0 || c.DSCP > 63 {
+		wrong = append(wrong, fmt.Errorf("--dscp %d: give 0 to 63", c.DSCP))
 	}
 	if c.SetupTimeout < time.Second || c.SetupTimeout > 5*time.Minute {
 		wrong = append(wrong, fmt.Errorf("--setup-timeout %s: give a time from 1s to 5m", c.SetupTimeout))

@@ -33,7 +33,7 @@ type testServer struct {
 
 // startServer runs a server until the test ends, and then looks whether goroutines are left, the test's own
 // included: what a test opens it closes, by t.Cleanup at the latest. Each option may change the settings.
-func startServer(t *testing.T, options ...func(*Config)) *testServer {
+func startServer(t testing.TB, options ...func(*Config)) *testServer {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
@@ -46,7 +46,7 @@ func startServer(t *testing.T, options ...func(*Config)) *testServer {
 }
 
 // startBare is startServer without the look for goroutines.
-func startBare(t *testing.T, options ...func(*Config)) *testServer {
+func startBare(t testing.TB, options ...func(*Config)) *testServer {
 	t.Helper()
 	cfg := testConfig(t.TempDir())
 	for _, o := range options {
@@ -79,13 +79,13 @@ func startBare(t *testing.T, options ...func(*Config)) *testServer {
 func testConfig(dir string) Config {
 	return Config{
 		Listen: "127.0.0.1:0", UDP: "127.0.0.1:0", Data: dir, Node: "test", Listing: "sqlite",
-		Grace: 30 * time.Second, MaxBroadcasts: 100, MaxViewers: 1000, SetupTimeout: 15 * time.Second,
+		Grace: 30 * time.Second, MaxBroadcasts: 100, MaxViewers: 1000, Burst: 64 << 10, SetupTimeout: 15 * time.Second,
 		LogFormat: "text", LogLevel: slog.LevelInfo,
 	}
 }
 
 // stop ends the server as a signal does and waits for it. More calls do nothing.
-func (s *testServer) stop(t *testing.T) {
+func (s *testServer) stop(t testing.TB) {
 	t.Helper()
 	s.once.Do(func() {
 		s.cancel()
@@ -97,7 +97,7 @@ func (s *testServer) stop(t *testing.T) {
 }
 
 // token makes a token for a stream of key generation 0.
-func (s *testServer) token(t *testing.T, stream string, scopes ...access.Scope) string {
+func (s *testServer) token(t testing.TB, stream string, scopes ...access.Scope) string {
 	t.Helper()
 	token, err := s.secret.Mint(access.Claims{Stream: stream, Scopes: scopes})
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *testServer) whep(stream siaran.StreamName) string { return s.URL + "/wh
 
 // testLog hands log lines to the test, and keeps them for those who look.
 type testLog struct {
-	t *testing.T
+	t testing.TB
 
 	mu     sync.Mutex
 	closed bool
@@ -141,7 +141,7 @@ func (l *testLog) close() {
 }
 
 // eventually polls until ok, and fails the test when it takes longer than a machine under load needs.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {

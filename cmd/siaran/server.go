@@ -77,7 +77,7 @@ func (s *server) openPorts(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP}); err != nil {
+	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP, DSCP: s.cfg.DSCP}); err != nil {
 		return fmt.Errorf("--udp %s: %w", s.cfg.UDP, err)
 	}
 	s.closers = append(s.closers, s.socket.Close)
@@ -128,6 +128,7 @@ func (s *server) openMedia(context.Context) error {
 		Certificate:  certificate,
 		SetupTimeout: s.cfg.SetupTimeout,
 		MaxSessions:  s.cfg.MaxViewers,
+		Burst:        s.cfg.Burst,
 		Logger:       s.logger,
 	})
 	if err != nil {
