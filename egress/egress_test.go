@@ -41,8 +41,13 @@ const stream = siaran.StreamName("cats")
 
 func newStage(t testing.TB, video siaran.CodecName) *stage {
 	t.Helper()
+	return newStageAt(t, "127.0.0.1:0", video)
+}
+
+func newStageAt(t testing.TB, address string, video siaran.CodecName) *stage {
+	t.Helper()
 	hub := siaran.NewHub(time.Second)
-	socket, err := egress.Listen("127.0.0.1:0", egress.SocketOptions{})
+	socket, err := egress.Listen(address, egress.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,6 +291,19 @@ func TestViewerStartsFromCachedKeyframe(t *testing.T) {
 	}
 	if v.next(v.audio).SSRC == last.SSRC {
 		t.Error("audio and video share an SSRC")
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	s := newStageAt(t, "[::1]:0", siaran.VP8)
+	s.frame(true, 2)
+	stop := s.play(10, 2)
+	defer stop()
+	var e webrtc.SettingEngine
+	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP6})
+	v := watch(t, s, e)
+	for range 20 {
+		v.next(v.video)
 	}
 }
 
