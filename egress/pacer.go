@@ -26,11 +26,8 @@ func (p *pacer) refill(now time.Time, rate, burst int) {
 	p.last = now
 }
 
-// take tells whether a packet may go, and charges for it.
-func (p *pacer) take(bytes int) bool {
-	if p.tokens <= 0 {
-		return false
-	}
-	p.tokens -= bytes
-	return true
-}
+// ready tells whether a packet may go.
+func (p *pacer) ready() bool { return p.tokens > 0 }
+
+// charge takes a packet off that has gone.
+func (p *pacer) charge(bytes int) { p.tokens -= bytes }

@@ -29,6 +29,9 @@ func (s *sequencer) jump(layer *siaran.Layer, in int64) {
 	s.runs = append(s.runs, run{out: s.next, in: in, layer: layer})
 }
 
+// forget lets go of the way back.
+func (s *sequencer) forget() { s.runs = s.runs[:0] }
+
 // assign returns the number for in, which must not be below the last jump.
 func (s *sequencer) assign(in int64) int64 {
 	r := s.runs[len(s.runs)-1]

@@ -55,6 +55,7 @@ func (t *track) start(w *worker, now time.Time) bool {
 		return false
 	}
 	t.cursor = keyframe
+	t.seq.forget() // frames may go out a second time, with other timestamps
 	t.seq.jump(t.layer, keyframe)
 	t.wanted = time.Time{}
 	if t.Kind == siaran.KindAudio {
@@ -76,10 +77,11 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 		return false
 	}
 	t.jumpAhead()
-	if t.cursor < t.feed.limit && t.Kind == siaran.KindVideo {
+	head := t.feed.limit
+	video := t.Kind == siaran.KindVideo
+	if video && t.cursor < head {
 		t.pacer.refill(now, t.rate(), w.burst)
 	}
-	head := t.feed.limit
 	for ; t.cursor < head; t.cursor++ {
 		p := t.layer.Get(t.cursor)
 		if p == nil {
@@ -90,11 +92,14 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 			}
 			continue
 		}
+		if video && !t.pacer.ready() {
+			return true
+		}
 		if t.thin.on && !t.keep(p) {
 			continue
 		}
-		if t.Kind == siaran.KindVideo && !t.pacer.take(len(p.Payload)+headerSize) {
-			return true
+		if video {
+			t.pacer.charge(len(p.Payload) + headerSize)
 		}
 		edge := p.Timestamp
 		if t.catching {

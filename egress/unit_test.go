@@ -55,6 +55,24 @@ func TestSequencerFromManyStarts(t *testing.T) {
 	}
 }
 
+func TestSequencerForgets(t *testing.T) {
+	var s sequencer
+	l := new(siaran.Layer)
+	s.jump(l, 100)
+	s.assign(100)
+	s.forget()
+	s.jump(l, 100)
+	if out := s.assign(100); out != 1 {
+		t.Errorf("went out as %d, want 1", out)
+	}
+	if _, _, _, ok := s.find(0); ok {
+		t.Error("found what was before")
+	}
+	if _, in, _, ok := s.find(1); !ok || in != 100 {
+		t.Errorf("found %d, %v", in, ok)
+	}
+}
+
 func TestSequencerKeepsABoundedPast(t *testing.T) {
 	var s sequencer
 	for i := range int64(100) {
@@ -111,8 +129,8 @@ func TestPacerKeepsItsRate(t *testing.T) {
 	sent := 0
 	for range 250 { // one second
 		p.refill(now, 1_000_000, burst)
-		for p.take(1000) {
-			sent += 1000
+		for ; p.ready(); sent += 1000 {
+			p.charge(1000)
 		}
 		now = now.Add(paceTick)
 	}
@@ -124,8 +142,8 @@ func TestPacerKeepsItsRate(t *testing.T) {
 		p.refill(now, 1_000_000, burst)
 		p.limit(c.limit)
 		sent = 0
-		for p.take(1000) {
-			sent += 1000
+		for ; p.ready(); sent += 1000 {
+			p.charge(1000)
 		}
 		if sent != c.want {
 			t.Errorf("a burst of %d bytes after a pause, want %d", sent, c.want)
