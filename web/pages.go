@@ -144,6 +144,28 @@ func (a asset) withTitle(s siaran.Stream) asset {
 	return asset{body: body, contentType: a.contentType, tag: hex.EncodeToString(sum[:12])}
 }
 
+// forPeople tells whether a request is for a page that somebody will look at.
+func forPeople(r *http.Request) bool {
+	for _, prefix := range []string{"/api/", "/whip", "/whep", "/static/"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			return false
+		}
+	}
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get(echo.HeaderAccept), "text/html")
+}
+
+// missing is the page for an address with nothing under it.
+func (s *Server) missing(c echo.Context) {
+	a := s.assets.byPath["missing.html"]
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentSecurityPolicy, pagePolicy+"'none'")
+	h.Set(echo.HeaderContentType, a.contentType)
+	c.Response().WriteHeader(http.StatusNotFound)
+	if c.Request().Method == http.MethodGet {
+		c.Response().Write(a.body)
+	}
+}
+
 func (s *Server) static(c echo.Context) error {
 	c.Response().Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // the player is used by other sites
 	return s.serveAsset(c, c.Param("*"))

@@ -130,6 +130,10 @@ func (s *Server) onError(err error, c echo.Context) {
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Del("ETag")
+	if f.status == http.StatusNotFound && forPeople(c.Request()) {
+		s.missing(c)
+		return
+	}
 	h.Set(echo.HeaderContentType, "application/problem+json")
 	if c.Request().Method == http.MethodHead {
 		c.Response().WriteHeader(f.status)

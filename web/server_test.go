@@ -215,6 +215,26 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestMissingPage: people get a page for a wrong address, programs a problem.
+func TestMissingPage(t *testing.T) {
+	s := start(t)
+	for _, path := range []string{"/watch/BAD", "/embed/-x", "/nothing"} {
+		r := s.do(call{method: "GET", path: path}.with("Accept", "text/html,*/*;q=0.8"))
+		if r.StatusCode != 404 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(r.body, "missing.js") {
+			t.Errorf("%s: %d %v", path, r.StatusCode, r.Header)
+		}
+		for _, ref := range regexp.MustCompile(`(?:src|href)="(/[^"#]*)"`).FindAllStringSubmatch(r.body, -1) {
+			if got := s.do(call{method: "GET", path: ref[1]}); got.StatusCode != 200 {
+				t.Errorf("%s refers to %s: %d", path, ref[1], got.StatusCode)
+			}
+		}
+		wantProblem(t, s.do(call{method: "GET", path: path}), 404)
+	}
+	for _, path := range []string{"/api/nothing", "/whep/BAD", "/static/nothing.js"} {
+		wantProblem(t, s.do(call{method: "GET", path: path}.with("Accept", "text/html")), 404)
+	}
+}
+
 // TestTitleInTheHead: previews of links show the title of a public stream, and nothing that could be markup.
 func TestTitleInTheHead(t *testing.T) {
 	s := start(t)

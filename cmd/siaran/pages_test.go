@@ -418,6 +418,11 @@ func TestPagesLook(t *testing.T) {
 	}
 	gate := b.open(s.URL + "/studio")
 	gate.shoot("studio-gate", looks[0])
+	missing := b.open(s.URL + "/watch/BAD")
+	missing.waitState("missing")
+	for _, l := range looks {
+		missing.shoot("missing", l)
+	}
 
 	s.publishDemo(t, "demo")
 	studio := b.goLive(s, "kopi", "Kopi sore di teras")

@@ -15,6 +15,8 @@ export default {
   "empty.browser": "From this browser", "empty.browser.text": "Camera, microphone or screen. Nothing to install.", "empty.browser.go": "Open the studio",
   "empty.obs": "From OBS", "empty.obs.text": "Settings → Stream → Service: WHIP. Paste this server, and a bearer token made in the studio.", "empty.obs.server": "Server for OBS",
 
+  "missing.title": "There is nothing here", "missing.text": "The address has a mistake in it. Names of streams have small letters, digits, - and _ only.", "missing.go": "See what is on air",
+
   "state.idle": "", "state.idle.more": "",
   "state.connecting": "One moment…", "state.connecting.more": "",
   "state.waiting": "Starting soon", "state.waiting.more": "This stream is not live yet. It starts here by itself: just leave the page open.",

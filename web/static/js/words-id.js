@@ -13,6 +13,8 @@ export default {
   "empty.browser": "Dari peramban ini", "empty.browser.text": "Kamera, mikrofon, atau layar. Tanpa memasang apa pun.", "empty.browser.go": "Buka studio",
   "empty.obs": "Dari OBS", "empty.obs.text": "Settings → Stream → Service: WHIP. Tempel server ini, serta token yang dibuat di studio.", "empty.obs.server": "Server untuk OBS",
 
+  "missing.title": "Tidak ada apa-apa di sini", "missing.text": "Alamatnya keliru. Nama siaran hanya berisi huruf kecil, angka, - dan _.", "missing.go": "Lihat yang sedang siaran",
+
   "state.idle": "", "state.idle.more": "",
   "state.connecting": "Sebentar…", "state.connecting.more": "",
   "state.waiting": "Segera dimulai", "state.waiting.more": "Siaran ini belum dimulai. Nanti tayang sendiri di sini; biarkan saja halaman ini terbuka.",
