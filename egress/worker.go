@@ -69,6 +69,8 @@ func (w *worker) run(ctx context.Context) {
 			f()
 		case d := <-w.inbox:
 			w.receive(d)
+			w.batch.flush() // repairs; nothing else is new, and the timer goes on
+			continue
 		case <-timer.C:
 		}
 		if len(w.viewers) == 0 {
