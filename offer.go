@@ -53,12 +53,6 @@ type Offer struct {
 	Description *sdp.SessionDescription // as parsed; for reading only
 }
 
-// Fingerprint is a certificate's hash (RFC 8122).
-type Fingerprint struct {
-	Algorithm string // lower case, such as sha-256
-	Value     string // upper-case hexadecimal with colons
-}
-
 // Section is one m-section of an offer.
 type Section struct {
 	Index       int

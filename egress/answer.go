@@ -209,11 +209,12 @@ func codecsOf(b *siaran.Broadcast) string {
 	return strings.Join(names, " and ")
 }
 
-func fingerprintOf(certificate []byte) (string, error) {
+// fingerprintOf is a certificate's hash as SDP writes it (RFC 8122 section 5).
+func fingerprintOf(certificate []byte) string {
 	sum := sha256.Sum256(certificate)
 	parts := make([]string, len(sum))
 	for i, b := range sum {
 		parts[i] = fmt.Sprintf("%02X", b)
 	}
-	return strings.Join(parts, ":"), nil
+	return strings.Join(parts, ":")
 }

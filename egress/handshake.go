@@ -1,19 +1,15 @@
 package egress
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pion/dtls/v2"
-	"github.com/pion/dtls/v2/pkg/crypto/fingerprint"
 	"github.com/pion/logging"
 	"github.com/pion/srtp/v2"
 
@@ -45,7 +41,7 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isCli
 		FlightInterval:          flightInterval,
 		LoggerFactory:           silentLogger,
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			return verifyFingerprint(raw, fingerprints)
+			return siaran.VerifyCertificate(raw, fingerprints)
 		},
 	}
 	var conn *dtls.Conn
@@ -115,29 +111,6 @@ func (l *link) secure(conn *dtls.Conn, isClient bool) error {
 		return fmt.Errorf("srtp: %w", err)
 	}
 	return nil
-}
-
-// verifyFingerprint holds the peer's certificate against what its offer said (RFC 8122 section 5).
-func verifyFingerprint(raw [][]byte, offered []siaran.Fingerprint) error {
-	if len(raw) == 0 {
-		return errors.New("the viewer sent no certificate")
-	}
-	for _, f := range offered {
-		hash, err := fingerprint.HashFromString(f.Algorithm)
-		if err != nil || !hash.Available() {
-			continue
-		}
-		want, err := hex.DecodeString(strings.ReplaceAll(f.Value, ":", ""))
-		if err != nil {
-			continue
-		}
-		h := hash.New()
-		h.Write(raw[0])
-		if bytes.Equal(h.Sum(nil), want) {
-			return nil
-		}
-	}
-	return errors.New("the viewer's certificate is not the one of its offer")
 }
 
 // silentLogger keeps pion's logs out of ours: strangers can fill them (P25).

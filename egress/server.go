@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"runtime"
@@ -86,12 +85,8 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	fingerprint, err := certificateFingerprint(cfg.Certificate)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		hub: hub, socket: socket, cfg: cfg, fingerprint: fingerprint,
+		hub: hub, socket: socket, cfg: cfg, fingerprint: fingerprintOf(cfg.Certificate.Certificate[0]),
 		handshakes: make(chan struct{}, 4*cfg.Workers),
 		done:       make(chan struct{}),
 		sessions:   make(map[siaran.SessionID]*session),
@@ -400,12 +395,4 @@ func (s *Server) Stats() Stats {
 	st.Drops.Send, st.Drops.Broadcaster = d.send.Load(), d.rest.Load()
 	st.Drops.Handshake, st.Drops.Guarded = d.dtls.Load(), d.guarded.Load()
 	return st
-}
-
-func certificateFingerprint(c *tls.Certificate) (string, error) {
-	f, err := fingerprintOf(c.Certificate[0])
-	if err != nil {
-		return "", fmt.Errorf("egress: %w", err)
-	}
-	return f, nil
 }

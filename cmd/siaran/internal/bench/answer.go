@@ -10,6 +10,8 @@ import (
 
 	"github.com/pion/ice/v2"
 	"github.com/pion/sdp/v3"
+
+	"siaran"
 )
 
 const maxCandidates = 16
@@ -18,13 +20,11 @@ const maxCandidates = 16
 type answer struct {
 	remote       credentials
 	candidates   []netip.AddrPort // UDP, best first
-	fingerprints []fingerprint
+	fingerprints []siaran.Fingerprint
 	active       bool             // the server is the client of DTLS
 	video        bool             // there is any
 	formats      map[uint8]string // payload types and the codecs they stand for, in upper case
 }
-
-type fingerprint struct{ algorithm, value string }
 
 // parseAnswer reads an answer (RFC 9725 section 4.4.2, draft-ietf-wish-whep section 4.3). Transport attributes
 // may stand in the session's part or in the sections; the first section that is not refused counts.
@@ -57,7 +57,7 @@ func parseAnswer(text []byte) (*answer, error) {
 	for _, attributes := range transport {
 		for _, at := range attributes {
 			if algorithm, value, ok := strings.Cut(at.Value, " "); ok && at.Key == "fingerprint" {
-				a.fingerprints = append(a.fingerprints, fingerprint{strings.ToLower(algorithm), strings.TrimSpace(value)})
+				a.fingerprints = append(a.fingerprints, siaran.Fingerprint{Algorithm: strings.ToLower(algorithm), Value: strings.TrimSpace(value)})
 			}
 		}
 	}

@@ -44,7 +44,7 @@ func TestParseAnswerOfTransportInTheSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.active || a.remote.ufrag != "sess" || a.fingerprints[0].algorithm != "sha-256" {
+	if !a.active || a.remote.ufrag != "sess" || a.fingerprints[0].Algorithm != "sha-256" {
 		t.Errorf("%+v", a)
 	}
 }

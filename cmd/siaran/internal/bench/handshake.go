@@ -5,20 +5,19 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v2"
-	fingerprints "github.com/pion/dtls/v2/pkg/crypto/fingerprint"
 	"github.com/pion/logging"
 	"github.com/pion/srtp/v2"
 	"github.com/pion/transport/v2/deadline"
+
+	"siaran"
 )
 
 const flightInterval = 300 * time.Millisecond // a lost flight of the handshake is sent again after so long
@@ -63,7 +62,7 @@ func handshake(ctx context.Context, p *pipe, certificate tls.Certificate, cipher
 		FlightInterval:          flightInterval,
 		LoggerFactory:           silent,
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			return verifyFingerprint(raw, a.fingerprints)
+			return siaran.VerifyCertificate(raw, a.fingerprints)
 		},
 	}
 	var conn *dtls.Conn
@@ -102,29 +101,6 @@ func deriveKeys(conn *dtls.Conn, isClient bool) (*keys, error) {
 		return nil, fmt.Errorf("srtp: %w", err)
 	}
 	return &keys{profile: config.Profile, in: in, out: out, conn: conn}, nil
-}
-
-// verifyFingerprint holds the server's certificate against its answer (RFC 8122 section 5).
-func verifyFingerprint(raw [][]byte, told []fingerprint) error {
-	if len(raw) == 0 {
-		return errors.New("the server sent no certificate")
-	}
-	for _, f := range told {
-		hash, err := fingerprints.HashFromString(f.algorithm)
-		if err != nil || !hash.Available() {
-			continue
-		}
-		want, err := hex.DecodeString(strings.ReplaceAll(f.value, ":", ""))
-		if err != nil {
-			continue
-		}
-		h := hash.New()
-		h.Write(raw[0])
-		if bytes.Equal(h.Sum(nil), want) {
-			return nil
-		}
-	}
-	return errors.New("the server's certificate is not the one of its answer")
 }
 
 var silent = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}}
