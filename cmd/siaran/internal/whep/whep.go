@@ -35,6 +35,9 @@ type Config struct {
 	Under interceptor.Factory
 	// Setting, when set, may change how the connection is made before it is.
 	Setting func(*webrtc.SettingEngine)
+	// Opened, when set, is told of the connection before anything is asked of the server. After a Dial that
+	// has failed it still says how far it had come.
+	Opened func(*webrtc.PeerConnection)
 }
 
 // StatusError is a refusal.
@@ -105,6 +108,9 @@ func (s *Session) open() error {
 		return err
 	}
 	s.pc = pc
+	if s.cfg.Opened != nil {
+		s.cfg.Opened(pc)
+	}
 	pc.OnTrack(s.read)
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		switch state {

@@ -30,6 +30,9 @@ type Config struct {
 
 	// Setting, when set, may change how the connection is made before it is.
 	Setting func(*webrtc.SettingEngine)
+	// Opened, when set, is told of the connection before anything is asked of the server. After a Dial that
+	// has failed it still says how far it had come.
+	Opened func(*webrtc.PeerConnection)
 }
 
 // Session is one connection to a server. Its methods may be called from any goroutine, Write for one track from one at a time.
@@ -102,6 +105,9 @@ func (s *Session) open(cfg Config, local bool) error {
 		return err
 	}
 	s.pc = pc
+	if cfg.Opened != nil {
+		cfg.Opened(pc)
+	}
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		switch state {
 		case webrtc.PeerConnectionStateConnected:
