@@ -152,6 +152,7 @@ func (s *session) linger() {
 	s.publication.Interrupt()
 	s.silent.Store(true)
 	s.transport.close()
+	s.publication.Interrupt() // packets that were on their way have made it live again
 	select {
 	case how := <-s.finish:
 		s.take(how)
