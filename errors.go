@@ -9,6 +9,7 @@ var (
 	ErrUnknownSession  = errors.New("there is no such session, or it has ended")
 	ErrNotLive         = errors.New("the stream is not live")
 	ErrStreamTaken     = errors.New("the stream is live already, published with another credential")
+	ErrNotOwner        = errors.New("the stream belongs to another account")
 	ErrTakenOver       = errors.New("the same broadcaster has published again")
 	ErrEnded           = errors.New("the broadcast has ended")
 	ErrMalformedOffer  = errors.New("malformed offer")           // HTTP 400

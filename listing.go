@@ -106,7 +106,10 @@ type Listing interface {
 	// Claim gives a stream to node for a broadcast, creating the stream when it is not there.
 	// It fails with ErrStreamTaken when another node whose lease is valid has it live. A claim is
 	// not kept: of two nodes that go live after it, the broadcast that began last is shown.
-	Claim(ctx context.Context, name StreamName, node string) error
+	// owner is the account that publishes ("firebase:UID"): the first to claim a stream without an owner
+	// keeps it, and for every other the call fails with ErrNotOwner. It is empty for who comes with a token of
+	// our own, which the stream's key generation guards. What fails changes nothing.
+	Claim(ctx context.Context, name StreamName, node, owner string) error
 
 	// Apply writes what has changed on a node. A broadcast that has ended goes to the
 	// history and makes its stream offline, unless a newer broadcast of the stream is known;

@@ -187,7 +187,7 @@ func (s *SQLite) RotateKeys(ctx context.Context, name siaran.StreamName) (genera
 }
 
 // Claim implements siaran.Listing.
-func (s *SQLite) Claim(ctx context.Context, name siaran.StreamName, node string) error {
+func (s *SQLite) Claim(ctx context.Context, name siaran.StreamName, node, owner string) error {
 	return s.write(ctx, "claim a stream", func(tx *sql.Tx) error {
 		if err := ensureStream(ctx, tx, name, micros(s.now())); err != nil {
 			return err
@@ -196,9 +196,21 @@ func (s *SQLite) Claim(ctx context.Context, name siaran.StreamName, node string)
 		if err != nil {
 			return err
 		}
-		if stream.Status != siaran.StatusOffline && stream.Node != node {
-			return fmt.Errorf("%w: it is live on the server %s", siaran.ErrStreamTaken, stream.Node)
+		if err := mayClaim(stream, node, owner); err != nil || owner == "" || stream.Owner == owner {
+			return err
 		}
-		return nil
+		_, err = tx.ExecContext(ctx, `UPDATE streams SET owner = ? WHERE name = ?`, owner, string(name))
+		return err
 	})
+}
+
+// mayClaim tells whether owner may make the stream live on node.
+func mayClaim(s siaran.Stream, node, owner string) error {
+	if owner != "" && s.Owner != "" && s.Owner != owner {
+		return siaran.ErrNotOwner
+	}
+	if s.Status != siaran.StatusOffline && s.Node != node {
+		return fmt.Errorf("%w: it is live on the server %s", siaran.ErrStreamTaken, s.Node)
+	}
+	return nil
 }

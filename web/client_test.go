@@ -234,7 +234,7 @@ func TestTakeover(t *testing.T) {
 func TestStreamOfAnotherServer(t *testing.T) {
 	s := start(t)
 	s.must(s.listing.Renew(t.Context(), siaran.Node{Name: "there", LeaseUntil: time.Now().Add(time.Minute)}))
-	s.must(s.listing.Claim(t.Context(), "cats", "there"))
+	s.must(s.listing.Claim(t.Context(), "cats", "there", ""))
 	s.must(s.listing.Apply(t.Context(), siaran.Update{Node: "there", At: time.Now(), Changes: []siaran.Change{{
 		State: siaran.BroadcastState{ID: "b", Stream: "cats", Status: siaran.StatusLive, StartedAt: time.Now()},
 	}}}))

@@ -64,6 +64,8 @@ type Config struct {
 
 	// Health is what the server knows of a broadcaster's sending, as JSON; nil: nothing is known.
 	Health func(siaran.StreamName) (any, bool)
+	// Ready is nil or the reason, in plain words, for which no new sessions should be sent here; nil: only the listing is asked.
+	Ready func(context.Context) error
 	// ICEServers are announced to a new session; nil: none.
 	ICEServers func(siaran.SessionID) []ICEServer
 

@@ -62,9 +62,11 @@ func (s *Server) claim(ctx context.Context, owner string, stream siaran.StreamNa
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
-	switch err := s.cfg.Listing.Claim(ctx, stream, s.cfg.Node); {
+	switch err := s.cfg.Listing.Claim(ctx, stream, s.cfg.Node, ""); {
 	case errors.Is(err, siaran.ErrStreamTaken):
 		return fail(http.StatusConflict, "the stream is live on another server; end that broadcast first")
+	case errors.Is(err, siaran.ErrNotOwner):
+		return err
 	case err != nil:
 		// Media does not wait for the database: the reporter tells it when it is back.
 		s.log.Warn("the listing could not be asked before a broadcast", "stream", stream, "err", err)

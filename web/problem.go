@@ -60,6 +60,7 @@ var statuses = []struct {
 	{siaran.ErrNotLive, http.StatusConflict, 2}, // draft-ietf-wish-whep-04 section 4.3.8
 	{siaran.ErrEnded, http.StatusConflict, 2},
 	{siaran.ErrStreamTaken, http.StatusConflict, 0},
+	{siaran.ErrNotOwner, http.StatusForbidden, 0},
 	{siaran.ErrTakenOver, http.StatusConflict, 0},
 	{siaran.ErrMalformedOffer, http.StatusBadRequest, 0},
 	{siaran.ErrUnacceptable, http.StatusUnprocessableEntity, 0},

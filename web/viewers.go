@@ -81,6 +81,11 @@ func (s *Server) readyz(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(ctx); err != nil {
+			return &failure{status: http.StatusServiceUnavailable, detail: err.Error(), retryAfter: 2}
+		}
+	}
 	if _, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
 		return listingFailed(err)
 	}

@@ -20,6 +20,7 @@ var streamTests = map[string]func(*testing.T, *bench){
 	"rotate keys, many at once":      testRotateTogether,
 	"order, filters and limits":      testStreams,
 	"claim":                          testClaim,
+	"the first owner keeps it":       testOwner,
 	"edits and claims leave it live": testEditLive,
 }
 
@@ -91,7 +92,7 @@ func testEditTogether(t *testing.T, b *bench) {
 		_, err := b.other.Edit(t.Context(), name, siaran.StreamEdit{Description: &description})
 		return err
 	}, func() error {
-		return b.l.Claim(t.Context(), name, "node")
+		return b.l.Claim(t.Context(), name, "node", "")
 	})
 	if s := b.stream(t, name); s.Title != title || s.Description != description {
 		t.Errorf("an edit is lost: %+v", s)
@@ -215,7 +216,7 @@ func testClaim(t *testing.T, b *bench) {
 	state := b.broadcast()
 	claim := func(node string, want error) {
 		t.Helper()
-		if err := b.other.Claim(t.Context(), state.Stream, node); !errors.Is(err, want) {
+		if err := b.other.Claim(t.Context(), state.Stream, node, ""); !errors.Is(err, want) {
 			t.Errorf("Claim by %s: %v, want %v", node, err, want)
 		}
 	}
@@ -244,6 +245,62 @@ func testClaim(t *testing.T, b *bench) {
 	}
 }
 
+func testOwner(t *testing.T, b *bench) {
+	one, two := b.node(t), b.node(t)
+	name := streamName()
+	claim := func(node, owner string, want error, kept string) {
+		t.Helper()
+		if err := b.l.Claim(t.Context(), name, node, owner); !errors.Is(err, want) {
+			t.Errorf("Claim by %q: %v, want %v", owner, err, want)
+		}
+		if s := b.stream(t, name); s.Owner != kept {
+			t.Errorf("after a claim by %q the stream is %q's, want %q's", owner, s.Owner, kept)
+		}
+	}
+	claim(one, "", nil, "")
+	state := b.broadcastOf(name)
+	b.apply(t, one, live(state))
+	claim(two, "firebase:b", siaran.ErrStreamTaken, "") // and does not become hers
+	claim(one, "firebase:a", nil, "firebase:a")
+	claim(one, "firebase:a", nil, "firebase:a")
+	claim(one, "firebase:b", siaran.ErrNotOwner, "firebase:a")
+	claim(two, "firebase:b", siaran.ErrNotOwner, "firebase:a")
+	claim(one, "", nil, "firebase:a")
+	b.apply(t, one, b.ended(state, siaran.EndStopped))
+	claim(two, "firebase:b", siaran.ErrNotOwner, "firebase:a")
+	next := "firebase:b"
+	if _, err := b.l.Edit(t.Context(), name, siaran.StreamEdit{Owner: &next}); err != nil {
+		t.Fatal(err)
+	}
+	claim(two, "firebase:a", siaran.ErrNotOwner, next)
+	claim(two, next, nil, next)
+	owners := []string{"firebase:c", "firebase:d", "firebase:e"}
+	name = streamName()
+	var wg sync.WaitGroup
+	won := make([]bool, len(owners))
+	for i, owner := range owners {
+		wg.Go(func() {
+			err := []siaran.Listing{b.l, b.other}[i%2].Claim(t.Context(), name, one, owner)
+			if won[i] = err == nil; err != nil && !errors.Is(err, siaran.ErrNotOwner) {
+				t.Errorf("Claim: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	winners := 0
+	for i, w := range won {
+		if w {
+			winners++
+			if s := b.stream(t, name); s.Owner != owners[i] {
+				t.Errorf("%s claimed the stream, which is %q's", owners[i], s.Owner)
+			}
+		}
+	}
+	if winners != 1 {
+		t.Errorf("%d accounts claimed the same new stream, want 1", winners)
+	}
+}
+
 func testEditLive(t *testing.T, b *bench) {
 	node := b.node(t)
 	state := b.broadcast()
@@ -256,7 +313,7 @@ func testEditLive(t *testing.T, b *bench) {
 	if _, err := b.l.RotateKeys(t.Context(), state.Stream); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.l.Claim(t.Context(), state.Stream, node); err != nil {
+	if err := b.l.Claim(t.Context(), state.Stream, node, ""); err != nil {
 		t.Fatal(err)
 	}
 	after := b.stream(t, state.Stream)
