@@ -200,12 +200,12 @@ func TestTheTokenNamesTheStream(t *testing.T) {
 
 func TestLinksOfICEServers(t *testing.T) {
 	s := start(t, func(c *Config) {
-		c.ICEServers = func(id siaran.SessionID) []ICEServer {
-			return []ICEServer{{URLs: []string{"turn:a:1", "turn:b:2"}, Username: "u", Credential: "c"}}
+		c.ICEServers = func(id siaran.SessionID, host string) []ICEServer {
+			return []ICEServer{{URLs: []string{"turn:" + host + ":1", "turn:b:2"}, Username: "u", Credential: "c"}}
 		}
 	})
 	r := s.broadcaster().open("/whip/cats", s.publisher("cats"))
-	if links := r.Header.Values("Link"); len(links) != 2 || !strings.HasPrefix(links[0], "<turn:a:1>; rel=") {
+	if links := r.Header.Values("Link"); len(links) != 2 || !strings.HasPrefix(links[0], "<turn:127.0.0.1:1>; rel=") {
 		t.Errorf("%d, links %q: %s\n%s", r.StatusCode, links, r.body, s.log)
 	}
 }

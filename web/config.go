@@ -66,8 +66,9 @@ type Config struct {
 	Health func(siaran.StreamName) (any, bool)
 	// Ready is nil or the reason, in plain words, for which no new sessions should be sent here; nil: only the listing is asked.
 	Ready func(context.Context) error
-	// ICEServers are announced to a new session; nil: none.
-	ICEServers func(siaran.SessionID) []ICEServer
+	// ICEServers are announced to a session, or to who asks without one (empty id). host is what the client
+	// calls this server, without a port, as its request says; nil: none are announced.
+	ICEServers func(id siaran.SessionID, host string) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
 	AllowedOrigins []string       // pages of other sites that may call; none named: all, as no cookies are used

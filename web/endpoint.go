@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -145,7 +147,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	h.Set("Accept-Patch", mimeFragment)
 	h.Set("Cache-Control", "no-store")
 	if s.cfg.ICEServers != nil {
-		for _, link := range iceLinks(s.cfg.ICEServers(answer.Session)) {
+		for _, link := range iceLinks(s.cfg.ICEServers(answer.Session, requestHost(c.Request()))) {
 			h.Add("Link", link)
 		}
 	}
@@ -173,6 +175,22 @@ func (s *Server) probeEndpoint(p *protocol) echo.HandlerFunc {
 		}
 		return c.NoContent(p.probe)
 	}
+}
+
+// requestHost is the name or address that the client calls this server, without a port and without brackets.
+// Whatever else stands in the field (RFC 9110 section 7.2) is read as nothing.
+func requestHost(r *http.Request) string {
+	u := url.URL{Host: r.Host}
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		return host
+	}
+	if len(host) > 253 || strings.ContainsFunc(host, func(c rune) bool {
+		return c != '-' && c != '.' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}) {
+		return ""
+	}
+	return host
 }
 
 // iceLinks writes Link values, one a URL, in the exact form that OBS and mediamtx can read. A
