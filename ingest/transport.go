@@ -48,7 +48,7 @@ type sinks struct {
 
 // openTransport prepares to be connected to by the offerer: when it returns, checks are answered.
 func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l local, to sinks, log *slog.Logger) (_ *transport, err error) {
-	share, err := server.mux.session(l.ufrag, l.addresses)
+	share, err := server.mux.session(l)
 	if err != nil {
 		return nil, siaran.ErrClosed
 	}
@@ -113,6 +113,9 @@ func settings(l local, share *muxSession, consent time.Duration, to sinks, log *
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	e.DisableActiveTCP(true)
+	if len(l.tcp) > 0 {
+		takeTCP(&e, share)
+	}
 	e.SetICETimeouts(consent/6, consent-consent/6, min(2*time.Second, consent/6)) // RFC 7675 section 5.1
 	e.SetReceiveMTU(1500)
 	e.SetSRTPReplayProtectionWindow(replayWindow)
@@ -218,9 +221,30 @@ func (t *transport) send(packets []rtcp.Packet) {
 // close says close_notify and waits until nothing of the transport is left.
 func (t *transport) close() {
 	if t.pc != nil {
+		t.settle()
 		_ = t.pc.GracefulClose()
 	}
 	t.mux.mux.leave(t.mux)
+}
+
+// settle takes a transport that has no path yet off the network, and sees to it that pion is not
+// just putting it together: it would read what it is about to write, and might fall over a nil mux.
+func (t *transport) settle() {
+	dtls := t.pc.SCTP().Transport()
+	if dtls.State() != webrtc.DTLSTransportStateNew {
+		return
+	}
+	t.mux.mux.leave(t.mux)
+	t.pc.LocalDescription() // asks the agent, which first finishes what it was doing
+	if pair, err := dtls.ICETransport().GetSelectedCandidatePair(); err != nil || pair == nil {
+		return
+	}
+	for range 1000 {
+		if dtls.State() != webrtc.DTLSTransportStateNew {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // announced are the addresses without repetitions and without those nobody can send to.
