@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -37,40 +39,63 @@ func streamParam(c echo.Context) (siaran.StreamName, error) {
 	return siaran.ParseStreamName(c.Param("stream"))
 }
 
-// allow reads a token and tells whether it is good for scope on stream.
-func (s *Server) allow(token string, scope access.Scope, stream siaran.Stream) (access.Claims, error) {
-	claims, err := s.cfg.Secret.Verify(token)
+// verify reads a token. It may take some seconds where tokens are of accounts that others look after.
+func (s *Server) verify(c echo.Context, token string) (access.Claims, error) {
+	return s.cfg.Tokens.Verify(c.Request().Context(), token)
+}
+
+// allow reads a token and tells whether it is good for scope on a stream.
+func (s *Server) allow(ctx context.Context, token string, scope access.Scope, on access.Target) (access.Claims, error) {
+	claims, err := s.cfg.Tokens.Verify(ctx, token)
 	if err != nil {
 		return access.Claims{}, err
 	}
-	return claims, claims.Check(scope, stream.Name, stream.KeyGeneration)
+	return claims, claims.Check(scope, on)
 }
 
 // allowWatch is allow for who wants to watch: a public stream needs no token, so one that
 // is not good there is as none (players send "Bearer undefined").
-func (s *Server) allowWatch(token string, stream siaran.Stream) (owner string, err error) {
-	claims, err := s.allow(token, access.Watch, stream)
-	if err == nil {
-		return claims.Owner(), nil
+func (s *Server) allowWatch(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error) {
+	claims, err := s.allow(ctx, token, access.Watch, target(stream, there))
+	if err != nil && stream.Visibility == siaran.VisibilityPublic {
+		return access.Claims{}, nil
 	}
-	if stream.Visibility == siaran.VisibilityPublic {
-		return "", nil
-	}
-	return "", err
+	return claims, err
 }
 
 // managed is the stream in the path, for requests that need publish scope for it.
 func (s *Server) managed(c echo.Context) (siaran.Stream, access.Claims, error) {
+	stream, _, claims, err := s.manage(c)
+	return stream, claims, err
+}
+
+// kept is managed, for requests that make the stream where it is new: an account keeps it from then on.
+func (s *Server) kept(c echo.Context) (siaran.Stream, access.Claims, error) {
+	stream, there, claims, err := s.manage(c)
+	if err != nil || !claims.Keeps(target(stream, there)) {
+		return stream, claims, err
+	}
+	switch err := s.cfg.Listing.Claim(c.Request().Context(), stream.Name, s.cfg.Node, claims.Account); {
+	case errors.Is(err, siaran.ErrNotOwner) || errors.Is(err, siaran.ErrStreamTaken): // another was faster
+		return stream, claims, siaran.ErrNotOwner
+	case err != nil:
+		return stream, claims, listingFailed(err)
+	}
+	stream.Owner = claims.Account
+	return stream, claims, nil
+}
+
+func (s *Server) manage(c echo.Context) (stream siaran.Stream, there bool, claims access.Claims, err error) {
 	name, err := streamParam(c)
 	if err != nil {
-		return siaran.Stream{}, access.Claims{}, err
+		return stream, false, claims, err
 	}
-	stream, _, err := s.lookup(c.Request().Context(), name)
-	if err != nil {
-		return stream, access.Claims{}, err
+	ctx := c.Request().Context()
+	if stream, there, err = s.lookup(ctx, name); err != nil {
+		return stream, there, claims, err
 	}
-	claims, err := s.allow(bearer(c.Request()), access.Publish, stream)
-	return stream, claims, err
+	claims, err = s.allow(ctx, bearer(c.Request()), access.Publish, target(stream, there))
+	return stream, there, claims, err
 }
 
 // watched is the stream in the path, for requests that show it.
@@ -83,6 +108,6 @@ func (s *Server) watched(c echo.Context) (stream siaran.Stream, known bool, err 
 	if err != nil {
 		return stream, known, err
 	}
-	_, err = s.allowWatch(bearer(c.Request()), stream)
+	_, err = s.allowWatch(c.Request().Context(), bearer(c.Request()), stream, known)
 	return stream, known, err
 }

@@ -59,8 +59,9 @@ type Config struct {
 	Listing siaran.Listing
 	Ingest  Sessions
 	Egress  Viewers
-	Secret  *access.Secret
-	Node    string // this server's name in the listing
+	Secret  *access.Secret       // makes tokens
+	Tokens  access.TokenVerifier // reads them; nil: Secret, which takes its own only
+	Node    string               // this server's name in the listing
 
 	// Health is what the server knows of a broadcaster's sending, as JSON; nil: nothing is known.
 	Health func(siaran.StreamName) (any, bool)
@@ -92,6 +93,9 @@ func (c Config) checked() (Config, error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return c, fmt.Errorf("web: the base URL %q must look like https://live.example.org", c.BaseURL)
 		}
+	}
+	if c.Tokens == nil {
+		c.Tokens = c.Secret
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

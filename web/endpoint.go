@@ -32,18 +32,17 @@ type protocol struct {
 	limit    *limiter // of POST, by source address
 	probe    int      // the status of GET and HEAD on the endpoint
 
-	// allow tells on whose behalf a session is opened with this token.
-	allow func(token string, stream siaran.Stream) (owner string, err error)
+	// allow tells on whose behalf a session is opened with this token; no claims: on nobody's.
+	allow func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error)
 	// prepare is done before an offer is given to sessions.
-	prepare func(ctx context.Context, owner string, stream siaran.StreamName) error
+	prepare func(ctx context.Context, claims access.Claims, on access.Target) error
 }
 
 func (s *Server) whip() *protocol {
 	return &protocol{
 		prefix: "/whip", sessions: s.cfg.Ingest, limit: newLimiter(s.cfg.Limits.Publish), probe: http.StatusNoContent,
-		allow: func(token string, stream siaran.Stream) (string, error) {
-			claims, err := s.allow(token, access.Publish, stream)
-			return claims.Owner(), err
+		allow: func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error) {
+			return s.allow(ctx, token, access.Publish, target(stream, there))
 		},
 		prepare: s.claim,
 	}
@@ -53,25 +52,31 @@ func (s *Server) whep() *protocol {
 	return &protocol{
 		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK,
 		allow:   s.allowWatch,
-		prepare: func(context.Context, string, siaran.StreamName) error { return nil },
+		prepare: func(context.Context, access.Claims, access.Target) error { return nil },
 	}
 }
 
-// claim makes a stream this server's before it is published here.
-func (s *Server) claim(ctx context.Context, owner string, stream siaran.StreamName) error {
-	if err := s.keyLimit.take(owner); err != nil {
+// claim makes a stream this server's before it is published here, and the account's that uses its name first.
+func (s *Server) claim(ctx context.Context, claims access.Claims, on access.Target) error {
+	if err := s.keyLimit.take(claims.Owner()); err != nil {
 		return err
+	}
+	owner := "" // also for an administrator who publishes as somebody else
+	if claims.Keeps(on) || claims.Account == on.Owner {
+		owner = claims.Account
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
-	switch err := s.cfg.Listing.Claim(ctx, stream, s.cfg.Node, ""); {
+	switch err := s.cfg.Listing.Claim(ctx, on.Stream, s.cfg.Node, owner); {
 	case errors.Is(err, siaran.ErrStreamTaken):
 		return fail(http.StatusConflict, "the stream is live on another server; end that broadcast first")
 	case errors.Is(err, siaran.ErrNotOwner):
 		return err
+	case err != nil && claims.Keeps(on): // whose name it is must be written down first
+		return listingFailed(err)
 	case err != nil:
 		// Media does not wait for the database: the reporter tells it when it is back.
-		s.log.Warn("the listing could not be asked before a broadcast", "stream", stream, "err", err)
+		s.log.Warn("the listing could not be asked before a broadcast", "stream", on.Stream, "err", err)
 	}
 	return nil
 }
@@ -91,7 +96,7 @@ func (s *Server) post(p *protocol) echo.HandlerFunc {
 func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		token := endpointToken(c.Request())
-		claims, err := s.cfg.Secret.Verify(token)
+		claims, err := s.verify(c, token)
 		if err != nil {
 			return err
 		}
@@ -112,12 +117,12 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
-	stream, err := s.rulesOf(ctx, name)
+	stream, there, err := s.rulesOf(ctx, name)
 	if err != nil {
 		return err
 	}
 	// Who may not is told so before the body is read.
-	owner, err := p.allow(token, stream)
+	claims, err := p.allow(ctx, token, stream, there)
 	if err != nil {
 		return err
 	}
@@ -130,10 +135,10 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	if len(offer) == 0 {
 		return fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
 	}
-	if err := p.prepare(ctx, owner, name); err != nil {
+	if err := p.prepare(ctx, claims, target(stream, there)); err != nil {
 		return err
 	}
-	answer, err := p.sessions.Offer(ctx, name, owner, offer)
+	answer, err := p.sessions.Offer(ctx, name, claims.Owner(), offer)
 	if err != nil {
 		return offerFailed(err)
 	}

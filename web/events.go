@@ -79,7 +79,7 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, _, err := s.lookup(c.Request().Context(), name)
+	stream, there, err := s.lookup(c.Request().Context(), name)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if stream.Visibility != siaran.VisibilityPrivate {
 		return f, nil
 	}
-	claims, err := s.allow(bearer(c.Request()), access.Watch, stream)
+	claims, err := s.allow(c.Request().Context(), bearer(c.Request()), access.Watch, target(stream, there))
 	if err != nil {
 		return nil, err
 	}

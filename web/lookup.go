@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 const (
@@ -18,6 +19,7 @@ const (
 type rules struct {
 	visibility siaran.Visibility
 	generation int
+	owner      string
 }
 
 // known remembers the rules of streams for the time that the listing does not answer: who
@@ -36,14 +38,14 @@ func (k *known) put(s siaran.Stream) {
 			break
 		}
 	}
-	k.last[s.Name] = rules{s.Visibility, s.KeyGeneration}
+	k.last[s.Name] = rules{s.Visibility, s.KeyGeneration, s.Owner}
 }
 
 func (k *known) get(name siaran.StreamName) (siaran.Stream, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r, ok := k.last[name]
-	return siaran.Stream{Name: name, Status: siaran.StatusOffline, Visibility: r.visibility, KeyGeneration: r.generation}, ok
+	return siaran.Stream{Name: name, Status: siaran.StatusOffline, Visibility: r.visibility, KeyGeneration: r.generation, Owner: r.owner}, ok
 }
 
 // lookup is what the listing knows of a stream; a stream it does not know is public and has its first keys.
@@ -61,16 +63,21 @@ func (s *Server) lookup(ctx context.Context, name siaran.StreamName) (stream sia
 }
 
 // rulesOf is lookup for what concerns media, which goes on without the listing.
-func (s *Server) rulesOf(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
-	stream, there, err := s.lookup(ctx, name)
+func (s *Server) rulesOf(ctx context.Context, name siaran.StreamName) (stream siaran.Stream, there bool, err error) {
+	stream, there, err = s.lookup(ctx, name)
 	if err != nil {
 		if last, ok := s.known.get(name); ok {
-			return last, nil
+			return last, true, nil
 		}
-		return stream, err
+		return stream, false, err
 	}
 	if there {
 		s.known.put(stream)
 	}
-	return stream, nil
+	return stream, there, nil
+}
+
+// target is what decides who may do what with a stream that lookup has found, or not.
+func target(stream siaran.Stream, there bool) access.Target {
+	return access.Target{Stream: stream.Name, KeyGeneration: stream.KeyGeneration, Owner: stream.Owner, New: !there}
 }

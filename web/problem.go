@@ -25,13 +25,15 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Error  string `json:"error"`
+	Code   string `json:"code,omitempty"` // where pages say more than the status tells them
 }
 
 // failure is an error of the HTTP side, with its status and a text for the client.
 type failure struct {
 	status     int
 	detail     string
-	retryAfter int   // seconds; 0: nothing is said
+	retryAfter int // seconds; 0: nothing is said
+	code       string
 	cause      error // for the log alone
 }
 
@@ -71,6 +73,20 @@ var statuses = []struct {
 	{access.ErrExpired, http.StatusUnauthorized, 0},
 	{access.ErrRevoked, http.StatusUnauthorized, 0},
 	{access.ErrForbidden, http.StatusForbidden, 0},
+	{access.ErrKeptByKeys, http.StatusForbidden, 0},
+	{access.ErrDisabled, http.StatusForbidden, 0},
+	{access.ErrSignedOut, http.StatusUnauthorized, 0},
+	{access.ErrUnreachable, http.StatusServiceUnavailable, 5},
+}
+
+// codes name what a page cannot tell from the status.
+var codes = map[error]string{
+	siaran.ErrNotOwner:    "not-owner",
+	access.ErrKeptByKeys:  "kept-by-keys",
+	access.ErrExpired:     "expired",
+	access.ErrDisabled:    "account-disabled",
+	access.ErrSignedOut:   "signed-out",
+	access.ErrUnreachable: "sign-in-unreachable",
 }
 
 // explain finds what a client is told of an error.
@@ -81,7 +97,7 @@ func explain(err error) *failure {
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
-			return &failure{status: s.status, detail: err.Error(), retryAfter: s.retryAfter}
+			return &failure{status: s.status, detail: err.Error(), retryAfter: s.retryAfter, code: codes[s.err]}
 		}
 	}
 	var tooLarge *http.MaxBytesError
@@ -140,7 +156,7 @@ func (s *Server) onError(err error, c echo.Context) {
 		c.Response().WriteHeader(f.status)
 		return
 	}
-	body, _ := json.Marshal(problem{Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Error: f.detail}) // strings and an int always can
+	body, _ := json.Marshal(problem{Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Error: f.detail, Code: f.code}) // strings and an int always can
 	c.Response().WriteHeader(f.status)
 	c.Response().Write(body)
 }

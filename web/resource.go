@@ -39,18 +39,18 @@ func (s *Server) allowSession(c echo.Context, info siaran.SessionInfo) error {
 	if token == "" && !s.cfg.StrictSessionAuth {
 		return nil
 	}
-	claims, err := s.cfg.Secret.Verify(token)
+	claims, err := s.verify(c, token)
 	if (err == nil || errors.Is(err, access.ErrExpired)) && claims.Owner() == info.Owner {
 		return nil // whoever opened it may end it, also when the token has run out meanwhile
 	}
 	if err != nil {
 		return err
 	}
-	stream, err := s.rulesOf(c.Request().Context(), info.Stream)
+	stream, there, err := s.rulesOf(c.Request().Context(), info.Stream)
 	if err != nil {
 		return err
 	}
-	return claims.Check(access.Publish, info.Stream, stream.KeyGeneration)
+	return claims.Check(access.Publish, target(stream, there))
 }
 
 // probeSession answers GET and HEAD on a session without content (RFC 9725 section 4.1).

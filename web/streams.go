@@ -72,7 +72,7 @@ func (s *Server) listStreams(c echo.Context) error {
 		q.Limit = n
 	}
 	if token := bearer(c.Request()); token != "" {
-		claims, err := s.cfg.Secret.Verify(token)
+		claims, err := s.verify(c, token)
 		q.Private = err == nil && claims.IsAdmin()
 	}
 	streams, err := s.cfg.Listing.Streams(c.Request().Context(), q)
@@ -105,9 +105,10 @@ const (
 	maxDescription = 2000
 )
 
-// editStream changes title, description and visibility; what is absent stays. It makes the stream when it is new.
+// editStream changes title, description and visibility, and for administrators the owner; what is absent stays. It
+// makes the stream when it is new.
 func (s *Server) editStream(c echo.Context) error {
-	stream, _, err := s.managed(c)
+	stream, claims, err := s.kept(c)
 	if err != nil {
 		return err
 	}
@@ -115,6 +116,7 @@ func (s *Server) editStream(c echo.Context) error {
 		Title       *string            `json:"title"`
 		Description *string            `json:"description"`
 		Visibility  *siaran.Visibility `json:"visibility"`
+		Owner       *string            `json:"owner"`
 	}
 	if err := readJSON(c, &body); err != nil {
 		return err
@@ -128,7 +130,15 @@ func (s *Server) editStream(c echo.Context) error {
 	if v := body.Visibility; v != nil && *v != siaran.VisibilityPublic && *v != siaran.VisibilityPrivate {
 		return fail(http.StatusUnprocessableEntity, "visibility is 'public' or 'private'")
 	}
-	stream, err = s.cfg.Listing.Edit(c.Request().Context(), stream.Name, siaran.StreamEdit{Title: body.Title, Description: body.Description, Visibility: body.Visibility})
+	if body.Owner != nil {
+		if !claims.IsAdmin() {
+			return fail(http.StatusForbidden, "only an administrator gives a stream to another account")
+		}
+		if *body.Owner != "" && !access.IsAccount(*body.Owner) {
+			return fail(http.StatusUnprocessableEntity, "owner is the account that keeps the stream, such as 'firebase:UID', or empty")
+		}
+	}
+	stream, err = s.cfg.Listing.Edit(c.Request().Context(), stream.Name, siaran.StreamEdit{Title: body.Title, Description: body.Description, Visibility: body.Visibility, Owner: body.Owner})
 	if err != nil {
 		return listingFailed(err)
 	}
@@ -169,9 +179,9 @@ func (s *Server) endBroadcast(c echo.Context) error {
 
 // makeKey makes a token for the stream. One for publishing makes all older ones void unless
 // the body says otherwise; one for watching does not unless it says so. A token never
-// outlives the one it was made with.
+// outlives the one it was made with, unless that is an account's, which runs out every hour.
 func (s *Server) makeKey(c echo.Context) error {
-	stream, claims, err := s.managed(c)
+	stream, claims, err := s.kept(c)
 	if err != nil {
 		return err
 	}
@@ -195,6 +205,9 @@ func (s *Server) makeKey(c echo.Context) error {
 		return fail(http.StatusUnprocessableEntity, "ttl is in seconds and at most ten years")
 	}
 	expires := claims.Expires
+	if claims.Account != "" {
+		expires = time.Time{}
+	}
 	if ttl := time.Now().Add(time.Duration(body.TTL) * time.Second); body.TTL > 0 && (expires.IsZero() || ttl.Before(expires)) {
 		expires = ttl
 	}
@@ -225,16 +238,16 @@ func (s *Server) makeKey(c echo.Context) error {
 
 // showToken tells who holds a token what may be done with it.
 func (s *Server) showToken(c echo.Context) error {
-	claims, err := s.cfg.Secret.Verify(bearer(c.Request()))
+	claims, err := s.verify(c, bearer(c.Request()))
 	if err != nil {
 		return err
 	}
 	if claims.Stream != access.AllStreams {
-		stream, _, err := s.lookup(c.Request().Context(), siaran.StreamName(claims.Stream))
+		stream, there, err := s.lookup(c.Request().Context(), siaran.StreamName(claims.Stream))
 		if err != nil {
 			return err
 		}
-		if err := claims.Check(claims.Scopes[0], stream.Name, stream.KeyGeneration); err != nil {
+		if err := claims.Check(claims.Scopes[0], target(stream, there)); err != nil {
 			return err
 		}
 	}
@@ -242,7 +255,8 @@ func (s *Server) showToken(c echo.Context) error {
 		Stream    string         `json:"stream"` // a name or "*"
 		Scopes    []access.Scope `json:"scopes"`
 		ExpiresAt *time.Time     `json:"expiresAt"`
-	}{claims.Stream, slices.Clone(claims.Scopes), timeOrNull(claims.Expires)})
+		Account   string         `json:"account,omitempty"`
+	}{claims.Stream, slices.Clone(claims.Scopes), timeOrNull(claims.Expires), claims.Account})
 }
 
 func timeOrNull(t time.Time) *time.Time {

@@ -145,7 +145,7 @@ func TestToken(t *testing.T) {
 	if err != nil || created {
 		t.Fatal(created, err)
 	}
-	claims, err := secret.Verify(strings.TrimSpace(out))
+	claims, err := secret.Verify(t.Context(), strings.TrimSpace(out))
 	if err != nil || !claims.IsAdmin() || claims.ID == "" || time.Until(claims.Expires).Round(time.Minute) != time.Hour {
 		t.Errorf("%+v %v", claims, err)
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 	"siaran"
 )
+
+var background = context.Background()
 
 func open(t testing.TB) *Secret {
 	t.Helper()
@@ -123,7 +126,7 @@ func TestMintAndVerify(t *testing.T) {
 		{Stream: "cats", Scopes: []Scope{Watch, Publish}, Expires: at},
 		{Stream: AllStreams, Scopes: []Scope{Admin}, ID: "mine"},
 	} {
-		got, err := s.Verify(mint(t, s, want))
+		got, err := s.Verify(background, mint(t, s, want))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,8 +140,8 @@ func TestMintAndVerify(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	a, _ := s.Verify(mint(t, s, Claims{Stream: "cats", Scopes: []Scope{Publish}}))
-	b, _ := s.Verify(mint(t, s, Claims{Stream: "cats", Scopes: []Scope{Publish}}))
+	a, _ := s.Verify(background, mint(t, s, Claims{Stream: "cats", Scopes: []Scope{Publish}}))
+	b, _ := s.Verify(background, mint(t, s, Claims{Stream: "cats", Scopes: []Scope{Publish}}))
 	if a.Owner() == b.Owner() {
 		t.Error("two tokens are one owner")
 	}
@@ -196,7 +199,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"expired, not yet": {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1, "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
 		"expired, forged":  {sign(jwt.SigningMethodHS256, make([]byte, 32), jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrBadToken},
 	} {
-		if c, err := s.Verify(tt.token); !errors.Is(err, tt.want) {
+		if c, err := s.Verify(background, tt.token); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, %v; want %v", name, c, err, tt.want)
 		}
 	}
@@ -208,11 +211,11 @@ func TestTokenWithoutID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.Verify(token)
+	a, err := s.Verify(background, token)
 	if err != nil || a.ID == "" || strings.Contains(token, a.ID) {
 		t.Errorf("got %v, %v", a, err)
 	}
-	if b, _ := s.Verify(token); a.Owner() != b.Owner() {
+	if b, _ := s.Verify(background, token); a.Owner() != b.Owner() {
 		t.Error("the same token is another owner")
 	}
 }
@@ -220,7 +223,7 @@ func TestTokenWithoutID(t *testing.T) {
 func TestExpiredTokenStillTellsWhoseItWas(t *testing.T) {
 	s := open(t)
 	token := mint(t, s, Claims{Stream: "cats", Scopes: []Scope{Publish}, ID: "me", Expires: time.Now().Add(-time.Minute)})
-	if c, err := s.Verify(token); !errors.Is(err, ErrExpired) || c.Owner() != "key:me" {
+	if c, err := s.Verify(background, token); !errors.Is(err, ErrExpired) || c.Owner() != "key:me" {
 		t.Errorf("got %v, %v", c, err)
 	}
 }
@@ -253,7 +256,7 @@ func TestCheck(t *testing.T) {
 		{all(Admin), Admin, "cats", 9, nil},
 		{Claims{}, Watch, "cats", 0, ErrForbidden},
 	} {
-		if got := tt.claims.Check(tt.scope, tt.stream, tt.generation); !errors.Is(got, tt.want) {
+		if got := tt.claims.Check(tt.scope, Target{Stream: tt.stream, KeyGeneration: tt.generation}); !errors.Is(got, tt.want) {
 			t.Errorf("%v for %s of %s at %d: got %v, want %v", tt.claims, tt.scope, tt.stream, tt.generation, got, tt.want)
 		}
 	}
@@ -275,7 +278,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		c, err := s.Verify(token)
+		c, err := s.Verify(background, token)
 		if err != nil {
 			return
 		}

@@ -4,4 +4,7 @@
 //
 // Nothing is stored for a token. One click makes all tokens of a stream void because each
 // carries the stream's key generation, and only the newest generation counts.
+//
+// Tokens of accounts that others look after, such as Firebase's, come in by a TokenVerifier of
+// their own. An account may use each name that is new, and keeps it from then on.
 package access

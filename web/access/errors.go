@@ -9,4 +9,10 @@ var (
 	ErrExpired   = errors.New("the token has expired: ask for a new one")
 	ErrRevoked   = errors.New("the token has been revoked: the stream's keys have been renewed since it was made")
 	ErrForbidden = errors.New("the token does not allow this")
+
+	// Of accounts.
+	ErrSignedOut   = errors.New("the account has been signed out everywhere: sign in again")
+	ErrDisabled    = errors.New("the account has been disabled or removed")
+	ErrUnreachable = errors.New("the sign-in service does not answer, so nobody can be let in with an account; try again in a moment")
+	ErrKeptByKeys  = errors.New("the stream is run with keys of this server and belongs to no account: choose another name, or have an administrator give it to yours")
 )

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,10 +39,23 @@ type Claims struct {
 	KeyGeneration int       // of the stream when the token was made; of no meaning with AllStreams
 	Expires       time.Time // to the second; zero: never
 	ID            string    // Mint draws one when it is empty
+
+	// Account is who has signed in ("firebase:UID"), empty for a token of our own. An account
+	// comes with AllStreams, which then means all of its own streams, unless it is an administrator's.
+	Account string
 }
 
-// Owner names the credential itself: who publishes with the same token again is the same broadcaster.
-func (c Claims) Owner() string { return "key:" + c.ID }
+// Owner names the broadcaster: who publishes with the same token again is the same, and so is
+// who has signed in with the same account, whose tokens are renewed every hour. It is empty for nobody.
+func (c Claims) Owner() string {
+	switch {
+	case c.Account != "":
+		return c.Account
+	case c.ID != "":
+		return "key:" + c.ID
+	}
+	return ""
+}
 
 // jwtClaims is Claims as it stands in a token.
 type jwtClaims struct {
@@ -95,7 +109,7 @@ var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))
 
 // Verify reads a token of this server: ErrNoToken for an empty one, ErrBadToken, ErrExpired.
 // With ErrExpired the claims are returned too: the token was good once.
-func (s *Secret) Verify(token string) (Claims, error) {
+func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 	if token == "" {
 		return Claims{}, ErrNoToken
 	}
@@ -128,18 +142,6 @@ func (s *Secret) Verify(token string) (Claims, error) {
 		return c, ErrExpired
 	}
 	return c, nil
-}
-
-// Check tells whether the claims allow what needs scope for stream, whose key generation
-// now is generation: nil, ErrForbidden or ErrRevoked.
-func (c Claims) Check(scope Scope, stream siaran.StreamName, generation int) error {
-	if !c.has(scope) || c.Stream != AllStreams && c.Stream != string(stream) {
-		return ErrForbidden
-	}
-	if c.Stream != AllStreams && c.KeyGeneration != generation {
-		return ErrRevoked
-	}
-	return nil
 }
 
 func (c Claims) has(scope Scope) bool {
