@@ -12,6 +12,7 @@ const (
 // path is an address with its form for the kernel.
 type path struct {
 	address netip.AddrPort
+	relayed bool // through the relay in this process, never to the network
 	raw     rawAddress
 }
 
@@ -29,14 +30,16 @@ type message struct {
 // batch collects datagrams of a worker until they are sent in one system call.
 type batch struct {
 	port     port
+	relays   *relays
+	relayed  bool // some messages are
 	buf      []byte
 	messages []message
 	dropped  func(datagrams int)
 	system   batchBuffers
 }
 
-func newBatch(p port, dropped func(int)) *batch {
-	return &batch{port: p, buf: make([]byte, 0, batchBytes), messages: make([]message, 0, batchMessages), dropped: dropped}
+func newBatch(p port, r *relays, dropped func(int)) *batch {
+	return &batch{port: p, relays: r, buf: make([]byte, 0, batchBytes), messages: make([]message, 0, batchMessages), dropped: dropped}
 }
 
 // room returns where the next datagram of at most maxDatagram bytes may be written, without
@@ -61,6 +64,7 @@ func (b *batch) add(n int, to *path) {
 			return
 		}
 	}
+	b.relayed = b.relayed || to.relayed
 	b.messages = append(b.messages, message{to: to, start: start, length: n, segment: n, segments: 1})
 }
 
@@ -69,11 +73,27 @@ func (b *batch) flush() {
 	if len(b.messages) == 0 {
 		return
 	}
+	if b.relayed {
+		b.divert()
+	}
 	if lost := b.port.sendBatch(b); lost > 0 {
 		b.dropped(lost)
 	}
 	b.buf = b.buf[:0]
 	b.messages = b.messages[:0]
+}
+
+// divert takes out what goes through the relay.
+func (b *batch) divert() {
+	direct := b.messages[:0]
+	for _, m := range b.messages {
+		if m.to.relayed {
+			b.relays.send(b.buf[m.start:m.start+m.length], m.segment, m.to.address)
+		} else {
+			direct = append(direct, m)
+		}
+	}
+	b.messages, b.relayed = direct, false
 }
 
 // each calls f for every datagram of a message.

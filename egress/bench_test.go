@@ -132,7 +132,7 @@ func BenchmarkStages(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer socket.Close()
-			batch := newBatch(socket.ports[0], func(int) {})
+			batch := newBatch(socket.ports[0], &socket.relays, func(int) {})
 			to := make([]*path, 16)
 			for i := range to {
 				to[i] = socket.path(sink(b).LocalAddr().(*net.UDPAddr).AddrPort())

@@ -15,6 +15,12 @@ const (
 	guardDatagrams = 2000
 )
 
+// admission is asked before work is done for a source that is nobody yet.
+type admission interface {
+	check(from netip.AddrPort, now time.Time) bool
+	datagram(from netip.AddrPort, now time.Time) bool
+}
+
 // guard bounds what a source costs that has not proven to be a viewer's address. It is the
 // socket reader's own. Sources that share a slot reset each other's count, so many forged
 // ones are let through in part; what is behind has bounds of its own.

@@ -259,7 +259,7 @@ func TestBatchesArriveAsTheyWere(t *testing.T) {
 			}
 			to := s.path(c.address())
 			lost := 0
-			b := newBatch(s.ports[0], func(n int) { lost += n })
+			b := newBatch(s.ports[0], &s.relays, func(n int) { lost += n })
 			sizes := []int{1200, 1200, 1200, 700, 1200, 80, 80, 80, 81, 1, 1500, 1500, 1499}
 			for range 70 {
 				sizes = append(sizes, 1000)

@@ -81,10 +81,20 @@ func (c *restConn) WriteTo(p []byte, to net.Addr) (int, error) {
 		return 0, fmt.Errorf("write to a %T", to)
 	}
 	address := udp.AddrPort()
-	if err := c.socket.ports[0].send(p, c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))); err != nil {
+	way := c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))
+	if way.relayed {
+		c.socket.relays.send(p, len(p), way.address)
+		return len(p), nil
+	}
+	if err := c.socket.ports[0].send(p, way); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// Release says that the broadcaster that used an address has gone.
+func (c *restConn) Release(address netip.AddrPort) {
+	c.socket.relays.release([]netip.AddrPort{address})
 }
 
 // Close implements net.PacketConn; see Socket.BroadcasterConn.

@@ -86,7 +86,11 @@ func (s *session) connect(ctx context.Context) error {
 		}
 		return err
 	}
-	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: "direct"}); err != nil {
+	way := "direct"
+	if s.link.selected.Load().relayed {
+		way = "relayed"
+	}
+	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: way}); err != nil {
 		return err
 	}
 	v := newViewer(s.link, s.plans, func() { s.server.spawn(func() { s.end(errConsent) }) })

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,7 @@ type Socket struct {
 	ports     []port // at least one, all of the same address
 	addresses addresses
 	rest      *restConn
+	relays    relays
 
 	mu        sync.RWMutex
 	byUfrag   map[string]*link
@@ -79,7 +81,15 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	s.rest = newRestConn(s)
 	for _, p := range ports {
 		g := newGuard()
-		s.reading.Go(func() { p.read(func(b []byte, from netip.AddrPort) { s.handle(g, b, from) }) })
+		s.reading.Go(func() {
+			p.read(func(b []byte, from netip.AddrPort) {
+				if Relayed(from) { // forged: such addresses are given inside this process
+					s.drops.guarded.Add(1)
+					return
+				}
+				s.handle(g, b, from)
+			})
+		})
 	}
 	return s, nil
 }
@@ -106,7 +116,7 @@ func (s *Socket) Close() error {
 }
 
 // handle is one datagram's way. b is only lent; g is its reader's.
-func (s *Socket) handle(g *guard, b []byte, from netip.AddrPort) {
+func (s *Socket) handle(g admission, b []byte, from netip.AddrPort) {
 	if b[0] <= 3 {
 		s.handleSTUN(g, b, from)
 		return
@@ -128,7 +138,7 @@ func (s *Socket) handle(g *guard, b []byte, from netip.AddrPort) {
 	}
 }
 
-func (s *Socket) handleSTUN(g *guard, b []byte, from netip.AddrPort) {
+func (s *Socket) handleSTUN(g admission, b []byte, from netip.AddrPort) {
 	if !g.check(from, time.Now()) {
 		s.drops.guarded.Add(1)
 		return
@@ -147,12 +157,20 @@ func (s *Socket) handleSTUN(g *guard, b []byte, from netip.AddrPort) {
 
 // send writes one datagram. A full send buffer drops it, as the network would.
 func (s *Socket) send(b []byte, to *path) {
+	if to.relayed {
+		s.relays.send(b, len(b), to.address)
+		return
+	}
 	if s.ports[0].send(b, to) != nil {
 		s.drops.send.Add(1)
 	}
 }
 
-func (s *Socket) path(address netip.AddrPort) *path { return newPath(address, s.ports[0]) }
+func (s *Socket) path(address netip.AddrPort) *path {
+	to := newPath(address, s.ports[0])
+	to.relayed = Relayed(address)
+	return to
+}
 
 func (s *Socket) register(l *link) {
 	s.mu.Lock()
@@ -179,11 +197,11 @@ func (s *Socket) unbind(from netip.AddrPort, l *link) {
 
 func (s *Socket) unregister(l *link, addresses []netip.AddrPort) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.byUfrag, l.ufrag)
+	addresses = slices.DeleteFunc(addresses, func(a netip.AddrPort) bool { return s.byAddress[a] != l })
 	for _, a := range addresses {
-		if s.byAddress[a] == l {
-			delete(s.byAddress, a)
-		}
+		delete(s.byAddress, a)
 	}
+	s.mu.Unlock()
+	s.relays.release(addresses)
 }

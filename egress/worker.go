@@ -50,7 +50,7 @@ func newWorker(s *Socket, p port, burst int) *worker {
 		wake:  make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
 		layers: make(map[*siaran.Layer]*followed), plain: make([]byte, headerSize, maxDatagram),
 	}
-	w.batch = newBatch(p, func(lost int) { s.drops.send.Add(uint64(lost)) })
+	w.batch = newBatch(p, &s.relays, func(lost int) { s.drops.send.Add(uint64(lost)) })
 	return w
 }
 

@@ -1,0 +1,80 @@
+package egress
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// RelayedNet is where the addresses of clients are that come through a relay inside this process. It
+// is the block whose packets every router discards (RFC 6666), so no datagram of the network comes from
+// there, and none is sent there.
+var RelayedNet = netip.MustParsePrefix("100::/64")
+
+// Relayed tells whether an address is one of a relay's clients.
+func Relayed(address netip.AddrPort) bool {
+	return address.Addr().Is6() && RelayedNet.Contains(address.Addr())
+}
+
+// Relay takes datagrams to its clients, each of which has addresses of its own in [RelayedNet].
+type Relay interface {
+	// Send takes a run of datagrams: all have size bytes but the last, which may be shorter. b is only
+	// lent. It never waits; what cannot be taken at once is lost, as on the network.
+	Send(b []byte, size int, to netip.AddrPort)
+	// Release says that the session that used an address has ended.
+	Release(address netip.AddrPort)
+}
+
+// relays is what a socket has to do with its relay.
+type relays struct {
+	relay Relay // set before anything is received
+
+	mu    sync.Mutex
+	guard *guard
+}
+
+// Join lets a relay's clients in. It is called once, before the socket's servers begin; the relay
+// is closed after them and before the socket.
+func (s *Socket) Join(r Relay) {
+	s.relays.guard = newGuard()
+	s.relays.relay = r
+}
+
+// Receive takes a datagram that a relay's client has sent to this socket. b is only lent.
+// It may be called from any goroutine.
+func (s *Socket) Receive(b []byte, from netip.AddrPort) {
+	if len(b) == 0 || len(b) > maxDatagram || !Relayed(from) {
+		return
+	}
+	s.handle(&s.relays, b, from)
+}
+
+func (r *relays) check(from netip.AddrPort, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.guard.check(from, now)
+}
+
+func (r *relays) datagram(from netip.AddrPort, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.guard.datagram(from, now)
+}
+
+func (r *relays) send(b []byte, size int, to netip.AddrPort) {
+	if r.relay != nil {
+		r.relay.Send(b, size, to)
+	}
+}
+
+// release tells the relay which of a session's addresses nobody uses any more.
+func (r *relays) release(addresses []netip.AddrPort) {
+	if r.relay == nil {
+		return
+	}
+	for _, a := range addresses {
+		if Relayed(a) {
+			r.relay.Release(a)
+		}
+	}
+}
