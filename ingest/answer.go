@@ -18,6 +18,7 @@ type local struct {
 	fingerprint     string // "sha-256 AB:CD..."
 	setup           string // active or passive
 	addresses       []netip.AddrPort
+	tcp             []netip.AddrPort // empty when TCP is not taken
 }
 
 // answerRole is the DTLS role that answers an offered one (RFC 8842 section 5.3). Of the two
@@ -195,6 +196,12 @@ func addTransport(m *sdp.MediaDescription, l local, tagged bool) {
 		// the next (RFC 8445 section 5.1.2).
 		priority := uint32(126)<<24 | uint32(65535-i)<<8 | 255
 		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 udp %d %s %d typ host", i+1, priority, a.Addr().Unmap().WithZone(""), a.Port()))
+	}
+	for i, a := range l.tcp {
+		// After all of UDP. The type preference is 90, as browsers have it; the direction preference of a
+		// passive host candidate is 4 (RFC 6544 section 4.2).
+		priority := uint32(90)<<24 | uint32(4<<13|(8191-i))<<8 | 255
+		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 tcp %d %s %d typ host tcptype passive", len(l.addresses)+i+1, priority, a.Addr(), a.Port()))
 	}
 	m.WithPropertyAttribute("end-of-candidates")
 }

@@ -8,7 +8,8 @@
 // tracks can go wrong or be provoked.
 //
 // All broadcasters share one UDP socket. The [mux] gives each session its datagrams, and lets
-// no session take the datagrams of another.
+// no session take the datagrams of another. Those whose network lets no UDP out come by TCP
+// ([streams]), which pion sees as one more candidate of the session.
 //
 // Decrypted packets come out of the transport by its buffer factory, in the goroutine that
 // decrypts. A [receiver] finds the layer they belong to (mid, rid, SSRC or payload type), undoes

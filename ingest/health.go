@@ -10,6 +10,7 @@ type Health struct {
 	Since     time.Time     `json:"since"`     // when the session was opened
 	Connected bool          `json:"connected"` // ICE and DTLS are up
 	Silent    bool          `json:"silent"`    // nothing has come for two seconds
+	Transport string        `json:"transport"` // of the newest media: udp or tcp
 	Layers    []LayerHealth `json:"layers"`
 	Warnings  []Warning     `json:"warnings"`
 }
@@ -170,6 +171,9 @@ func (h *Health) warn() {
 	}
 	if h.Connected && h.Silent {
 		add("silent", "Nothing has come from you for two seconds. Check your network, and that the encoder is running.")
+	}
+	if h.Transport == "tcp" {
+		add("tcp", "Your network lets no UDP through, so your media comes over TCP: a lost packet holds up all that follow. Use another network if the picture stutters.")
 	}
 	for _, l := range h.Layers {
 		// One that sends a key frame whenever it is asked, as browsers do, need not send more.

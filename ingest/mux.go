@@ -154,23 +154,27 @@ func requestUfrag(data []byte) (string, bool) {
 }
 
 // session opens a session's share of the socket under its user name fragment.
-func (m *mux) session(ufrag string, addresses []netip.AddrPort) (*muxSession, error) {
-	s := &muxSession{mux: m, ufrag: ufrag, bound: make(map[netip.AddrPort]struct{})}
-	for _, a := range addresses {
+func (m *mux) session(l local) (*muxSession, error) {
+	s := &muxSession{mux: m, ufrag: l.ufrag, password: l.password, bound: make(map[netip.AddrPort]struct{})}
+	for _, a := range l.addresses {
 		family := &s.v6
 		if a.Addr().Unmap().Is4() {
 			family = &s.v4
 		}
 		if *family == nil {
-			*family = newMuxConn(s, a)
+			*family = newMuxConn(s, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.Addr().Unmap(), a.Port())))
 		}
+	}
+	if len(l.tcp) > 0 {
+		s.streams = make(map[netip.AddrPort]*stream)
+		s.tcp4, s.tcp6 = newStreamShare(s, tcpName4), newStreamShare(s, tcpName6)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, net.ErrClosed
 	}
-	m.names[ufrag] = s
+	m.names[s.ufrag] = s
 	return s, nil
 }
 

@@ -62,7 +62,7 @@ func testMux(t *testing.T) *mux {
 
 func join(t *testing.T, m *mux, name string) *muxSession {
 	t.Helper()
-	s, err := m.session(name, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189"), netip.MustParseAddrPort("[2001:db8::1]:8189")})
+	s, err := m.session(local{ufrag: name, addresses: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189"), netip.MustParseAddrPort("[2001:db8::1]:8189")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func FuzzMux(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := &mux{names: map[string]*muxSession{}, owners: map[netip.AddrPort]*owner{}, sentTo: map[netip.AddrPort][]*muxSession{}}
-		s, err := m.session("cats", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189")})
+		s, err := m.session(local{ufrag: "cats", addresses: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189")}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,15 +16,19 @@ const (
 
 // muxSession is one session's share of the socket. It is the ice.UDPMux of that session's agent.
 type muxSession struct {
-	mux    *mux
-	ufrag  string
-	v4, v6 *muxConn // nil when no such address is announced
+	mux             *mux
+	ufrag, password string
+	v4, v6          *muxConn     // nil when no such address is announced
+	tcp4, tcp6      *streamShare // nil when TCP is not taken
+
+	overTCP atomic.Bool // the newest packet of media has come over TCP
 
 	sent atomic.Pointer[netip.AddrPort] // the address last sent to, known to be noted
 
 	// guarded by mux.mu
 	bound   map[netip.AddrPort]struct{}
 	sources map[uint32]struct{}
+	streams map[netip.AddrPort]*stream // nil when TCP is not taken
 }
 
 // bind counts an address in. The caller holds mux.mu.
@@ -48,6 +52,9 @@ func (s *muxSession) push(data []byte, from *net.UDPAddr, addr netip.AddrPort) {
 	if c == nil || !s.admits(data) {
 		return
 	}
+	if s.overTCP.Load() && isRTP(data) {
+		s.overTCP.Store(false)
+	}
 	d := datagram{buf: buffers.Get().(*[maxDatagram]byte), from: from}
 	d.n = copy(d.buf[:], data)
 	select {
@@ -57,10 +64,19 @@ func (s *muxSession) push(data []byte, from *net.UDPAddr, addr netip.AddrPort) {
 	}
 }
 
+// conns are all that pion reads from. Those there are not are nil.
+func (s *muxSession) conns() [4]*muxConn {
+	all := [4]*muxConn{s.v4, s.v6}
+	if s.streams != nil {
+		all[2], all[3] = s.tcp4.muxConn, s.tcp6.muxConn
+	}
+	return all
+}
+
 // admits refuses RTP of ever more sources: pion keeps state for each SSRC before it has
 // checked that the packet is the broadcaster's.
 func (s *muxSession) admits(data []byte) bool {
-	if len(data) < 12 || data[0]>>6 != 2 || data[1] >= 192 && data[1] <= 223 { // RFC 7983, RFC 5761 section 4
+	if !isRTP(data) {
 		return true
 	}
 	ssrc := uint32(data[8])<<24 | uint32(data[9])<<16 | uint32(data[10])<<8 | uint32(data[11])
@@ -77,12 +93,20 @@ func (s *muxSession) admits(data []byte) bool {
 	return true
 }
 
+// isRTP tells media from all else (RFC 7983, RFC 5761 section 4).
+func isRTP(data []byte) bool {
+	return len(data) >= 12 && data[0]>>6 == 2 && (data[1] < 192 || data[1] > 223)
+}
+
 // shut ends the reads. The caller holds mux.mu.
 func (s *muxSession) shut() {
-	for _, c := range []*muxConn{s.v4, s.v6} {
+	for _, c := range s.conns() {
 		if c != nil && !c.closing.Swap(true) {
 			close(c.closed)
 		}
+	}
+	for _, c := range s.streams {
+		c.close()
 	}
 }
 
@@ -118,7 +142,7 @@ func (s *muxSession) Close() error { return nil }
 type datagram struct {
 	buf  *[maxDatagram]byte
 	n    int
-	from *net.UDPAddr
+	from net.Addr
 }
 
 var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
@@ -126,18 +150,14 @@ var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 // muxConn is the net.PacketConn of a session for one address family.
 type muxConn struct {
 	session *muxSession
-	local   *net.UDPAddr
+	local   net.Addr
 	queue   chan datagram // never closed
 	closed  chan struct{}
 	closing atomic.Bool
 }
 
-func newMuxConn(s *muxSession, local netip.AddrPort) *muxConn {
-	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	return &muxConn{
-		session: s, local: net.UDPAddrFromAddrPort(local),
-		queue: make(chan datagram, queueLength), closed: make(chan struct{}),
-	}
+func newMuxConn(s *muxSession, local net.Addr) *muxConn {
+	return &muxConn{session: s, local: local, queue: make(chan datagram, queueLength), closed: make(chan struct{})}
 }
 
 func (c *muxConn) ReadFrom(b []byte) (int, net.Addr, error) {

@@ -32,6 +32,11 @@ type Config struct {
 	// is asked for every session.
 	Addresses func() []netip.AddrPort
 
+	// TCP takes the connections of broadcasters whose network lets no UDP out (RFC 6544); nil for none. The
+	// server closes it. TCPAddresses are announced for it, after the others; it is asked for every session.
+	TCP          net.Listener
+	TCPAddresses func() []netip.AddrPort
+
 	Certificate  *tls.Certificate // ECDSA P-256, for all sessions
 	SetupTimeout time.Duration    // to connect, and then to send media; 15 s when zero
 	MaxSessions  int              // 100 when zero
@@ -42,6 +47,8 @@ type Config struct {
 
 	Logger *slog.Logger // slog's default when nil
 
+	firstCheck time.Duration // for a TCP connection to show whose it is; 5 s when zero, shorter in tests
+
 	consent time.Duration // without a sign of life until the session ends; 30 s when zero, shorter in tests
 }
 
@@ -51,6 +58,7 @@ type Server struct {
 	cfg         Config
 	log         *slog.Logger
 	mux         *mux
+	streams     *streams // nil when TCP is not taken
 	certificate webrtc.Certificate
 	fingerprint string
 
@@ -67,6 +75,7 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	cfg.SetupTimeout = cmp.Or(cfg.SetupTimeout, 15*time.Second)
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 100)
 	cfg.consent = cmp.Or(cfg.consent, 30*time.Second)
+	cfg.firstCheck = cmp.Or(cfg.firstCheck, 5*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -82,6 +91,9 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.mux = newMux(cfg.Conn, cfg.Logger)
+	if cfg.TCP != nil {
+		s.streams = newStreams(cfg.TCP, s.mux, cfg.firstCheck, cfg.Logger)
+	}
 	return s, nil
 }
 
@@ -89,6 +101,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.Conn == nil || c.Addresses == nil || c.Certificate == nil:
 		return errors.New("ingest: Conn, Addresses and Certificate must be given")
+	case c.TCP != nil && c.TCPAddresses == nil:
+		return errors.New("ingest: TCPAddresses must be given with TCP")
 	case c.SetupTimeout < 0 || c.MaxSessions < 0:
 		return errors.New("ingest: SetupTimeout and MaxSessions must not be negative")
 	}
@@ -161,6 +175,9 @@ func (s *Server) open(ctx context.Context, stream siaran.StreamName, owner strin
 	l := local{fingerprint: s.fingerprint, setup: answerRole(offer.Setup), addresses: announced(s.cfg.Addresses())}
 	if len(l.addresses) == 0 {
 		return nil, nil, errors.New("ingest: there is no address to announce")
+	}
+	if s.streams != nil {
+		l.tcp = announced(s.cfg.TCPAddresses())
 	}
 	l.ufrag, l.password = randomText(16), randomText(32)
 	answer, err := writeAnswer(offer, chosen, l)
@@ -301,6 +318,9 @@ func (s *Server) Close() error {
 		sess.wish(vanished)
 	}
 	s.running.Wait()
+	if s.streams != nil {
+		s.streams.end()
+	}
 	s.mux.close()
 	return nil
 }

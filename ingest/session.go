@@ -211,7 +211,7 @@ func (s *session) work(now time.Time) time.Duration {
 
 // health is a snapshot for the broadcaster.
 func (s *session) health() Health {
-	h := Health{Since: s.since, Connected: s.connected.Load(), Silent: s.silent.Load(), Layers: s.receiver.health(time.Now())}
+	h := Health{Since: s.since, Connected: s.connected.Load(), Silent: s.silent.Load(), Transport: s.transport.mux.network(), Layers: s.receiver.health(time.Now())}
 	h.warn()
 	return h
 }
