@@ -1,19 +1,21 @@
-// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys]>: plays a live stream; usable from any site.
-// keys: M and F work on the whole page, not only within the player.
+// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys] [relay]>: plays a live stream; usable from any site.
+// keys: M and F work on the whole page, not only within the player. relay: the media comes through the server's relay only.
 // Hooks: .state (idle|connecting|live|interrupted|reconnecting|waiting|ended|error), .video, .receiver, "state" and "info" events;
-// in its shadow root #unmute, #play, #mute, #volume, #pip, #fullscreen, #again, #overlay. A <video slot="video"> child is used as the video element.
+// in its shadow root #unmute, #play, #mute, #volume, #pip, #fullscreen, #again, #details, #report, #overlay. A <video slot="video"> child is used as the video element.
 import { icon, h, setText } from "./js/dom.js";
 import { since, viewers } from "./js/format.js";
 import { onLanguage, t } from "./js/i18n.js";
 import { drawKawung } from "./js/kawung.js";
 import { Receiver } from "./js/receiver.js";
 import { playerStyle } from "./js/player-style.js";
-import { explain } from "./js/explain.js";
+import { Details } from "./js/details.js";
+import { explain, retryInWords } from "./js/explain.js";
+import { relayWish } from "./js/ice.js";
 
 const idleTime = 3000; // milliseconds until the controls fade
 
 export class SiaranPlayer extends HTMLElement {
-  static observedAttributes = ["stream", "server"];
+  static observedAttributes = ["stream", "server", "relay"];
   receiver;
   video;
   #root = this.attachShadow({ mode: "open" });
@@ -34,7 +36,10 @@ export class SiaranPlayer extends HTMLElement {
   connectedCallback() {
     this.#build();
     this.#leave = onLanguage(() => this.#words());
-    this.#clock = setInterval(() => this.#showInfo(), 1000);
+    this.#clock = setInterval(() => {
+      this.#showOverlay();
+      this.#showInfo();
+    }, 1000);
     this.#keyScope = this.hasAttribute("keys") ? document : this;
     this.#keyScope.addEventListener("keydown", this.#onKey);
     addEventListener("pagehide", this.#onHide);
@@ -69,7 +74,7 @@ export class SiaranPlayer extends HTMLElement {
     if (!stream) return;
     drawKawung(this.#parts.art, stream);
     const server = this.getAttribute("server") || new URL(import.meta.url).origin;
-    this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "" });
+    this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "", relay: relayWish(this.getAttribute("relay")) });
     this.receiver.addEventListener("state", () => this.#show());
     this.receiver.addEventListener("info", () => {
       this.#showOverlay();
@@ -99,7 +104,9 @@ export class SiaranPlayer extends HTMLElement {
     const p = {
       message: h("p", { id: "message", class: "message" }),
       detail: h("p", { class: "detail" }),
+      retry: h("p", { class: "retry", "aria-live": "off" }), // a countdown is not for reading out
       again: h("button", { id: "again", type: "button", class: "pill", click: () => this.receiver?.again() }),
+      details: new Details(() => this.receiver?.failure?.report),
       unmute: h("button", { id: "unmute", type: "button", class: "pill sound", click: () => this.#setMuted(false) }),
       play: h("button", { id: "play", type: "button", class: "pill", click: () => this.receiver?.play() }),
       mute: button("mute", "sound", () => this.#setMuted(!this.video.muted)),
@@ -111,10 +118,10 @@ export class SiaranPlayer extends HTMLElement {
       full: button("fullscreen", "full", () => this.#toggleFull()),
     };
     p.pip.hidden = !document.pictureInPictureEnabled;
-    p.overlay = h("div", { id: "overlay", class: "overlay", role: "status" }, h("span", { class: "ring", "aria-hidden": "true" }), p.message, p.detail, p.again);
+    p.overlay = h("div", { id: "overlay", class: "overlay", role: "status" }, h("span", { class: "ring", "aria-hidden": "true" }), p.message, p.detail, p.retry, h("div", { class: "choices" }, p.again, p.details.button));
     p.bar = h("div", { class: "bar" }, p.mute, p.volume, p.badge, p.time, p.count, h("span", { class: "space" }), p.pip, p.full);
     p.art = h("canvas", { class: "art", width: 1280, height: 720, "aria-hidden": "true" });
-    p.frame = h("div", { class: "frame", part: "frame" }, slot, p.art, p.overlay, p.bar, h("div", { class: "centre" }, p.play, p.unmute));
+    p.frame = h("div", { class: "frame", part: "frame" }, slot, p.art, p.overlay, p.bar, h("div", { class: "centre" }, p.play, p.unmute), p.details.panel);
     this.#parts = p;
     this.#root.adoptedStyleSheets = [playerStyle];
     this.#root.append(p.frame);
@@ -134,6 +141,7 @@ export class SiaranPlayer extends HTMLElement {
     p.unmute.replaceChildren(icon("muted"), t("player.unmute"));
     p.play.replaceChildren(icon("play"), t("player.play"));
     setText(p.again, t("player.again"));
+    p.details.words();
     p.volume.setAttribute("aria-label", t("player.volume"));
     label(p.pip, t("player.pip"));
     const full = this.#isFull();
@@ -149,7 +157,6 @@ export class SiaranPlayer extends HTMLElement {
     this.dataset.state = state;
     p.frame.dataset.state = state;
     this.#showOverlay();
-    p.again.hidden = state !== "error";
     p.play.hidden = !this.receiver?.blocked || state !== "live";
     this.#showSound();
     this.#showInfo();
@@ -162,9 +169,13 @@ export class SiaranPlayer extends HTMLElement {
     const { state, info } = this;
     const p = this.#parts;
     const soundOnly = state === "live" && info && !info.video;
-    const [message, detail] = soundOnly ? [t("player.soundOnly"), ""] : state === "live" || state === "idle" ? ["", ""] : explain(state, this.receiver?.failure);
+    const [message, detail] = soundOnly ? [t("player.soundOnly"), ""] : state === "live" || state === "idle" ? ["", ""] : explain(state, this.receiver?.failure, this.receiver?.stage, this.receiver?.stageSince);
     setText(p.message, message);
     setText(p.detail, detail);
+    const failed = state === "error";
+    setText(p.retry, failed ? retryInWords(this.receiver.failure.retryAt) : "");
+    p.again.hidden = !failed;
+    p.details.show(failed && this.receiver.failure.report);
     p.overlay.hidden = !message;
     p.art.hidden = !soundOnly && !["waiting", "ended", "error"].includes(state);
   }

@@ -1,19 +1,22 @@
 // A broadcaster's side that keeps itself alive: after a loss it publishes again with the same token and takes its own stream over.
 import { Problem, requestJSON, streamURL } from "./api.js";
+import { askICE, transportPolicy } from "./ice.js";
+import { fullReport, Route } from "./route.js";
 import { startBitrate, stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
 const connectTime = 15000; // milliseconds
 const patience = 4000; // "disconnected" often heals by itself
-const longestWait = 10000;
+const longestWait = 30000;
 const keyframeEvery = 4000; // browsers make key frames only when asked; previews and new viewers live on them
 const firstBitrate = 1_200_000; // bits a second, until the browser has measured
 const preferred = ["video/h264", "video/vp8", "video/vp9", "video/av1"];
 const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
 
 // Broadcaster dispatches "state" (idle, connecting, live, reconnecting, error) and "step" (detail: {name, done}).
-// In state error, failure is {stage, problem}.
+// In state error, failure is {stage, problem}. In the others it may tell why the last attempt failed, with more to it: cause, tried, code and report as a
+// Receiver has them, and retryAt, on Date.now()'s clock, 0 while the next attempt is under way.
 export class Broadcaster extends EventTarget {
   state = "idle";
   failure;
@@ -24,21 +27,23 @@ export class Broadcaster extends EventTarget {
   #abort;
   #wasLive = false;
   #rates = new Rates();
+  #attempts = 0; // that failed on their way
   #lost = () => {};
   #wake = () => {};
   #run; // the start() that counts; another one, or none, ends the one before
 
-  // bitrate is the bound of the video, in bits a second.
+  // bitrate is the bound of the video, in bits a second; relay a wish as in ice.js.
   // store is awaited once, after the offer is made and before it is sent.
-  async start(stream, { server = location.origin, name, token, bitrate, store }) {
+  async start(stream, { server = location.origin, name, token, bitrate, store, relay = "" }) {
     this.#stream = stream;
-    this.#options = { endpoint: new URL(`/whip/${encodeURIComponent(name)}`, server).href, status: streamURL(server, name), token, bitrate, store };
+    this.#options = { endpoint: new URL(`/whip/${encodeURIComponent(name)}`, server).href, status: streamURL(server, name), server, name, token, bitrate, store, relay };
     const run = {};
     this.#run = run;
     let failures = 0;
+    this.#attempts = 0;
     this.#wasLive = false;
     while (this.#run === run) {
-      this.#set(this.#wasLive ? "reconnecting" : "connecting");
+      this.#set(this.#wasLive ? "reconnecting" : "connecting", failures ? { ...this.failure, retryAt: 0 } : undefined);
       try {
         await this.#publish(() => {
           failures = 0;
@@ -52,15 +57,16 @@ export class Broadcaster extends EventTarget {
         }
       } catch (error) {
         if (this.#run !== run) return;
-        const problem = error instanceof Problem ? error : new Problem(-1, error.message);
-        if (final.has(problem.status) || (!this.#wasLive && problem.status <= 0)) {
+        const { stage, problem } = error;
+        if (final.has(problem.status) || (!this.#wasLive && problem.status < 0 && stage !== "connected")) {
           this.#run = undefined;
-          this.#set("error", { stage: error.stage, problem });
+          this.#set("error", error);
           return;
         }
         failures++;
-        this.#set(this.#wasLive ? "reconnecting" : "connecting", { stage: error.stage, problem });
-        await this.#sleep(problem.retryAfter ? problem.retryAfter * 1000 : Math.min(400 * 2 ** failures, longestWait));
+        const wait = problem.retryAfter ? problem.retryAfter * 1000 : Math.min(500 * 2 ** failures, longestWait);
+        this.#set(this.#wasLive ? "reconnecting" : "connecting", { ...error, retryAt: Date.now() + wait });
+        await this.#sleep(wait);
       }
     }
   }
@@ -144,12 +150,15 @@ export class Broadcaster extends EventTarget {
     return true;
   }
 
-  // #publish opens one session and resolves when it is lost; it rejects when it never was connected.
+  // #publish opens one session and resolves when it is lost; it rejects with {stage, problem, cause, ...} when it never was connected.
   async #publish(connected) {
     this.#abort = new AbortController();
     this.#step("peer");
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const { server, token, relay } = this.#options;
+    const ice = askICE(server, token, this.#abort.signal);
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
+    const route = new Route(pc);
     let stage = "peer";
     let session;
     try {
@@ -161,7 +170,7 @@ export class Broadcaster extends EventTarget {
       stage = "offer";
       this.#step("offer");
       session = await open(pc, this.#options.endpoint, {
-        token: this.#options.token, signal: this.#abort.signal,
+        token, signal: this.#abort.signal, ice, relay,
         edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
         editAnswer: (sdp) => startBitrate(sdp, Math.min(firstBitrate, this.#options.bitrate) / 1000),
         step: async (name) => {
@@ -190,8 +199,7 @@ export class Broadcaster extends EventTarget {
       const timer = setInterval(() => this.#bound(pc, true), keyframeEvery);
       await lost.finally(() => clearInterval(timer));
     } catch (error) {
-      error.stage = stage;
-      throw error;
+      throw await this.#explained(error, stage, route);
     } finally {
       // Before it ever was live it is ended; later the next session takes the broadcast over, and viewers stay.
       if (this.#wasLive) session?.abandon();
@@ -199,6 +207,17 @@ export class Broadcaster extends EventTarget {
       if (!session) pc.close();
       if (this.#pc === pc) this.#pc = undefined;
     }
+  }
+
+  // #explained gathers what is to be told of a failed attempt while its connection is still there to be asked.
+  async #explained(error, stage, route) {
+    const { server, name } = this.#options;
+    const problem = error instanceof Problem ? error : new Problem(-1, error.message);
+    if (stage !== "connected") return { stage, problem };
+    const secured = route.reached("ice connected") || route.reached("ice completed");
+    const verdict = route.verdict(secured ? "secure" : "connect");
+    const lines = await route.report();
+    return { stage, problem, ...verdict, report: fullReport({ what: verdict.cause, stage, problem, server, stream: name, attempt: ++this.#attempts, lines }) };
   }
 
   #lostOf(pc) {

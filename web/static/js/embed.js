@@ -8,4 +8,6 @@ const player = byId("player");
 player.token = takeToken(`watch-${name}`);
 player.addEventListener("state", () => { document.body.dataset.state = player.state; });
 player.addEventListener("info", () => { document.title = `${player.info?.title || name} · Siaran`; });
+const relay = new URLSearchParams(location.search).get("relay");
+if (relay !== null) player.setAttribute("relay", relay);
 player.setAttribute("stream", name);

@@ -1,12 +1,39 @@
 // What has happened, in plain words: [headline, what to do].
-import { t } from "./i18n.js";
+import { number } from "./format.js";
+import { language, t } from "./i18n.js";
 
 const byStatus = { 0: "network", 400: "name", 401: "private", 403: "private", 404: "name", 422: "codec", 429: "busy", 503: "busy" };
 
-export function explain(state, failure) {
-  if (state !== "error") return [t(`state.${state}`), t(`state.${state}.more`)];
-  const { stage, problem } = failure;
-  const kind = byStatus[problem.status] ?? (problem.status > 0 ? "server" : stage === "connect" ? "ice" : stage === "media" ? "media" : "browser");
+// progressTime is how long a page only says that it is at work, in milliseconds; then it says with what.
+const progressTime = 3000;
+
+// explain is about a state of a receiver, and its stage where that takes its time.
+export function explain(state, failure, stage, stageSince) {
+  if (state === "error") return explainFailure(failure);
+  const slow = (state === "connecting" || state === "reconnecting") && performance.now() - stageSince > progressTime;
+  return [t(`state.${state}`), slow ? t(`stage.${stage}`) : t(`state.${state}.more`)];
+}
+
+function explainFailure(failure) {
+  const { problem, cause } = failure;
+  if (cause) return routeInWords(failure);
+  const kind = byStatus[problem.status] ?? (problem.status > 0 ? "server" : "browser");
   const said = problem.message && ["codec", "server", "browser"].includes(kind) ? ` (${problem.message})` : "";
   return [t(`failure.${kind}`), t(`failure.${kind}.more`) + said];
 }
+
+// routeInWords is about a connection that a server has answered and that carried nothing.
+export function routeInWords({ cause, tried, code }) {
+  const ways = new Intl.ListFormat(language, { type: "conjunction" }).format(tried.map((way) => t(`way.${way}`)));
+  return [t(`failure.${cause}`), t(`failure.${cause}.more`, { tried: ways, code })];
+}
+
+// retryInWords says when it is tried again; nothing when it is not.
+export function retryInWords(retryAt) {
+  if (retryAt === undefined) return "";
+  const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+  return seconds > 0 ? t("retry.in", { n: number(seconds) }) : t("retry.now");
+}
+
+// pathInWords is which way the media goes, as stats.js gives it.
+export const pathInWords = (path) => (path ? t(path.relayed ? "path.relayed" : "path.direct", { transport: path.transport.toUpperCase() }) : "");

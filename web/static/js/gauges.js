@@ -1,6 +1,7 @@
 // How the broadcast does, while it is on the air. Hooks: #gauges [data-testid=gauge-NAME], #health.
 import { requestJSON, streamURL } from "./api.js";
 import { byId, h, note, setText } from "./dom.js";
+import { pathInWords } from "./explain.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size } from "./format.js";
 import { has, onLanguage, t } from "./i18n.js";
 
@@ -20,6 +21,7 @@ export function gauges({ broadcaster, name, token, info }) {
     ["rtt", () => stats?.rtt !== undefined && milliseconds(stats.rtt * 1000), "stats.rtt"],
     ["loss", () => stats && percent(stats.loss), "stats.loss"],
     ["codec", () => stats && codecs(...stats.codecs), "stats.codec"],
+    ["path", () => pathInWords(stats?.path), "stats.path"],
   ].map(([key, read, label]) => ({ read, label, name: h("dt"), value: h("dd", { "data-testid": `gauge-${key}` }, "–") }));
   byId("gauges").append(...rows.map((row) => h("div", {}, row.name, row.value)));
   onLanguage(() => { for (const row of rows) setText(row.name, t(row.label)); });

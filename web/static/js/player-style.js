@@ -15,7 +15,14 @@ video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100
 .art:not([hidden]) + .overlay { background: radial-gradient(closest-side, rgb(11 13 20 / 88%) 20%, rgb(11 13 20 / 58%)); }
 .message { margin: 10px 0 0; font-size: clamp(18px, 2.6vw, 26px); font-weight: 700; letter-spacing: -0.02em; text-wrap: balance; }
 .detail { margin: 0 0 10px; max-width: 34em; color: #b9bccb; text-wrap: balance; }
-.detail:empty { display: none; }
+.detail:empty, .retry:empty { display: none; }
+.retry { margin: 0 0 10px; color: #b9bccb; font-variant-numeric: tabular-nums; font-size: 14px; }
+.choices { display: flex; flex-wrap: wrap; justify-content: center; gap: 8px 12px; }
+.quiet { min-height: 44px; padding: 0 18px; border-radius: 99px; background: transparent; color: #c9cbe0; text-decoration: underline; text-underline-offset: 0.2em; }
+.quiet:hover { background: rgb(255 255 255 / 12%); }
+.report { position: absolute; inset: 0; display: flex; flex-direction: column; gap: 10px; padding: 14px 16px; background: #0b0d14; }
+.report p { margin: 0; color: #b9bccb; font-size: 14px; }
+.report pre { flex: 1; min-height: 0; margin: 0; padding: 10px 12px; overflow: auto; border-radius: 10px; background: #191d2a; font: 12px/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; user-select: text; }
 /* Four petals around a heart, the kawung of batik; while it waits they breathe in turn. */
 .ring { position: relative; isolation: isolate; flex: none; width: 56px; height: 56px; background:
   radial-gradient(circle, #ff6a54 0 6px, transparent 6.6px); }

@@ -1,19 +1,32 @@
 // A viewer of one stream that keeps itself alive: it waits, connects, reconnects and continues by itself.
 import { Problem } from "./api.js";
 import { Feed } from "./feed.js";
+import { askICE, transportPolicy } from "./ice.js";
+import { fullReport, Route } from "./route.js";
 import { stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
-import { inbound, Rates } from "./stats.js";
+import { inbound, Rates, received } from "./stats.js";
 
-const connectTime = 12000; // milliseconds from the answer to the first media
-const stallTime = 5000; // live, connected, and nothing decoded
-const longestWait = 15000;
+// All in milliseconds.
+const connectTime = 12000; // from the answer to a connection
+const mediaTime = 5000; // connected, and no packet
+const decodeTime = 10000; // packets, and no picture
+const stallTime = 5000; // live, and no packet any more
+const freezeTime = 15000; // live, and packets without a picture; longer than encoders are apart with key frames
+const longestWait = 30000;
 const fatal = new Set([400, 401, 403, 404, 405, 415, 422]);
+const calm = new Set(["stopped", "again", "network", "ended"]); // reasons to stop connecting that are no failures
 
 // Receiver plays stream into video. States: idle, connecting, live, interrupted, reconnecting, waiting, ended, error.
-// It dispatches "state" and "info" (what the server says of the stream); failure is {stage, problem} in state error.
+// It dispatches "state" and "info" (what the server says of the stream). In state error, failure is {stage, problem, cause, tried, code, report,
+// retryAt}: cause, tried and code as Route.verdict gives them, report a text for the operator, retryAt the time of the next attempt on Date.now()'s
+// clock (0 while that is under way, undefined when there is none).
+// stage is how far the present attempt has come: offer, connect, secure, media, decode or play.
 export class Receiver extends EventTarget {
   state = "idle";
+  stage = "offer";
+  stageSince = 0; // on performance.now()'s clock
+  route; // of the present attempt
   info; // the stream as the API gives it, undefined when not live
   failure;
   blocked = false; // the browser wants a tap before it plays
@@ -27,12 +40,14 @@ export class Receiver extends EventTarget {
   #lost = () => {};
   #wake = () => {};
   #seen = false; // was live before
+  #failures = 0; // since then
   #rates = new Rates();
 
-  constructor(video, { stream, server = location.origin, token } = {}) {
+  // relay is a wish as in ice.js.
+  constructor(video, { stream, server = location.origin, token, relay = "" } = {}) {
     super();
     this.#video = video;
-    this.#options = { stream, server, token };
+    this.#options = { stream, server, token, relay };
   }
 
   start() {
@@ -107,7 +122,7 @@ export class Receiver extends EventTarget {
     this.dispatchEvent(new Event("info"));
     if (info?.status === "live") {
       if (news) this.#wake();
-      if (this.state === "interrupted") this.#set("live");
+      if (this.state === "interrupted") this.#set(this.stage === "play" ? "live" : this.#seen ? "reconnecting" : "connecting");
     } else if (info?.status === "interrupted" && this.state === "live") {
       this.#set("interrupted");
     } else if (gone && (this.state === "live" || this.state === "interrupted")) {
@@ -115,43 +130,50 @@ export class Receiver extends EventTarget {
     }
   }
 
+  #enter(stage) {
+    this.stage = stage;
+    this.stageSince = performance.now();
+    this.route?.mark(stage);
+  }
+
   async #run() {
-    let failures = 0;
     while (this.#running) {
-      if (!["waiting", "ended"].includes(this.state)) this.#set(this.#seen ? "reconnecting" : "connecting");
+      if (this.state === "error") this.#set("error", { ...this.failure, retryAt: 0 });
+      else if (!["waiting", "ended"].includes(this.state)) this.#set(this.#seen ? "reconnecting" : "connecting");
       let wait = 0;
       try {
         const reason = await this.#watch();
-        failures = 0;
+        this.#failures = 0;
         if (!this.#running) return;
         if (reason === "ended") {
           this.#set("ended");
           wait = 30000;
         } else {
           this.#set("reconnecting");
-          wait = reason === "network" || reason === "again" ? 0 : 300;
+          wait = calm.has(reason) ? 0 : 300;
         }
       } catch (error) {
         if (!this.#running) return;
-        const problem = error instanceof Problem ? error : new Problem(-1, error.message);
-        failures++;
-        if (problem.status === 409) {
-          failures = 0;
-          this.#set(this.#seen ? "ended" : "waiting");
-          wait = Math.min(Math.max((problem.retryAfter ?? 5) * 1000, 2000), 30000);
-        } else if (fatal.has(problem.status)) {
-          this.#set("error", { stage: error.stage ?? "offer", problem });
-          wait = Infinity;
-        } else {
-          const { stage = "offer" } = error;
-          if (this.#seen) this.#set("reconnecting");
-          else if (failures > (stage === "offer" ? 3 : 1)) this.#set("error", { stage, problem });
-          wait = problem.retryAfter ? problem.retryAfter * 1000 : Math.min(500 * 2 ** failures, longestWait) * (0.7 + 0.6 * Math.random());
-        }
+        wait = this.#fail(error);
       }
       await this.#sleep(wait);
-      if (this.state === "error") this.#set(this.#seen ? "reconnecting" : "connecting");
     }
+  }
+
+  // #fail shows what was the matter, unless it may well heal before anyone has read it, and gives the time to the next attempt.
+  #fail({ stage, problem, verdict, report }) {
+    if (problem.status === 409) {
+      this.#failures = 0;
+      this.#set(this.#seen ? "ended" : "waiting");
+      return Math.min(Math.max((problem.retryAfter ?? 5) * 1000, 2000), 30000);
+    }
+    const n = ++this.#failures;
+    const growing = Math.min(500 * 2 ** n, longestWait) * (0.7 + 0.6 * Math.random());
+    const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * 1000 : growing;
+    const patience = wait === Infinity ? 0 : stage !== "offer" && !this.#seen ? 0 : this.#seen ? 2 : 1;
+    if (n > patience || this.state === "error") this.#set("error", { stage, problem, ...verdict, report, retryAt: wait === Infinity ? undefined : Date.now() + wait });
+    else if (this.#seen) this.#set("reconnecting");
+    return wait;
   }
 
   #sleep(milliseconds) {
@@ -164,32 +186,34 @@ export class Receiver extends EventTarget {
     });
   }
 
-  // #watch opens one session and resolves with why it was lost. It rejects when there never was media.
+  // #watch opens one session and resolves with why it was lost. It rejects with {stage, problem, verdict, report} when there never was media.
   async #watch() {
-    const { stream, server, token } = this.#options;
+    const { stream, server, token, relay } = this.#options;
     this.#abort = new AbortController();
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const { signal } = this.#abort;
+    // Who waits for a broadcast asks often: relays are for those who will need them.
+    const ice = ["waiting", "ended"].includes(this.state) ? undefined : askICE(server, token, signal);
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
-    let stage = "offer";
+    this.route = new Route(pc);
+    this.#enter("offer");
     let session;
     try {
       pc.addTransceiver("audio", { direction: "recvonly" });
       pc.addTransceiver("video", { direction: "recvonly" });
       const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
-      session = await open(pc, endpoint, { token, edit: stereoOpus, signal: this.#abort.signal });
+      session = await open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay });
       this.#session = session;
-      stage = "connect";
+      this.#enter("connect");
       const lost = new Promise((resolve) => { this.#lost = resolve; });
       pc.addEventListener("connectionstatechange", () => {
-        if (pc.connectionState === "connected") stage = "media";
         if (pc.connectionState === "failed" || pc.connectionState === "closed") this.#lost("failed");
       });
       onHangUp(pc, () => this.#pc === pc && this.#lost("hung up"));
       const early = await Promise.race([this.#firstMedia(pc), lost]);
-      if (early) {
-        if (early === "stopped" || early === "again" || early === "network" || early === "ended") return early;
-        throw new Problem(-1, early);
-      }
+      if (calm.has(early)) return early;
+      if (early) throw new Problem(-1, early);
+      this.#enter("play");
       this.#seen = true;
       this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
       const watchdog = this.#watchStalls(pc);
@@ -197,8 +221,7 @@ export class Receiver extends EventTarget {
       if (reason === "hung up") session.abandon(); // the server has nothing left to delete
       return reason;
     } catch (error) {
-      error.stage = stage;
-      throw error;
+      throw await this.#explained(error, Boolean(session));
     } finally {
       session?.close();
       if (!session) pc.close();
@@ -206,50 +229,78 @@ export class Receiver extends EventTarget {
     }
   }
 
-  // #firstMedia resolves with nothing when it plays, or with the reason why it does not.
+  // #explained gathers what is to be told of a failed attempt while its connection is still there to be asked.
+  async #explained(error, answered) {
+    const { stage, route } = this;
+    const { stream, server } = this.#options;
+    const problem = error instanceof Problem ? error : new Problem(-1, error.message);
+    const verdict = answered ? route.verdict(stage) : {};
+    const lines = await route.report();
+    const report = fullReport({ what: verdict.cause ?? "no session", stage, problem, server, stream, attempt: this.#failures + 1, lines });
+    return { stage, problem, verdict, report };
+  }
+
+  // #firstMedia resolves with nothing when it plays, or with the reason why it does not; it moves the stage on.
   #firstMedia(pc) {
     const tracks = pc.getTransceivers().filter((tr) => tr.currentDirection === "recvonly").map((tr) => tr.receiver.track);
     const leader = tracks.find((track) => track.kind === "video") ?? tracks[0];
     const video = this.#video;
-    return new Promise((resolve) => {
-      if (!leader) {
-        resolve("no tracks");
-        return;
+    const { promise, resolve } = Promise.withResolvers();
+    if (!leader) return Promise.resolve("no tracks");
+    const done = () => resolve();
+    const look = () => {
+      if (this.stage === "connect" && ["connected", "completed"].includes(pc.iceConnectionState)) this.#enter("secure");
+      if (["connect", "secure"].includes(this.stage) && pc.connectionState === "connected") this.#enter("media");
+    };
+    // The picture of before stays on the screen until packets of the new session are here.
+    const show = async () => {
+      look();
+      if (this.#pc !== pc) return;
+      this.#enter("decode");
+      video.addEventListener("loadeddata", done);
+      video.srcObject = new MediaStream(tracks);
+      await this.play();
+      if (this.blocked) done(); // the rest is for the one who watches
+    };
+    for (const name of ["iceconnectionstatechange", "connectionstatechange"]) pc.addEventListener(name, look);
+    if (leader.muted) leader.addEventListener("unmute", show, { once: true });
+    else show();
+    const answered = performance.now();
+    const timer = setInterval(async () => {
+      look();
+      const waited = performance.now() - this.stageSince;
+      if (["connect", "secure"].includes(this.stage)) {
+        if (performance.now() - answered > connectTime) resolve("timeout");
+      } else if (this.info?.status === "interrupted") {
+        this.stageSince = performance.now(); // nobody sends
+        this.#set("interrupted");
+      } else if (this.stage === "media" && waited > mediaTime) {
+        if (received(await pc.getStats()).packets > 0) this.#enter("decode");
+        else resolve("timeout");
+      } else if (this.stage === "decode" && waited > decodeTime && !document.hidden) {
+        resolve("timeout");
       }
-      const timer = setTimeout(() => resolve("timeout"), connectTime);
-      const done = () => {
-        clearTimeout(timer);
-        video.removeEventListener("loadeddata", done);
-        resolve();
-      };
-      // The picture of before stays on the screen until packets of the new session are here.
-      const show = () => {
-        if (this.#pc !== pc) return;
-        video.addEventListener("loadeddata", done);
-        video.srcObject = new MediaStream(tracks);
-        this.play();
-      };
-      if (leader.muted) leader.addEventListener("unmute", show, { once: true });
-      else show();
+    }, 200);
+    return promise.finally(() => {
+      clearInterval(timer);
+      video.removeEventListener("loadeddata", done);
     });
   }
 
-  // #watchStalls gives up a session that is connected but decodes nothing while the stream is live.
+  // #watchStalls gives up a session that is connected but brings nothing, or nothing that can be shown, while the stream is live.
   #watchStalls(pc) {
-    let frames = -1;
-    let since = performance.now();
+    let before = {};
+    let packetsAt;
+    let framesAt;
     return setInterval(async () => {
       if (pc.connectionState === "closed") return;
-      let now = 0;
-      for (const report of (await pc.getStats()).values()) {
-        if (report.type === "inbound-rtp") now += report.packetsReceived ?? 0;
-      }
-      if (now !== frames || this.state !== "live" || document.hidden) {
-        frames = now;
-        since = performance.now();
-      } else if (performance.now() - since > stallTime) {
-        this.#lost("stalled");
-      }
+      const now = received(await pc.getStats());
+      const time = performance.now();
+      const idle = this.state !== "live" || document.hidden || this.#video.paused;
+      if (now.packets !== before.packets || this.state !== "live" || document.hidden) packetsAt = time;
+      if (now.frames !== before.frames || now.videoPackets === before.videoPackets || idle) framesAt = time;
+      before = now;
+      if (time - packetsAt > stallTime || time - framesAt > freezeTime) this.#lost("stalled");
     }, 1000);
   }
 }

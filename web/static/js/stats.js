@@ -15,21 +15,39 @@ export class Rates {
 
 const codecName = (reports, report) => reports.get(report.codecId)?.mimeType?.split("/")[1] ?? "";
 
-function roundTrip(reports) {
+function selectedPair(reports) {
+  const all = [...reports.values()];
+  const transport = all.find((report) => report.type === "transport" && report.selectedCandidatePairId);
+  if (transport) return reports.get(transport.selectedCandidatePairId);
+  // Firefox has no selectedCandidatePairId.
+  return all.find((report) => report.type === "candidate-pair" && (report.selected || (report.nominated && report.state === "succeeded")));
+}
+
+// pathOf is which way the media goes: relayed, and over udp, tcp or tls to the relay or the server; undefined before there is one.
+function pathOf(reports, pair) {
+  const local = reports.get(pair?.localCandidateId);
+  if (!local) return undefined;
+  const relayed = local.candidateType === "relay";
+  return { relayed, transport: (relayed && local.relayProtocol) || local.protocol || "udp" };
+}
+
+// received sums up what has come through.
+export function received(reports) {
+  const sum = { packets: 0, videoPackets: 0, frames: 0 };
   for (const report of reports.values()) {
-    if (report.type === "transport" && report.selectedCandidatePairId) {
-      return reports.get(report.selectedCandidatePairId)?.currentRoundTripTime;
-    }
+    if (report.type !== "inbound-rtp") continue;
+    sum.packets += report.packetsReceived ?? 0;
+    if (report.kind !== "video") continue;
+    sum.videoPackets += report.packetsReceived ?? 0;
+    sum.frames += report.framesDecoded ?? 0;
   }
-  for (const report of reports.values()) { // Firefox has no selectedCandidatePairId
-    if (report.type === "candidate-pair" && (report.selected || (report.nominated && report.state === "succeeded"))) return report.currentRoundTripTime;
-  }
-  return undefined;
+  return sum;
 }
 
 // inbound is what a viewer gets. Latency is an estimate in seconds: half a round trip, the jitter buffer, decoding, one frame on the screen.
 export function inbound(reports, rates) {
-  const out = { bitrate: 0, lost: 0, received: 0, rtt: roundTrip(reports), codecs: [] };
+  const pair = selectedPair(reports);
+  const out = { bitrate: 0, lost: 0, received: 0, rtt: pair?.currentRoundTripTime, path: pathOf(reports, pair), codecs: [] };
   for (const report of reports.values()) {
     if (report.type !== "inbound-rtp") continue;
     const rate = rates.of(report, ["bytesReceived", "framesDecoded", "totalDecodeTime", "jitterBufferDelay", "jitterBufferEmittedCount", "packetsLost", "packetsReceived"]);
@@ -50,7 +68,8 @@ export function inbound(reports, rates) {
 
 // outbound is what a broadcaster sends; the largest layer stands for the picture.
 export function outbound(reports, rates) {
-  const out = { bitrate: 0, rtt: roundTrip(reports), loss: 0, codecs: [] };
+  const pair = selectedPair(reports);
+  const out = { bitrate: 0, rtt: pair?.currentRoundTripTime, path: pathOf(reports, pair), loss: 0, codecs: [] };
   for (const report of reports.values()) {
     if (report.type === "remote-inbound-rtp") {
       out.rtt ??= report.roundTripTime;

@@ -5,11 +5,14 @@ import "./header.js";
 import { Problem, requestJSON, streamURL } from "./api.js";
 import { Broadcaster } from "./broadcaster.js";
 import { capture, CaptureError, devices, meter, qualities, release } from "./capture.js";
+import { Details } from "./details.js";
 import { byId, h, note, setText } from "./dom.js";
+import { retryInWords, routeInWords } from "./explain.js";
 import { Feed } from "./feed.js";
 import { gate } from "./gate.js";
 import { gauges } from "./gauges.js";
 import { onLanguage, t } from "./i18n.js";
+import { relayWish } from "./ice.js";
 import { obsPanel } from "./obs.js";
 import { Steps } from "./steps.js";
 import { claims, keepToken, takeToken } from "./token.js";
@@ -25,6 +28,9 @@ let own; // the stream that is on the air, as the server shows it
 let sure; // runs while stop waits for its second click
 const steps = new Steps(byId("steps"));
 const broadcaster = new Broadcaster();
+const details = new Details(() => broadcaster.failure?.report);
+const retry = h("p", { class: "retry numbers", "aria-live": "off" }); // a countdown is not for reading out
+const relay = relayWish(new URLSearchParams(location.search).get("relay"));
 const panel = gauges({ broadcaster, name, token: () => token, info: () => own });
 
 const chosen = (group) => document.querySelector(`input[name="${group}"]:checked`).value;
@@ -207,7 +213,7 @@ function restart() {
     await share();
     follow(); // now that the server knows who may
   };
-  broadcaster.start(media, { name: name(), token, bitrate: qualities[byId("quality").value].bitrate, store });
+  broadcaster.start(media, { name: name(), token, bitrate: qualities[byId("quality").value].bitrate, store, relay });
 }
 
 async function share() {
@@ -264,18 +270,29 @@ broadcaster.addEventListener("state", () => {
   byId("end-other").hidden = failure.problem.status !== 409;
 });
 
-function inWords({ stage, problem }) {
+function inWords({ stage, problem, ...failure }) {
   const key = { 0: "network", 401: "denied", 403: "denied", 409: "taken", 422: "codec", 429: "busy", 503: "busy" }[problem.status];
   if (stage === "ended") return t("live.stolen");
   if (key) return t(`live.${key}`);
-  if (stage === "connected") return t("live.ice");
+  if (failure.cause) return routeInWords(failure).join(". ");
   return t("live.failed", { detail: problem.message || problem.status });
 }
 
 function say(kind, text) {
   trouble = kind && { kind, text };
-  byId("trouble").replaceChildren(...(trouble ? [note(kind, text())] : []));
+  details.words();
+  details.show(Boolean(kind && broadcaster.failure?.report));
+  drawRetry();
+  const said = kind ? text() : "";
+  if (byId("trouble").dataset.said === kind + said) return; // somebody may be reading the details
+  byId("trouble").dataset.said = kind + said;
+  byId("trouble").replaceChildren(...(trouble ? [note(kind, said, retry, details.button, details.panel)] : []));
 }
+
+function drawRetry() {
+  setText(retry, retryInWords(broadcaster.failure?.retryAt));
+}
+setInterval(drawRetry, 1000);
 
 function show() {
   const { state } = broadcaster;
@@ -372,3 +389,4 @@ obsPanel({
 onLanguage(words);
 listDevices();
 enter();
+if (!isSecureContext) say("bad", () => t("capture.insecure"));

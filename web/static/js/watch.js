@@ -3,6 +3,7 @@ import "./header.js";
 import "../player.js";
 import { requestJSON, streamURL } from "./api.js";
 import { byId, copyText, h, icon, setText } from "./dom.js";
+import { pathInWords } from "./explain.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
 import { takeToken } from "./token.js";
@@ -19,6 +20,8 @@ player.addEventListener("info", () => {
   show();
   describe();
 });
+const relay = new URLSearchParams(location.search).get("relay");
+if (relay !== null) player.setAttribute("relay", relay);
 player.setAttribute("stream", name);
 
 function show() {
@@ -63,6 +66,7 @@ const rows = [
   ["buffer", (s) => (s.buffer ? milliseconds(s.buffer * 1000) : "")],
   ["freezes", (s) => (s.freezes === undefined ? "" : number(s.freezes))],
   ["codec", (s) => codecs(...s.codecs)],
+  ["path", (s) => pathInWords(s.path)],
 ];
 
 async function drawStats() {
