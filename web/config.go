@@ -44,6 +44,7 @@ type Limits struct {
 	Watch    Rate // POST to WHEP, by source address: a school watches from one
 	Session  Rate // PATCH and DELETE, by session
 	Address  Rate // PATCH, DELETE and changes through the API, by source address
+	ICE      Rate // GET of ICE servers, by source address
 	Watchers int  // clients of the event stream
 }
 
@@ -68,7 +69,7 @@ type Config struct {
 	// Ready is nil or the reason, in plain words, for which no new sessions should be sent here; nil: only the listing is asked.
 	Ready func(context.Context) error
 	// ICEServers are announced to a session, or to who asks without one (empty id). host is what the client
-	// calls this server, without a port, as its request says; nil: none are announced.
+	// calls this server, without a port, as its request says: fit for a URL, and empty where it says junk. nil: none are announced.
 	ICEServers func(id siaran.SessionID, host string) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
@@ -76,7 +77,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Logger         *slog.Logger   // nil: none
 
-	StrictSessionAuth bool // a session's URL alone does not allow to change and end it (RFC 9725 section 4.7.1)
+	HSTS              time.Duration // how long browsers are told to use HTTPS alone; 0: they are told nothing
+	StrictSessionAuth bool          // a session's URL alone does not allow to change and end it (RFC 9725 section 4.7.1)
 	LaxTrickle        bool // candidates are taken without If-Match when the ICE credentials are the session's
 
 	Limits       Limits
@@ -118,6 +120,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Watch, Rate{500, 3000})
 	fill(&l.Session, Rate{20, 100})
 	fill(&l.Address, Rate{500, 3000})
+	fill(&l.ICE, Rate{100, 3000})
 	if l.Watchers <= 0 {
 		l.Watchers = 10000
 	}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -151,11 +148,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	h.Set("ETag", quoteTag(answer.Tag))
 	h.Set("Accept-Patch", mimeFragment)
 	h.Set("Cache-Control", "no-store")
-	if s.cfg.ICEServers != nil {
-		for _, link := range iceLinks(s.cfg.ICEServers(answer.Session, requestHost(c.Request()))) {
-			h.Add("Link", link)
-		}
-	}
+	addLinks(h, s.iceServers(r, answer.Session))
 	return c.Blob(http.StatusCreated, mimeSDP, answer.SDP)
 }
 
@@ -180,39 +173,4 @@ func (s *Server) probeEndpoint(p *protocol) echo.HandlerFunc {
 		}
 		return c.NoContent(p.probe)
 	}
-}
-
-// requestHost is the name or address that the client calls this server, without a port and without brackets.
-// Whatever else stands in the field (RFC 9110 section 7.2) is read as nothing.
-func requestHost(r *http.Request) string {
-	u := url.URL{Host: r.Host}
-	host := u.Hostname()
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
-		return host
-	}
-	if len(host) > 253 || strings.ContainsFunc(host, func(c rune) bool {
-		return c != '-' && c != '.' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
-	}) {
-		return ""
-	}
-	return host
-}
-
-// iceLinks writes Link values, one a URL, in the exact form that OBS and mediamtx can read. A
-// server with a value that they could not is left out.
-func iceLinks(servers []ICEServer) []string {
-	var links []string
-	for _, server := range servers {
-		for _, u := range server.URLs {
-			if strings.ContainsAny(u+server.Username+server.Credential, ";,\"<> \\\r\n") {
-				continue
-			}
-			link := fmt.Sprintf(`<%s>; rel="ice-server"`, u)
-			if server.Username != "" {
-				link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, server.Username, server.Credential)
-			}
-			links = append(links, link)
-		}
-	}
-	return links
 }

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,9 +76,12 @@ func newAsset(body []byte, contentType string) asset {
 }
 
 // guard sets the headers that keep browsers careful; handlers of pages say more.
-func guard(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
+		if s.cfg.HSTS > 0 {
+			h.Set(echo.HeaderStrictTransportSecurity, "max-age="+strconv.Itoa(int(s.cfg.HSTS.Seconds())))
+		}
 		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
 		h.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")

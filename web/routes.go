@@ -13,12 +13,12 @@ type methods map[string]echo.HandlerFunc
 func (s *Server) routes() {
 	whip, whep := s.whip(), s.whep()
 	for _, p := range []*protocol{whip, whep} {
-		s.route(p.prefix+"/:stream", methods{"POST": s.post(p), "GET": s.probeEndpoint(p)}, "Accept-Post", mimeSDP)
+		s.endpoint(p.prefix+"/:stream", p, s.post(p))
 		s.route(p.prefix+"/:stream/:session", methods{
 			"PATCH": s.patchSession(p), "DELETE": s.deleteSession(p), "GET": s.probeSession(p),
 		}, "Accept-Patch", mimeFragment)
 	}
-	s.route("/whip", methods{"POST": s.postOwn(whip), "GET": s.probeEndpoint(whip)}, "Accept-Post", mimeSDP)
+	s.endpoint("/whip", whip, s.postOwn(whip))
 
 	s.get("/api/streams", s.listStreams)
 	s.get("/api/streams/events", s.streamEvents)
@@ -30,6 +30,7 @@ func (s *Server) routes() {
 	s.get("/api/streams/:stream/keyframe", s.keyframe)
 	s.get("/api/streams/:stream/health", s.health)
 	s.get("/api/tokens/self", s.showToken)
+	s.get("/api/ice", s.showICE)
 	s.get("/api/openapi.yaml", s.openAPI)
 	s.get("/healthz", s.healthz)
 	s.get("/readyz", s.readyz)
@@ -59,6 +60,15 @@ func (s *Server) route(path string, m methods, accept ...string) {
 		header, value = accept[0], accept[1]
 	}
 	s.echo.OPTIONS(path, options(strings.Join(allow, ", "), header, value))
+}
+
+// endpoint binds an address where sessions are opened.
+func (s *Server) endpoint(path string, p *protocol, post echo.HandlerFunc) {
+	probe := s.probeEndpoint(p)
+	s.echo.POST(path, post)
+	s.echo.GET(path, probe)
+	s.echo.HEAD(path, probe)
+	s.echo.OPTIONS(path, s.announcing(p, options("GET, HEAD, OPTIONS, POST", "Accept-Post", mimeSDP)))
 }
 
 func (s *Server) get(path string, h echo.HandlerFunc) {

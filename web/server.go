@@ -30,6 +30,7 @@ type Server struct {
 	http     *http.Server
 
 	addressLimit, sessionLimit *limiter // of what changes sessions and streams
+	iceLimit                   *limiter // of credentials for ICE servers, by source address
 
 	openTime, bodyTime  time.Duration // for a session to be opened, and for its offer to come in
 	pingEvery, sendTime time.Duration // of the event stream
@@ -53,11 +54,12 @@ func New(cfg Config) (*Server, error) {
 		keyLimit:     newLimiter(cfg.Limits.Key),
 		addressLimit: newLimiter(cfg.Limits.Address),
 		sessionLimit: newLimiter(cfg.Limits.Session),
+		iceLimit:     newLimiter(cfg.Limits.ICE),
 	}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, guard)
+	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, s.guard)
 	s.routes()
 	s.http = &http.Server{
 		Handler:           s.echo,

@@ -18,11 +18,13 @@ import (
 type Config struct {
 	File string `name:"config" placeholder:"FILE" help:"YAML file with any of these settings; see siaran.example.yaml."`
 
-	Listen   string       `default:":8080" placeholder:"ADDRESS" help:"Address of the pages and of the API, plain HTTP (default ${default})."`
+	Listen   string       `placeholder:"ADDRESS" help:"Address of the pages and of the API (default :8080, or :443 when it speaks HTTPS)."`
 	UDP      string       `name:"udp" default:":8189" placeholder:"ADDRESS" help:"Address of all media, UDP (default ${default})."`
 	PublicIP []netip.Addr `name:"public-ip" placeholder:"IP" help:"Address under which clients reach the media port, for 1:1 NAT and containers; announced instead of the interfaces' addresses; may be repeated."`
 	BaseURL  string       `name:"base-url" placeholder:"URL" help:"Public address of the server, such as https://live.example.org, when a proxy stands before it."`
-	Node     string       `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
+	TLSConfig
+
+	Node string `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
 
 	Data    string        `default:"./siaran-data" placeholder:"FOLDER" help:"Folder of the secret, the media certificate and the listing (default ${default})."`
 	Listing string        `default:"sqlite" enum:"sqlite" help:"Where it is kept what is live and who watches: sqlite, a file in the data folder."`
@@ -33,8 +35,11 @@ type Config struct {
 	Burst         int            `default:"65536" placeholder:"BYTES" help:"What one viewer is sent back to back at most; the rest of a large frame is paced (default ${default})."`
 	DSCP          int            `name:"dscp" default:"0" help:"Mark of media packets for routers that heed it (RFC 8837), 0 to 63 (default ${default})."`
 	SetupTimeout  time.Duration  `name:"setup-timeout" default:"15s" help:"Time for a client to connect its media after the answer (default ${default})."`
-	TrustedProxy  []netip.Prefix `name:"trusted-proxy" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed; may be repeated."`
+	TrustedProxy  []netip.Prefix `name:"trusted-proxy" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed, such as 127.0.0.1/32; may be repeated."`
 	AllowOrigin   []string       `name:"allow-origin" placeholder:"URL" help:"Other sites whose pages may call the API; may be repeated (default: all)."`
+
+	StrictSessionAuth bool `name:"strict-session-auth" help:"Ask for the token on PATCH and DELETE of a session too; common players do not send it."`
+	LaxTrickle        bool `name:"lax-trickle" help:"Take candidates without If-Match from clients that send none, such as older players."`
 
 	Demo      bool       `help:"Broadcast the built-in demo clip as stream demo."`
 	LogFormat string     `name:"log-format" default:"text" enum:"text,json" help:"Log lines as text or json (default ${default})."`
@@ -44,6 +49,16 @@ type Config struct {
 // checked fills in what is derived and says what cannot work.
 func (c Config) checked() (Config, error) {
 	var wrong []error
+	switch {
+	case c.Listen != "":
+	case c.TLSConfig.on():
+		c.Listen = ":443"
+	default:
+		c.Listen = ":8080"
+	}
+	if err := c.TLSConfig.check(); err != nil {
+		wrong = append(wrong, err)
+	}
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {
 			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))

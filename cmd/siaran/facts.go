@@ -60,7 +60,12 @@ func (f facts) print(w io.Writer) {
 	fmt.Fprintf(&b, "  Data        %s\n\n", f.data)
 	if f.plain {
 		fmt.Fprintf(&b, "  Warning     Other machines reach this over plain HTTP: tokens can be read on the way, and browsers\n"+
-			"              allow no camera. Put a proxy with HTTPS before it and say --base-url, or --listen 127.0.0.1:8080.\n\n")
+			"              allow no camera. One of these ends that:\n"+
+			"                --acme live.example.org --redirect :80     HTTPS with a certificate it gets by itself\n"+
+			"                --tls-cert FILE --tls-key FILE             HTTPS with a certificate of yours\n"+
+			"                --listen 127.0.0.1:8080 --base-url https://live.example.org --trusted-proxy 127.0.0.1/32\n"+
+			"                                                           behind a proxy on this machine\n"+
+			"                --listen 127.0.0.1:8080                    for this machine alone\n\n")
 	}
 	io.WriteString(w, b.String()) // nobody may be listening
 }
@@ -69,7 +74,7 @@ func (f facts) print(w io.Writer) {
 func (f facts) log(logger *slog.Logger) {
 	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "data", f.data, "demo", f.demo)
 	if f.plain {
-		logger.Warn("other machines reach this over plain HTTP: tokens can be read on the way; put a proxy with HTTPS before it and say --base-url, or listen on loopback")
+		logger.Warn("other machines reach this over plain HTTP: tokens can be read on the way, and browsers allow no camera; give --acme DOMAIN, or --tls-cert and --tls-key; or put a proxy with HTTPS before it and say --listen 127.0.0.1:8080 --base-url https://... --trusted-proxy 127.0.0.1/32")
 	}
 }
 

@@ -63,12 +63,12 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(facts)
 }
 
 // explainListen says what to do about a TCP address that cannot be opened.
-func explainListen(addr string, err error) error {
+func explainListen(flag, addr string, err error) error {
 	switch {
 	case inUse(err):
-		return fmt.Errorf("--listen %s: the port is in use: stop the other program, or choose another port with --listen: %w", addr, err)
+		return fmt.Errorf("--%s %s: the port is in use: stop the other program, or choose another port with --%s: %w", flag, addr, flag, err)
 	case notPermitted(err):
-		return fmt.Errorf("--listen %s: this user may not open the port: choose one above 1023 with --listen: %w", addr, err)
+		return fmt.Errorf("--%s %s: this user may not open the port: choose one above 1023 with --%s, or allow it (setcap cap_net_bind_service=+ep siaran, or AmbientCapabilities in a systemd unit): %w", flag, addr, flag, err)
 	}
-	return fmt.Errorf("--listen %s: %w", addr, err)
+	return fmt.Errorf("--%s %s: %w", flag, addr, err)
 }

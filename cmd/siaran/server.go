@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +17,7 @@ import (
 
 	"siaran"
 	"siaran/cmd/siaran/internal/demo"
+	"siaran/cmd/siaran/internal/front"
 	"siaran/cmd/siaran/internal/whip"
 	"siaran/egress"
 	"siaran/ingest"
@@ -37,15 +38,19 @@ type server struct {
 	cfg    Config
 	logger *slog.Logger
 
-	tcp     net.Listener
-	socket  *egress.Socket
-	lock    *os.File
-	secret  *access.Secret
-	listing siaran.Listing
-	hub     *siaran.Hub
-	ingest  *ingest.Server
-	egress  *egress.Server
-	web     *web.Server
+	tcp         net.Listener
+	door        *front.Listener // takes in what comes to tcp, while serving
+	redirect    net.Listener    // of plain HTTP; nil: none
+	certs       certificates    // nil: plain HTTP
+	turnOverTLS func(net.Conn)  // the relay's, for TLS connections to tcp; nil: none
+	socket      *egress.Socket
+	lock        *os.File
+	secret      *access.Secret
+	listing     siaran.Listing
+	hub         *siaran.Hub
+	ingest      *ingest.Server
+	egress      *egress.Server
+	web         *web.Server
 
 	closers []func() error // in the order of opening
 }
@@ -58,7 +63,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 			err = errors.Join(err, s.close())
 		}
 	}()
-	for _, open := range []func(context.Context) error{s.openPorts, s.openData, s.openMedia, s.openWeb} {
+	for _, open := range []func(context.Context) error{s.openPorts, s.openRedirect, s.openData, s.openTLS, s.openMedia, s.openWeb} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -69,14 +74,9 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 func (s *server) openPorts(ctx context.Context) (err error) {
 	var lc net.ListenConfig
 	if s.tcp, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
-		return explainListen(s.cfg.Listen, err)
+		return explainListen("listen", s.cfg.Listen, err)
 	}
-	s.closers = append(s.closers, func() error {
-		if err := s.tcp.Close(); !errors.Is(err, net.ErrClosed) { // serving has closed it
-			return err
-		}
-		return nil
-	})
+	s.closers = append(s.closers, closeListener(s.tcp))
 	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP, DSCP: s.cfg.DSCP}); err != nil {
 		return fmt.Errorf("--udp %s: %w", s.cfg.UDP, err)
 	}
@@ -164,7 +164,11 @@ func (s *server) openWeb(context.Context) (err error) {
 		BaseURL:        s.cfg.BaseURL,
 		AllowedOrigins: s.cfg.AllowOrigin,
 		TrustedProxies: s.cfg.TrustedProxy,
+		HSTS:           s.cfg.HSTS,
 		Logger:         s.logger,
+
+		StrictSessionAuth: s.cfg.StrictSessionAuth,
+		LaxTrickle:        s.cfg.LaxTrickle,
 	})
 	return err
 }
@@ -194,10 +198,20 @@ func (s *server) serve(ctx context.Context, ready func(facts)) error {
 	defer stopAnswering()
 
 	var answers, demo errgroup.Group
+	s.door = s.frontDoor()
 	answers.Go(func() error {
 		defer cancel() // without HTTP there is no use in going on
-		return s.web.Serve(answering, s.tcp)
+		return s.web.Serve(answering, s.door)
 	})
+	if s.certs != nil {
+		answers.Go(func() error { return s.certs.Run(answering) })
+	}
+	if s.redirect != nil {
+		answers.Go(func() error {
+			defer cancel()
+			return s.serveRedirect(answering)
+		})
+	}
 	if s.cfg.Demo {
 		demo.Go(func() error { return s.publishDemo(ctx) })
 	}
@@ -210,7 +224,8 @@ func (s *server) serve(ctx context.Context, ready func(facts)) error {
 	return errors.Join(err, answers.Wait(), s.close())
 }
 
-// publishDemo broadcasts the built-in clip through the public endpoint, as anyone would.
+// publishDemo broadcasts the built-in clip through the public endpoint, as anyone would. Its requests do not leave the
+// process: no certificate is good for an address of the machine itself.
 func (s *server) publishDemo(ctx context.Context) error {
 	media, err := demo.Clip()
 	if err != nil {
@@ -228,7 +243,9 @@ func (s *server) publishDemo(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	cfg := whip.Config{URL: s.localURL() + "/whip/" + string(demoStream), Token: token}
+	inside := newInsideTransport(s.door)
+	defer inside.CloseIdleConnections()
+	cfg := whip.Config{URL: s.localURL() + "/whip/" + string(demoStream), Token: token, Client: &http.Client{Transport: inside}}
 	if err := publishClip(ctx, cfg, media, true, false, s.logger.With("part", "demo")); err != nil {
 		s.logger.Warn("the demo has stopped", "err", err) // the server goes on without it
 	}
@@ -242,7 +259,7 @@ func (s *server) localURL() string {
 	if ip.IsUnspecified() {
 		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	return "http://" + net.JoinHostPort(ip.String(), strconv.Itoa(int(bound.Port())))
+	return withPort(s.scheme(), ip.String(), int(bound.Port()))
 }
 
 // publicURL is where people reach the server, as far as that is known.
@@ -251,13 +268,16 @@ func (s *server) publicURL() string {
 		return s.cfg.BaseURL
 	}
 	bound := s.tcp.Addr().(*net.TCPAddr).AddrPort()
+	if name := s.ownName(); name != "" {
+		return withPort(s.scheme(), name, int(bound.Port()))
+	}
 	if bound.Addr().Unmap().IsUnspecified() {
-		return "http://localhost:" + strconv.Itoa(int(bound.Port()))
+		return withPort(s.scheme(), "localhost", int(bound.Port()))
 	}
 	return s.localURL()
 }
 
 // plain tells whether others than this machine's programs may come over plain HTTP, where tokens can be read on the way (RFC 9725 section 5).
 func (s *server) plain() bool {
-	return !strings.HasPrefix(s.cfg.BaseURL, "https://") && !s.tcp.Addr().(*net.TCPAddr).IP.IsLoopback()
+	return s.certs == nil && !strings.HasPrefix(s.cfg.BaseURL, "https://") && !s.tcp.Addr().(*net.TCPAddr).IP.IsLoopback()
 }
