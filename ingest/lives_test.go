@@ -298,7 +298,7 @@ func TestSilenceInterrupts(t *testing.T) {
 }
 
 func TestSetupDeadline(t *testing.T) {
-	s := start(t, func(c *Config) { c.SetupTimeout = 300 * time.Millisecond })
+	s := start(t, func(c *Config) { c.SetupTimeout = 2 * time.Second })
 	silent := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
 	answer, err := s.Offer(context.Background(), "cats", "owner", []byte(silent.offer()))
 	if err != nil {
@@ -385,7 +385,7 @@ func TestConfigIsChecked(t *testing.T) {
 func TestHandshakeDeadline(t *testing.T) {
 	for _, role := range []string{"active", "passive"} {
 		t.Run(role, func(t *testing.T) {
-			s := start(t, func(c *Config) { c.SetupTimeout = time.Second })
+			s := start(t, func(c *Config) { c.SetupTimeout = 2 * time.Second })
 			_, setting := onBadNetwork(t, func(b []byte) bool { return b[0] >= 20 && b[0] < 64 })
 			client := newClient(t, clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
 			paired := make(chan struct{}, 1)
@@ -402,7 +402,11 @@ func TestHandshakeDeadline(t *testing.T) {
 			if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
 				t.Fatal(err)
 			}
-			<-paired
+			select {
+			case <-paired:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the client found no path")
+			}
 			eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
 		})
 	}
