@@ -8,17 +8,23 @@ import (
 	"time"
 )
 
-// How long the list of the machine's addresses is trusted.
-const addressTTL = 10 * time.Second
+const (
+	// How long the list of the machine's addresses is trusted.
+	addressTTL = 10 * time.Second
+	// Of the interfaces' addresses so many are announced, and loopback. Some clients take an answer of 8 KiB at most.
+	maxAnnounced = 8
+)
 
 // addresses finds what a socket can be reached at.
 type addresses struct {
-	local  netip.AddrPort // as bound
-	public []netip.Addr   // announced instead of what the interfaces have
+	local  netip.AddrPort    // as bound
+	public []netip.Addr      // announced instead of what the interfaces have
+	use    func(string) bool // which interfaces' addresses are announced; nil: all
 
-	mu    sync.Mutex
-	known []netip.AddrPort
-	until time.Time
+	mu     sync.Mutex
+	mapped netip.AddrPort // what a STUN server has seen; announced before all others
+	known  []netip.AddrPort
+	until  time.Time
 }
 
 // list is the addresses to announce as host candidates: those that all clients can reach
@@ -32,6 +38,14 @@ func (a *addresses) list() []netip.AddrPort {
 	return slices.Clone(a.known)
 }
 
+// discovered sets what a STUN server has seen.
+func (a *addresses) discovered(mapped netip.AddrPort) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mapped, a.until = mapped, time.Time{}
+}
+
+// look is called with a.mu held.
 func (a *addresses) look() []netip.AddrPort {
 	var ips []netip.Addr
 	switch {
@@ -41,26 +55,33 @@ func (a *addresses) look() []netip.AddrPort {
 			ips = append(ips, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 		}
 	case a.local.Addr().IsUnspecified():
-		ips = interfaceAddresses(a.local.Addr().Is6())
+		ips = interfaceAddresses(a.local.Addr().Is6(), a.use)
 	default:
 		ips = []netip.Addr{a.local.Addr()}
 	}
-	list := make([]netip.AddrPort, len(ips))
-	for i, ip := range ips {
-		list[i] = netip.AddrPortFrom(ip, a.local.Port())
+	var list []netip.AddrPort
+	if a.mapped.IsValid() {
+		list = append(list, a.mapped)
+	}
+	for _, ip := range ips {
+		if address := netip.AddrPortFrom(ip, a.local.Port()); address != a.mapped {
+			list = append(list, address)
+		}
 	}
 	return list
 }
 
-// interfaceAddresses is what the interfaces that are up have, best first.
-func interfaceAddresses(v6 bool) []netip.Addr {
+// interfaceAddresses is what the interfaces that are up have, best first. Loopback is left in
+// whatever use says: it harms no one and comes last.
+func interfaceAddresses(v6 bool, use func(string) bool) []netip.Addr {
+	loopback := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+		return loopback
 	}
 	var list []netip.Addr
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 {
+		if i.Flags&net.FlagUp == 0 || use != nil && i.Flags&net.FlagLoopback == 0 && !use(i.Name) {
 			continue
 		}
 		addrs, err := i.Addrs()
@@ -73,37 +94,56 @@ func interfaceAddresses(v6 bool) []netip.Addr {
 				continue
 			}
 			ip := prefix.Addr().Unmap()
-			if ip.IsLinkLocalUnicast() || ip.Is6() && !v6 {
+			if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.Is6() && !v6 {
 				continue
 			}
 			list = append(list, ip)
 		}
 	}
-	route := defaultRoute()
-	slices.SortStableFunc(list, func(a, b netip.Addr) int { return rank(a, route) - rank(b, route) })
-	return slices.Compact(list)
+	return ordered(list, defaultRoute("udp4", "192.0.2.1:9"), defaultRoute("udp6", "[2001:db8::1]:9"))
 }
 
-// rank orders addresses for announcement, the best first.
-func rank(ip, route netip.Addr) int {
-	switch {
-	case ip.IsLoopback() && ip.Is4():
-		return 5
-	case ip.IsLoopback():
-		return 6
-	case ip == route:
-		return 0
-	case ip.Is4() && !ip.IsPrivate():
-		return 1
-	case ip.Is4():
-		return 2
+// ordered puts the best addresses first and leaves out what is too many. routes are those that packets to the world leave from.
+func ordered(list []netip.Addr, routes ...netip.Addr) []netip.Addr {
+	value := func(ip netip.Addr) int {
+		if slices.Contains(routes, ip) {
+			return 2 * rank(ip)
+		}
+		return 2*rank(ip) + 1
 	}
-	return 3
+	slices.SortStableFunc(list, func(a, b netip.Addr) int { return value(a) - value(b) })
+	list = slices.Compact(list)
+	n := 0
+	return slices.DeleteFunc(list, func(ip netip.Addr) bool {
+		n++
+		return n > maxAnnounced && !ip.IsLoopback()
+	})
 }
 
-// defaultRoute is the address that packets to the world leave from. Nothing is sent to find it.
-func defaultRoute() netip.Addr {
-	conn, err := net.Dial("udp4", "192.0.2.1:9") // RFC 5737: never anyone's
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: carriers' NAT, and overlay networks
+
+// rank orders addresses by who can reach them, IPv4 before IPv6.
+func rank(ip netip.Addr) int {
+	class := 0
+	switch {
+	case ip.IsLoopback():
+		class = 6
+	case ip.Is6():
+		class = 3
+	}
+	switch {
+	case sharedAddresses.Contains(ip):
+		class += 2
+	case ip.IsPrivate() || ip.Is6() && ip.IsLoopback():
+		class++
+	}
+	return class
+}
+
+// defaultRoute is the address that packets to an address, which is never anyone's (RFC 5737, RFC 3849),
+// leave from. Nothing is sent to find it.
+func defaultRoute(network, to string) netip.Addr {
+	conn, err := net.Dial(network, to)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -27,6 +27,7 @@ type Socket struct {
 	addresses addresses
 	rest      *restConn
 	relays    relays
+	discovery atomic.Pointer[discovery] // while it runs
 
 	mu        sync.RWMutex
 	byUfrag   map[string]*link
@@ -43,10 +44,13 @@ type socketDrops struct {
 // SocketOptions are what a socket can do differently; the zero value is right for most.
 type SocketOptions struct {
 	Public []netip.Addr // announced in place of what the interfaces have
-	DSCP   int          // marks what is sent (RFC 8837); 0 to 63
-	Shards int          // descriptors that share the port (SO_REUSEPORT), where the system can; 0: one for four CPUs
-	NoGSO  bool         // send every datagram by itself
-	Plain  bool         // use nothing that is special to the system
+	// Interfaces tells which interfaces' addresses are announced, by name; nil: all.
+	Interfaces func(name string) bool
+
+	DSCP   int  // marks what is sent (RFC 8837); 0 to 63
+	Shards int  // descriptors that share the port (SO_REUSEPORT), where the system can; 0: one for four CPUs
+	NoGSO  bool // send every datagram by itself
+	Plain  bool // use nothing that is special to the system
 }
 
 // Listen opens the port; addr is a host:port, and an empty host stands for all addresses of
@@ -74,7 +78,7 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	local := ports[0].local()
 	s := &Socket{
 		ports:     ports,
-		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: options.Public},
+		addresses: addresses{local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), public: options.Public, use: options.Interfaces},
 		byUfrag:   make(map[string]*link),
 		byAddress: make(map[netip.AddrPort]*link),
 	}
@@ -139,6 +143,9 @@ func (s *Socket) handle(g admission, b []byte, from netip.AddrPort) {
 }
 
 func (s *Socket) handleSTUN(g admission, b []byte, from netip.AddrPort) {
+	if d := s.discovery.Load(); d != nil && d.take(b, from) {
+		return
+	}
 	if !g.check(from, time.Now()) {
 		s.drops.guarded.Add(1)
 		return
