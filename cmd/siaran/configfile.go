@@ -14,7 +14,7 @@ import (
 
 const maxConfigFile = 1 << 20 // bytes
 
-// configFile resolves flags of serve from a YAML file whose keys are their names.
+// configFile resolves flags of serve, and of doctor, which takes the same, from a YAML file whose keys are their names.
 type configFile struct {
 	path   string
 	values map[string]any
@@ -22,7 +22,7 @@ type configFile struct {
 
 // configPath finds the file before the flags are parsed, because it takes part in that.
 func configPath(args []string) string {
-	if !slices.Contains(args, "serve") {
+	if !slices.Contains(args, "serve") && !slices.Contains(args, "doctor") {
 		return ""
 	}
 	for i, arg := range args {
@@ -74,7 +74,7 @@ func (c *configFile) Validate(app *kong.Application) error {
 // Resolve gives the value of a flag, nil when the file does not name it.
 func (c *configFile) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	node := parent.Node()
-	if node == nil || node.Name != "serve" {
+	if node == nil || node.Name != "serve" && node.Name != "doctor" {
 		return nil, nil
 	}
 	for _, name := range flag.Envs { // kong would let the file win over the environment

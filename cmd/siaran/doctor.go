@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"siaran/cmd/siaran/internal/doctor"
+	"siaran/egress"
+)
+
+// doctorCommand takes what serve takes, and looks instead of serving.
+type doctorCommand struct {
+	Config `embed:""`
+
+	URL   string `name:"url" placeholder:"URL" help:"Check this running server from outside, such as https://live.example.org, instead of this machine and its configuration."`
+	Token string `placeholder:"TOKEN" help:"With --url: a token that allows to publish any stream; one is published for the time of the checks. As SIARAN_TOKEN it does not show in the list of processes."`
+	JSON  bool   `name:"json" help:"Print the findings as JSON."`
+}
+
+// Validate finds what makes no sense before anything is looked at.
+func (d *doctorCommand) Validate() error {
+	if d.URL == "" {
+		return nil
+	}
+	if _, err := doctor.ParseURL(d.URL); err != nil {
+		return fmt.Errorf("--url: %w", err)
+	}
+	return nil
+}
+
+// Run prints each finding, and fails when a check has.
+func (d doctorCommand) Run(ctx context.Context, c console) error {
+	tell := func(f doctor.Check) { fmt.Fprintln(c.out, f) }
+	if d.JSON {
+		tell = nil
+	}
+	var report *doctor.Report
+	if d.URL != "" {
+		var err error
+		if report, err = doctor.Server(ctx, doctor.ServerConfig{URL: d.URL, Token: d.Token}, tell); err != nil {
+			return err
+		}
+	} else {
+		report = doctor.Machine(ctx, d.machine(), tell)
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted before all was checked")
+	}
+	return conclude(c.out, report, d.JSON)
+}
+
+func conclude(w io.Writer, report *doctor.Report, asJSON bool) error {
+	if asJSON {
+		if err := report.JSON(w); err != nil {
+			return err
+		}
+	}
+	switch n := report.Failed(); {
+	case n == 1:
+		return errors.New("one check has failed")
+	case n > 1:
+		return fmt.Errorf("%d checks have failed", n)
+	}
+	return nil
+}
+
+// machine is the configuration as doctor looks at it.
+func (d doctorCommand) machine() doctor.MachineConfig {
+	cfg, err := d.Config.checked()
+	m := doctor.MachineConfig{
+		Problems: err, Data: cfg.Data,
+		UDP: cfg.UDP, Socket: egress.SocketOptions{Public: cfg.PublicIP, DSCP: cfg.DSCP}, PublicIP: cfg.PublicIP,
+		ACME: cfg.ACME, MaxViewers: cfg.MaxViewers, MaxBroadcasts: cfg.MaxBroadcasts,
+		Ports: []doctor.Port{
+			{Name: "port-http", Network: "tcp", Address: cfg.Listen, Flag: "--listen", HTTP: true, TLS: cfg.TLSConfig.on()},
+			{Name: "port-media", Network: "udp", Address: cfg.UDP, Flag: "--udp"},
+		},
+	}
+	if cfg.Redirect != "" {
+		m.Ports = append(m.Ports, doctor.Port{Name: "port-redirect", Network: "tcp", Address: cfg.Redirect, Flag: "--redirect"})
+	}
+	if cfg.TLSCert != "" {
+		m.Certificates = []doctor.KeyPair{{Certificate: cfg.TLSCert, Key: cfg.TLSKey}}
+	}
+	if u, err := url.Parse(cfg.BaseURL); err == nil && u.Hostname() != "" {
+		m.Hosts = []string{u.Hostname()}
+	}
+	if len(cfg.ACME) > 0 {
+		m.Reference = cfg.ACMECA
+		if m.Reference == "" {
+			m.Reference = "https://acme-v02.api.letsencrypt.org/directory"
+		}
+	}
+	// Settings of which several stand for one port are named once.
+	m.Ports = slices.DeleteFunc(m.Ports, func(p doctor.Port) bool { return strings.TrimSpace(p.Address) == "" })
+	return m
+}

@@ -1,0 +1,247 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/ice/v2"
+	"github.com/pion/logging"
+	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v3"
+
+	"siaran/cmd/siaran/internal/whep"
+)
+
+const (
+	mediaTime    = 7 * time.Second // for one session, until its first packet
+	maxAnnounced = 16
+)
+
+var silent = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}}
+
+// media watches a stream over each way there is, all at the same time.
+func (o *outside) media(ctx context.Context) {
+	defer func() { o.cast.close(ctx) }()
+	if !o.findStream(ctx) {
+		for _, name := range mediaStages {
+			o.add(skip(name, "not tried, as there is no stream to watch."))
+		}
+		o.checkTCPMedia(ctx)
+		return
+	}
+	ways := []func(context.Context) []Check{
+		o.checkUDP,
+		func(ctx context.Context) []Check { return o.checkRelays(ctx, "turn-udp", overUDP) },
+		func(ctx context.Context) []Check { return o.checkRelays(ctx, "turn-tcp", overTCP) },
+		func(ctx context.Context) []Check { return o.checkRelays(ctx, "turn-tls", overTLS) },
+	}
+	results := make([]chan []Check, len(ways))
+	for i, way := range ways {
+		results[i] = make(chan []Check, 1)
+		go func() { results[i] <- way(ctx) }()
+	}
+	for _, result := range results {
+		o.add(<-result...)
+	}
+	o.checkTCPMedia(ctx)
+}
+
+// findStream publishes one with a token, or takes one that is live.
+func (o *outside) findStream(ctx context.Context) bool {
+	if o.cfg.Token != "" && o.publish(ctx) {
+		return true
+	}
+	res, body, err := o.ask(ctx, http.MethodGet, "/api/streams", "", nil)
+	if err != nil || res.StatusCode != http.StatusOK {
+		o.add(fail("stream", "the list of streams (/api/streams) does not come.", "Look at the server's log; /readyz says whether the listing is well."))
+		return false
+	}
+	var list struct {
+		Streams []struct {
+			Name, Status string
+			Video        *struct{}
+		}
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		o.add(fail("stream", "the list of streams (/api/streams) cannot be read.", "See that the server is of this version."))
+		return false
+	}
+	for _, s := range list.Streams {
+		if s.Status == "live" && s.Video != nil {
+			o.stream = s.Name
+			if o.cfg.Token == "" {
+				o.add(ok("stream", "%s is live; it is watched for the checks that follow.", s.Name))
+			}
+			return true
+		}
+	}
+	if o.cfg.Token == "" {
+		o.add(Check{"stream", Skip, "no public stream is live, so media is not tried.",
+			"Go live, or give --token (siaran token --stream '*' --scope publish): then one is published for a moment."})
+	}
+	return false
+}
+
+// sight is how far a viewer has come.
+type sight struct {
+	err       error // nil: media can flow
+	connected bool  // ICE has found a way
+	took      time.Duration
+	media     bool   // a packet came
+	over      string // address of the server's side
+	announced []netip.AddrPort
+}
+
+// look watches the stream until a first packet has come, or for mediaTime.
+func (o *outside) look(ctx context.Context, setting func(*webrtc.SettingEngine)) (v sight) {
+	ctx, cancel := context.WithTimeout(ctx, mediaTime)
+	defer cancel()
+	var pc *webrtc.PeerConnection
+	var connected atomic.Bool
+	first := make(chan struct{}, 1)
+	begun := time.Now()
+	s, err := whep.Dial(ctx, whep.Config{
+		URL: o.url.String() + "/whep/" + o.stream, Token: o.watch, Client: o.client,
+		Packet: func(webrtc.RTPCodecType, *rtp.Packet) {
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+		},
+		Setting: func(e *webrtc.SettingEngine) {
+			e.LoggerFactory = silent
+			e.SetIncludeLoopbackCandidate(o.addrs[0].IsLoopback())
+			setting(e)
+		},
+		Opened: func(p *webrtc.PeerConnection) {
+			pc = p
+			pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+				if state == webrtc.ICEConnectionStateConnected {
+					connected.Store(true)
+				}
+			})
+		},
+	})
+	if err == nil {
+		select {
+		case <-first:
+			v.media, v.took = true, time.Since(begun)
+		case <-ctx.Done():
+		case <-s.Lost():
+		}
+		v.over = remoteOf(pc)
+		_ = s.Close(context.WithoutCancel(ctx)) // the server notices by itself in the end
+	}
+	v.err, v.connected = err, connected.Load()
+	if pc != nil {
+		v.announced = announced(pc, webrtc.NetworkTypeUDP4)
+	}
+	return v
+}
+
+func remoteOf(pc *webrtc.PeerConnection) string {
+	for _, r := range pc.GetReceivers() {
+		if t := r.Transport(); t != nil {
+			if pair, err := t.ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
+				return netip.AddrPortFrom(addrOf(pair.Remote.Address), pair.Remote.Port).String()
+			}
+		}
+	}
+	return "an address that is not known"
+}
+
+func addrOf(s string) netip.Addr {
+	ip, _ := netip.ParseAddr(s) // the zero value shows as invalid
+	return ip
+}
+
+// announced is where the server's answer says that media may be sent to over UDP or TCP, each address once.
+func announced(pc *webrtc.PeerConnection, network webrtc.NetworkType) []netip.AddrPort {
+	answer := pc.RemoteDescription()
+	var d sdp.SessionDescription
+	if answer == nil || d.Unmarshal([]byte(answer.SDP)) != nil {
+		return nil
+	}
+	attributes := slices.Clone(d.Attributes)
+	for _, m := range d.MediaDescriptions {
+		attributes = append(attributes, m.Attributes...)
+	}
+	var list []netip.AddrPort
+	for _, a := range attributes {
+		if a.Key != sdp.AttrKeyCandidate || len(list) == maxAnnounced {
+			continue
+		}
+		c, err := ice.UnmarshalCandidate(a.Value)
+		if err != nil || c.NetworkType().NetworkShort() != network.Protocol() {
+			continue
+		}
+		if at := netip.AddrPortFrom(addrOf(c.Address()), uint16(c.Port())); at.IsValid() && !slices.Contains(list, at) {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+func listedPorts(list []netip.AddrPort) string {
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+// checkUDP watches straight over UDP, as most viewers do.
+func (o *outside) checkUDP(ctx context.Context) []Check {
+	const name = "udp"
+	v := o.look(ctx, func(e *webrtc.SettingEngine) {
+		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	})
+	switch {
+	case v.media:
+		return []Check{ok(name, "media came straight from %s, %d ms after it was asked for.", v.over, v.took.Milliseconds())}
+	case refused(v.err) != "":
+		return []Check{fail(name, "the server refuses a viewer: "+refused(v.err)+".", "Look at the server's log.")}
+	case v.err != nil && !v.connected:
+		return []Check{o.noRoute(name, v.announced)}
+	case v.err != nil:
+		return []Check{fail(name, "UDP comes through, but encryption (DTLS) does not begin.", "Look for a firewall on the way that changes or drops large UDP packets.")}
+	}
+	return []Check{fail(name, "connected, but no media comes.", "See whether the broadcaster still sends; look at the server's log.")}
+}
+
+// noRoute says what is known of a UDP port that does not answer.
+func (o *outside) noRoute(name string, announced []netip.AddrPort) Check {
+	if len(announced) == 0 {
+		return fail(name, "the server announces no address for media.", "Say --public-ip on the server.")
+	}
+	inside := !slices.ContainsFunc(announced, func(a netip.AddrPort) bool { return !private(a.Addr()) })
+	if inside && !private(o.addrs[0]) {
+		return fail(name, fmt.Sprintf("no route over UDP: the server announces private addresses only (%s).", listedPorts(announced)),
+			fmt.Sprintf("Say --public-ip %s on the server, and forward UDP %d to it.", o.addrs[0], announced[0].Port()))
+	}
+	strange := !slices.ContainsFunc(announced, func(a netip.AddrPort) bool { return slices.Contains(o.addrs, a.Addr()) })
+	remedy := fmt.Sprintf("Open UDP %d in the firewall of the server and of its provider; or it is this network that lets no UDP out.", announced[0].Port())
+	if strange {
+		remedy = fmt.Sprintf("%s If none of these addresses is the server's, correct --public-ip.", remedy)
+	}
+	return fail(name, fmt.Sprintf("no route over UDP: %s does not answer.", listedPorts(announced)), remedy)
+}
+
+// refused is what the server said to a request for media, empty when that is not what went wrong.
+func refused(err error) string {
+	var status *whep.StatusError
+	if errors.As(err, &status) {
+		return strconv.Itoa(status.Code) + " " + strings.ToLower(http.StatusText(status.Code)) + detail([]byte(status.Body))
+	}
+	return ""
+}

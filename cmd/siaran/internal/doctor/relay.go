@@ -1,0 +1,265 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/pion/ice/v2"
+	"github.com/pion/stun"
+	"github.com/pion/transport/v2"
+	"github.com/pion/transport/v2/stdnet"
+	"github.com/pion/turn/v2"
+	"github.com/pion/webrtc/v3"
+)
+
+// transportKind is how a client comes to a relay.
+type transportKind string
+
+const (
+	overUDP transportKind = "UDP"
+	overTCP transportKind = "TCP"
+	overTLS transportKind = "TLS"
+)
+
+// relay is a TURN server that clients are told of.
+type relay struct {
+	host, port           string
+	over                 transportKind
+	username, credential string
+}
+
+func (r relay) String() string { return net.JoinHostPort(r.host, r.port) }
+
+const maxRelays = 3 // for each transport
+
+// relaysOver picks those that are reached over a transport.
+func (o *outside) relaysOver(kind transportKind) []relay {
+	var list []relay
+	for _, s := range o.ice {
+		for _, text := range s.URLs {
+			u, err := stun.ParseURI(text)
+			if err != nil || len(list) == maxRelays {
+				continue
+			}
+			r := relay{host: u.Host, port: strconv.Itoa(u.Port), username: s.Username, credential: s.Credential}
+			switch {
+			case u.Scheme == stun.SchemeTypeTURN && u.Proto == stun.ProtoTypeUDP:
+				r.over = overUDP
+			case u.Scheme == stun.SchemeTypeTURN:
+				r.over = overTCP
+			case u.Scheme == stun.SchemeTypeTURNS && u.Proto == stun.ProtoTypeTCP:
+				r.over = overTLS
+			}
+			if r.over == kind {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
+// checkRelays watches through each relay that is reached over a transport, and through nothing else.
+func (o *outside) checkRelays(ctx context.Context, name string, kind transportKind) []Check {
+	relays := o.relaysOver(kind)
+	if len(relays) == 0 {
+		return []Check{skip(name, "clients are told no relay over %s.", kind)}
+	}
+	results := make([][]Check, len(relays))
+	var running sync.WaitGroup
+	for i, r := range relays {
+		running.Go(func() { results[i] = o.checkRelay(ctx, name, r) })
+	}
+	running.Wait()
+	var list []Check
+	for _, checks := range results {
+		list = append(list, checks...)
+	}
+	return list
+}
+
+func (o *outside) checkRelay(ctx context.Context, name string, r relay) []Check {
+	ctx, cancel := context.WithTimeout(ctx, mediaTime)
+	defer cancel()
+	a, trouble := o.allocate(ctx, name, r)
+	if a == nil {
+		return trouble
+	}
+	defer a.close()
+	v := o.look(ctx, func(e *webrtc.SettingEngine) {
+		// The relayed address is the only one that the session has.
+		e.SetICEUDPMux(a.mux)
+		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+		e.SetIncludeLoopbackCandidate(true)
+	})
+	denied := a.conn.refusal(stun.MethodCreatePermission)
+	what := fmt.Sprintf("the relay %s over %s", r, r.over)
+	switch {
+	case v.media:
+		return append(trouble, ok(name, "media came through %s, %d ms after it was asked for.", what, v.took.Milliseconds()))
+	case refused(v.err) != "":
+		return append(trouble, fail(name, "the server refuses a viewer: "+refused(v.err)+".", "Look at the server's log."))
+	case v.err != nil && !v.connected && denied != 0:
+		return append(trouble, fail(name, fmt.Sprintf("%s refuses to reach the media port %s (%d).", what, listedPorts(v.announced), denied), "See that --public-ip is right; a relay of your own elsewhere must be allowed to reach these addresses."))
+	case v.err != nil && !v.connected:
+		return append(trouble, fail(name, fmt.Sprintf("%s takes us, but nothing comes back through it from the media port %s.", what, listedPorts(v.announced)), "See that the relay can reach the media port, and that --public-ip is right."))
+	case v.err != nil:
+		return append(trouble, fail(name, what+" connects, but encryption (DTLS) does not begin.", "Look at the server's log."))
+	}
+	return append(trouble, fail(name, what+" connects, but no media comes.", "See whether the broadcaster still sends; look at the server's log."))
+}
+
+// allocation is a relayed address.
+type allocation struct {
+	conn   *watched
+	client *turn.Client
+	mux    ice.UDPMux // over the relayed address
+}
+
+func (a *allocation) close() {
+	if a.mux != nil {
+		_ = a.mux.Close() // and with it the relayed address
+	}
+	a.client.Close()
+	_ = a.conn.Close() // nothing of it is kept
+}
+
+// allocate goes to a relay and asks for an address. On failure the allocation is nil and the checks say at which stage.
+func (o *outside) allocate(ctx context.Context, name string, r relay) (*allocation, []Check) {
+	ips, err := lookup(ctx, o.cfg.Resolver, r.host)
+	if err != nil || len(ips) == 0 {
+		return nil, []Check{fail(name, fmt.Sprintf("the relay's name %s has no address: %s.", r.host, plainDNS(err)), "Correct the domain's records, or --base-url, --public-ip and --ice-server, which the name comes from.")}
+	}
+	at := net.JoinHostPort(ips[0].String(), r.port)
+	conn, trouble := o.dialRelay(ctx, name, r, at)
+	if conn == nil {
+		return nil, trouble
+	}
+	a := &allocation{conn: conn}
+	plain, err := stdnet.NewNet()
+	if err == nil {
+		a.client, err = turn.NewClient(&turn.ClientConfig{
+			STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Net: anyFamily{plain},
+			Username: r.username, Password: r.credential, LoggerFactory: silent,
+		})
+	}
+	if err == nil {
+		err = a.client.Listen()
+	}
+	if err != nil {
+		conn.Close() // was not used
+		return nil, []Check{fail(name, fmt.Sprintf("the relay %s cannot be used: %v.", r, err), "Look at the server's log.")}
+	}
+	end := context.AfterFunc(ctx, a.client.Close) // lets go of those who wait
+	relayed, err := a.client.Allocate()
+	end()
+	if err != nil {
+		a.close()
+		code := conn.refusal(stun.MethodAllocate)
+		if ctx.Err() != nil { // the 401 that asks for a credential may have come
+			code = 0
+		}
+		return nil, append(trouble, explainAllocate(name, r, code, o.url.Host))
+	}
+	a.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: relayed, Logger: silent.NewLogger("ice")})
+	return a, trouble
+}
+
+// dialRelay opens the way to a relay. Without a connection the checks say why; with one they may warn.
+func (o *outside) dialRelay(ctx context.Context, name string, r relay, at string) (*watched, []Check) {
+	if r.over == overUDP {
+		conn, err := net.ListenPacket("udp", ":0")
+		if err != nil {
+			return nil, []Check{fail(name, fmt.Sprintf("this machine opens no UDP port: %v.", err), "Let this program use the network.")}
+		}
+		return &watched{PacketConn: conn}, nil
+	}
+	dialing, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(dialing, "tcp", at)
+	if err != nil {
+		return nil, []Check{fail(name, fmt.Sprintf("TCP %s of the relay does not open: %s.", at, plainDial(err)), remedyOfDial(err, "TCP "+r.port))}
+	}
+	if r.over == overTCP {
+		return &watched{PacketConn: turn.NewSTUNConn(conn)}, nil
+	}
+	secure, checks := handshake(ctx, name, conn, r.host, o.cfg.Roots)
+	if secure == nil {
+		return nil, checks
+	}
+	checks = slices.DeleteFunc(checks, func(c Check) bool { return c.Status == OK })
+	return &watched{PacketConn: turn.NewSTUNConn(secure)}, checks
+}
+
+// explainAllocate says why a relay gives no address. Code is its last word, 0 when it has said nothing.
+func explainAllocate(name string, r relay, code stun.ErrorCode, host string) Check {
+	what := fmt.Sprintf("the relay %s over %s", r, r.over)
+	switch code {
+	case 0:
+		if r.over == overUDP {
+			return fail(name, what+" does not answer: no route over UDP.", "Open UDP "+r.port+" in the firewall of the server and of its provider; or it is this network that lets no UDP out.")
+		}
+		return fail(name, what+" takes the connection and does not answer as TURN.", "See that nothing else listens there, and that a proxy before it hands TURN on.")
+	case stun.CodeUnauthorized, stun.CodeBadRequest:
+		return fail(name, fmt.Sprintf("%s refuses the credential (%d).", what, code), "Look at the clocks of the server and of the relay; with a relay of your own, see that both have the same secret.")
+	case stun.CodeForbidden:
+		return fail(name, fmt.Sprintf("%s refuses us (%d).", what, code), "Look at its log.")
+	case stun.CodeAllocQuotaReached, stun.CodeInsufficientCapacity:
+		return fail(name, fmt.Sprintf("%s is full, or we have too much of it (%d).", what, code), "Wait, or raise its quotas.")
+	}
+	return fail(name, fmt.Sprintf("%s refuses (%d).", what, code), "Look at the log of "+host+".")
+}
+
+// watched notes which errors a relay answers.
+type watched struct {
+	net.PacketConn
+
+	mu    sync.Mutex
+	codes map[stun.Method]stun.ErrorCode // the last
+}
+
+func (w *watched) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := w.PacketConn.ReadFrom(b)
+	if err == nil && stun.IsMessage(b[:n]) {
+		w.note(&stun.Message{Raw: append([]byte(nil), b[:n]...)})
+	}
+	return n, from, err
+}
+
+func (w *watched) note(m *stun.Message) {
+	if m.Decode() != nil || m.Type.Class != stun.ClassErrorResponse {
+		return
+	}
+	var code stun.ErrorCodeAttribute
+	if code.GetFrom(m) != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.codes == nil {
+		w.codes = make(map[stun.Method]stun.ErrorCode)
+	}
+	w.codes[m.Type.Method] = code.Code
+}
+
+func (w *watched) refusal(m stun.Method) stun.ErrorCode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.codes[m]
+}
+
+// anyFamily resolves addresses of both families where pion/turn asks for IPv4.
+type anyFamily struct{ transport.Net }
+
+func (anyFamily) ResolveUDPAddr(_, address string) (*net.UDPAddr, error) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, errors.New("no address")
+	}
+	return net.UDPAddrFromAddrPort(at), nil
+}
