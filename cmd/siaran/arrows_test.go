@@ -17,6 +17,7 @@ var arrows = map[string][]string{
 	"siaran/egress":              {"siaran"},
 	"siaran/turn":                {},
 	"siaran/listing":             {"siaran"},
+	"siaran/listing/emulator":    {},
 	"siaran/listing/listingtest": {"siaran"},
 	"siaran/web/access":          {"siaran"},
 	"siaran/web":                 {"siaran", "siaran/web/access"},

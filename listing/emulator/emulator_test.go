@@ -1,0 +1,48 @@
+package emulator
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func answers(host string) bool {
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + host)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return true
+}
+
+func TestEmulator(t *testing.T) {
+	e := New(t)
+	host := e.Host
+	if !answers(host) {
+		t.Fatal("it does not answer")
+	}
+	e.Pause()
+	if answers(host) {
+		t.Error("it answers while paused")
+	}
+	e.Resume()
+	if !answers(host) {
+		t.Error("it does not answer after a pause")
+	}
+	e.Stop()
+	if answers(host) {
+		t.Error("it answers though it was stopped")
+	}
+	e.Restart()
+	if e.Host != host || !answers(host) {
+		t.Errorf("after a restart it does not answer at %s", host)
+	}
+	if a, b := Start(t), Start(t); a != b || !answers(a) || Project() == Project() {
+		t.Error("the shared emulator does not answer")
+	}
+}
