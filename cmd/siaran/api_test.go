@@ -75,7 +75,11 @@ func (s *testServer) request(t *testing.T, method, url, token, contentType, body
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := s.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

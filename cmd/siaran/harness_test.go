@@ -22,7 +22,8 @@ type testServer struct {
 	Admin string // a token that may do everything
 	Data  string // folder
 
-	media  string // UDP address
+	client *http.Client // for requests; nil: the default one
+	media  string       // UDP address
 	cfg    Config
 	secret *access.Secret
 	logs   *testLog

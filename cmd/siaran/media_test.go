@@ -49,7 +49,7 @@ type testBroadcaster struct {
 // broadcast goes live. The broadcaster leaves politely when the test ends, if it has not left before.
 func (s *testServer) broadcast(t *testing.T, stream siaran.StreamName, token string, gop int) *testBroadcaster {
 	t.Helper()
-	session, err := whip.Dial(t.Context(), whip.Config{URL: s.whip(stream), Token: token, Tracks: testTracks})
+	session, err := whip.Dial(t.Context(), whip.Config{URL: s.whip(stream), Token: token, Tracks: testTracks, Client: s.client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func (s *testServer) watch(t *testing.T, stream siaran.StreamName, options ...fu
 
 func (s *testServer) tryWatch(t *testing.T, stream siaran.StreamName, options ...func(*whep.Config)) (*testViewer, error) {
 	v := &testViewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, asked: time.Now()}
-	cfg := whep.Config{URL: s.whep(stream), Packet: v.packet, Report: v.report}
+	cfg := whep.Config{URL: s.whep(stream), Client: s.client, Packet: v.packet, Report: v.report}
 	for _, o := range options {
 		o(&cfg)
 	}

@@ -82,3 +82,14 @@ func TestProcessIsKilled(t *testing.T) {
 		t.Errorf("still listed: %+v", broadcasts)
 	}
 }
+
+func hangUpSelf(t *testing.T) {
+	t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
