@@ -98,6 +98,9 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	return s, nil
 }
 
+// Port is the number of the port, as bound.
+func (s *Socket) Port() uint16 { return s.addresses.local.Port() }
+
 // Addresses is what to announce as host candidates, best first.
 func (s *Socket) Addresses() []netip.AddrPort { return s.addresses.list() }
 

@@ -22,6 +22,7 @@ type Config struct {
 	UDP      string       `name:"udp" default:":8189" placeholder:"ADDRESS" help:"Address of all media, UDP (default ${default})."`
 	PublicIP []netip.Addr `name:"public-ip" placeholder:"IP" help:"Address under which clients reach the media port, for 1:1 NAT and containers; announced instead of the interfaces' addresses; may be repeated."`
 	BaseURL  string       `name:"base-url" placeholder:"URL" help:"Public address of the server, such as https://live.example.org, when a proxy stands before it."`
+	AddressConfig
 	TLSConfig
 
 	Node string `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
@@ -64,10 +65,8 @@ func (c Config) checked() (Config, error) {
 			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))
 		}
 	}
-	for _, ip := range c.PublicIP {
-		if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() {
-			wrong = append(wrong, fmt.Errorf("--public-ip %s: give the address that clients reach this server at", ip))
-		}
+	if err := c.checkAddresses(); err != nil {
+		wrong = append(wrong, err)
 	}
 	if c.Data == "" {
 		wrong = append(wrong, errors.New("--data: give a folder"))

@@ -17,7 +17,9 @@ type facts struct {
 	url    string // of the server, without a slash at the end
 	studio string // with a token in its fragment: a secret
 	admin  string // that token
-	media  string // UDP address
+	media  string // UDP addresses
+	tcp    string // TCP addresses; empty: none
+	wrong  string // with the addresses; empty: nothing
 	data   string // folder
 	demo   bool
 	plain  bool // plain HTTP is open to other machines
@@ -37,7 +39,14 @@ func (s *server) facts() (facts, error) {
 	for _, a := range s.socket.Addresses() {
 		media = append(media, a.String())
 	}
+	var tcp []string
+	if s.mediaTCP != nil {
+		for _, a := range s.tcpAddresses() {
+			tcp = append(tcp, a.String())
+		}
+	}
 	return facts{
+		tcp: strings.Join(tcp, ", "), wrong: s.addressWarning(),
 		url: url, studio: url + "/studio#token=" + admin, admin: admin,
 		media: strings.Join(media, ", "), data: data, demo: s.cfg.Demo, plain: s.plain(),
 	}, nil
@@ -57,7 +66,13 @@ func (f facts) print(w io.Writer) {
 	fmt.Fprintf(&b, "              Server        %s/whip/cats\n", f.url)
 	fmt.Fprintf(&b, "              Bearer token  %s token --data %s --stream cats --scope publish\n\n", commandName(), quoted(f.data))
 	fmt.Fprintf(&b, "  Media       UDP %s\n", f.media)
+	if f.tcp != "" {
+		fmt.Fprintf(&b, "              TCP %s, for broadcasters without UDP\n", f.tcp)
+	}
 	fmt.Fprintf(&b, "  Data        %s\n\n", f.data)
+	if f.wrong != "" {
+		fmt.Fprintf(&b, "  Warning     %s\n\n", wrapped(f.wrong, "              "))
+	}
 	if f.plain {
 		fmt.Fprintf(&b, "  Warning     Other machines reach this over plain HTTP: tokens can be read on the way, and browsers\n"+
 			"              allow no camera. One of these ends that:\n"+
@@ -70,9 +85,30 @@ func (f facts) print(w io.Writer) {
 	io.WriteString(w, b.String()) // nobody may be listening
 }
 
+// wrapped breaks a text into lines, all but the first of them indented.
+func wrapped(text, indent string) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Fields(text) {
+		switch column += len(word) + 1; {
+		case i == 0:
+		case column > 100:
+			b.WriteString("\n" + indent)
+			column = len(word)
+		default:
+			b.WriteString(" ")
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}
+
 // log tells the same to a log, which is no place for the token.
 func (f facts) log(logger *slog.Logger) {
-	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "data", f.data, "demo", f.demo)
+	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "tcp", f.tcp, "data", f.data, "demo", f.demo)
+	if f.wrong != "" {
+		logger.Warn(f.wrong)
+	}
 	if f.plain {
 		logger.Warn("other machines reach this over plain HTTP: tokens can be read on the way, and browsers allow no camera; give --acme DOMAIN, or --tls-cert and --tls-key; or put a proxy with HTTPS before it and say --listen 127.0.0.1:8080 --base-url https://... --trusted-proxy 127.0.0.1/32")
 	}

@@ -44,6 +44,7 @@ type server struct {
 	certs       certificates    // nil: plain HTTP
 	turnOverTLS func(net.Conn)  // the relay's, for TLS connections to tcp; nil: none
 	socket      *egress.Socket
+	mediaTCP    net.Listener // of broadcasters; nil: none
 	lock        *os.File
 	secret      *access.Secret
 	listing     siaran.Listing
@@ -63,7 +64,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 			err = errors.Join(err, s.close())
 		}
 	}()
-	for _, open := range []func(context.Context) error{s.openPorts, s.openRedirect, s.openData, s.openTLS, s.openMedia, s.openWeb} {
+	for _, open := range []func(context.Context) error{s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData, s.openTLS, s.openMedia, s.openWeb} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -77,7 +78,7 @@ func (s *server) openPorts(ctx context.Context) (err error) {
 		return explainListen("listen", s.cfg.Listen, err)
 	}
 	s.closers = append(s.closers, closeListener(s.tcp))
-	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP, DSCP: s.cfg.DSCP}); err != nil {
+	if s.socket, err = egress.Listen(s.cfg.UDP, egress.SocketOptions{Public: s.cfg.PublicIP, Interfaces: s.cfg.announces, DSCP: s.cfg.DSCP}); err != nil {
 		return fmt.Errorf("--udp %s: %w", s.cfg.UDP, err)
 	}
 	s.closers = append(s.closers, s.socket.Close)
@@ -115,6 +116,8 @@ func (s *server) openMedia(context.Context) error {
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
 		Conn:         s.socket.BroadcasterConn(),
 		Addresses:    s.socket.Addresses,
+		TCP:          s.mediaTCP,
+		TCPAddresses: s.tcpAddresses,
 		Certificate:  certificate,
 		SetupTimeout: s.cfg.SetupTimeout,
 		MaxSessions:  s.cfg.MaxBroadcasts,
