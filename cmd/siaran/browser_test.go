@@ -25,8 +25,8 @@ type browser struct {
 	ctx context.Context
 }
 
-// startBrowser runs Chromium until the test ends. Without one the test fails on CI and is left out elsewhere.
-func startBrowser(t *testing.T) *browser {
+// startBrowser runs Chromium until the test ends. Options may be added. Without one the test fails on CI and is left out elsewhere.
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	path := findChromium()
 	if path == "" {
@@ -47,7 +47,7 @@ func startBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en-GB"), chromedp.Flag("accept-lang", "en-GB"),
 	}
-	allocated, release := chromedp.NewExecAllocator(context.Background(), options...)
+	allocated, release := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() {
 		cancel()

@@ -155,7 +155,7 @@ export class Broadcaster extends EventTarget {
     this.#abort = new AbortController();
     this.#step("peer");
     const { server, token, relay } = this.#options;
-    const ice = askICE(server, token, this.#abort.signal);
+    const ice = relay || this.#attempts ? askICE(server, this.#abort.signal) : undefined; // else those of the answer do
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
     const route = new Route(pc);

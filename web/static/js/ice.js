@@ -4,10 +4,10 @@ import { requestJSON } from "./api.js";
 
 const askTime = 3000; // milliseconds; nobody waits for it
 
-// askICE gives RTCConfiguration's iceServers as GET /api/ice says; none when it says nothing.
-export async function askICE(server, token, signal) {
+// askICE gives RTCConfiguration's iceServers as GET /api/ice says; none when it says nothing. Without a token, so that other sites need no preflight.
+export async function askICE(server, signal) {
   try {
-    const { iceServers } = await requestJSON(new URL("/api/ice", server).href, { token, signal, timeout: askTime, cache: "no-store" });
+    const { iceServers } = await requestJSON(new URL("/api/ice", server).href, { signal, timeout: askTime, cache: "no-store" });
     return Array.isArray(iceServers) ? iceServers : [];
   } catch {
     return []; // the answer to the offer names them as well

@@ -41,6 +41,7 @@ export class Receiver extends EventTarget {
   #wake = () => {};
   #seen = false; // was live before
   #failures = 0; // since then
+  #relayed = false; // it came through a relay last time
   #rates = new Rates();
 
   // relay is a wish as in ice.js.
@@ -191,8 +192,9 @@ export class Receiver extends EventTarget {
     const { stream, server, token, relay } = this.#options;
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    // Who waits for a broadcast asks often: relays are for those who will need them.
-    const ice = ["waiting", "ended"].includes(this.state) ? undefined : askICE(server, token, signal);
+    // With the answer's ICE servers a direct path mostly stands before the browser has bothered a relay. Who needs one begins earlier.
+    const early = (relay || this.#failures || this.#relayed) && !["waiting", "ended"].includes(this.state);
+    const ice = early ? askICE(server, signal) : undefined;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
     this.route = new Route(pc);
@@ -210,11 +212,12 @@ export class Receiver extends EventTarget {
         if (pc.connectionState === "failed" || pc.connectionState === "closed") this.#lost("failed");
       });
       onHangUp(pc, () => this.#pc === pc && this.#lost("hung up"));
-      const early = await Promise.race([this.#firstMedia(pc), lost]);
-      if (calm.has(early)) return early;
-      if (early) throw new Problem(-1, early);
+      const hitch = await Promise.race([this.#firstMedia(pc), lost]);
+      if (calm.has(hitch)) return hitch;
+      if (hitch) throw new Problem(-1, hitch);
       this.#enter("play");
       this.#seen = true;
+      this.stats().then((stats) => { this.#relayed = stats?.path?.relayed ?? false; });
       this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
       const watchdog = this.#watchStalls(pc);
       const reason = await lost.finally(() => clearInterval(watchdog));
