@@ -9,12 +9,15 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -
  && mkdir -p /out/data
 
 FROM scratch
+# For TLS to Firestore, Firebase and the certificate authority.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/siaran /siaran
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/data /data
 USER 65532:65532
 ENV SIARAN_DATA=/data SIARAN_LOG_FORMAT=json
 VOLUME /data
-EXPOSE 8080/tcp 8189/udp
-# Whether it is well is asked from outside: GET /healthz and /readyz. There is no shell in here to ask with.
+EXPOSE 8080/tcp 8189/udp 8189/tcp 3478/udp 3478/tcp
+# That it answers. Whether it can reach the listing too says GET /readyz, to a load balancer for example.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --start-interval=1s CMD ["/siaran", "healthcheck"]
 ENTRYPOINT ["/siaran"]
 CMD ["serve"]

@@ -16,8 +16,11 @@ type commandLine struct {
 	Serve   Config         `cmd:"" help:"Run the server."`
 	Publish publishCommand `cmd:"" help:"Broadcast a file or the built-in demo clip."`
 	Bench   benchCommand   `cmd:"" help:"Measure how many viewers a server carries."`
+	Doctor  doctorCommand  `cmd:"" help:"Say what will not work, and why."`
 	Token   tokenCommand   `cmd:"" help:"Make a token and print it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Fail unless the server in this container answers."`
 }
 
 // console is where a command talks to people.

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+const healthTime = 5 * time.Second
+
+// healthcheckCommand asks the server in the same container whether it answers, for images in which nothing else could.
+// It does not ask whether the listing can be reached: to restart the server for that would end all broadcasts.
+type healthcheckCommand struct {
+	Listen string `default:":8080" placeholder:"ADDRESS" help:"What serve was told (default ${default})."`
+}
+
+// Run fails when the server does not answer.
+func (h healthcheckCommand) Run(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(h.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %q: give host:port or :port", h.Listen)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost" // whichever of IPv4 and IPv6 it is
+	}
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the name is another, and nothing is told or believed
+	}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	var failed []error
+	for _, scheme := range []string{"http", "https"} {
+		err := health(ctx, client, scheme+"://"+net.JoinHostPort(host, port)+"/healthz")
+		if err == nil {
+			return nil
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+func health(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, res.Status)
+	}
+	return nil
+}
