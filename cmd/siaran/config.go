@@ -23,6 +23,7 @@ type Config struct {
 	PublicIP []netip.Addr `name:"public-ip" placeholder:"IP" help:"Address under which clients reach the media port, for 1:1 NAT and containers; announced instead of the interfaces' addresses; may be repeated."`
 	BaseURL  string       `name:"base-url" placeholder:"URL" help:"Public address of the server, such as https://live.example.org, when a proxy stands before it."`
 	AddressConfig
+	RelayConfig
 	TLSConfig
 
 	Node string `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
@@ -56,6 +57,9 @@ func (c Config) checked() (Config, error) {
 		c.Listen = ":443"
 	default:
 		c.Listen = ":8080"
+	}
+	if err := c.checkRelay(); err != nil {
+		wrong = append(wrong, err)
 	}
 	if err := c.TLSConfig.check(); err != nil {
 		wrong = append(wrong, err)

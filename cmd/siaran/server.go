@@ -22,6 +22,7 @@ import (
 	"siaran/egress"
 	"siaran/ingest"
 	"siaran/listing"
+	"siaran/turn"
 	"siaran/web"
 	"siaran/web/access"
 )
@@ -52,6 +53,8 @@ type server struct {
 	ingest      *ingest.Server
 	egress      *egress.Server
 	web         *web.Server
+	relay       *turn.Server // nil: none
+	relayed     relayed
 
 	closers []func() error // in the order of opening
 }
@@ -64,7 +67,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 			err = errors.Join(err, s.close())
 		}
 	}()
-	for _, open := range []func(context.Context) error{s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData, s.openTLS, s.openMedia, s.openWeb} {
+	for _, open := range []func(context.Context) error{s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData, s.openTLS, s.openRelay, s.openMedia, s.openWeb} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -161,6 +164,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Listing:        s.listing,
 		Ingest:         s.ingest,
 		Egress:         s.egress,
+		ICEServers:     s.iceServers,
 		Secret:         s.secret,
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,

@@ -1,0 +1,73 @@
+package turn
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pion/turn/v2"
+)
+
+const (
+	// MaxLife is how long a credential can be good for new allocations. Two secrets are good at any time then: that
+	// of today and that of tomorrow.
+	MaxLife = 24 * time.Hour
+
+	maxUser = 256 // bytes
+	realm   = "siaran"
+)
+
+// Credential makes a user name and a password (draft-uberti-behave-turn-rest) with which a client can allocate
+// until life has passed, MaxLife at most. id is the caller's name for whom it is made for: Live is asked about it, and it
+// is counted by it. Whoever sees the user name sees it; no colon is in it.
+func (s *Server) Credential(id string, life time.Duration) (username, password string) {
+	expiry := time.Now().Add(min(life, MaxLife)).Unix()
+	username = strconv.FormatInt(expiry, 10) + ":" + id
+	return username, s.password(username, expiry)
+}
+
+func (s *Server) password(username string, expiry int64) string {
+	return Password(s.cfg.Secret(expiry/86400), username)
+}
+
+// Password is what belongs to a user name that carries its expiry, for servers that share the secret.
+func Password(secret []byte, username string) string {
+	mac := hmac.New(sha1.New, secret)
+	mac.Write([]byte(username))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// parseUser takes a user name apart.
+func parseUser(username string) (expiry time.Time, id string, ok bool) {
+	if len(username) > maxUser {
+		return time.Time{}, "", false
+	}
+	digits, id, ok := strings.Cut(username, ":")
+	seconds, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || seconds <= 0 || id == "" {
+		return time.Time{}, "", false
+	}
+	return time.Unix(seconds, 0), id, true
+}
+
+// key is what a user's requests are signed with. holder tells that the request comes from where an allocation of that
+// very user lives, which may outlive the credential (T03).
+func (s *Server) key(username, realm string, holder bool) (key []byte, id string, ok bool) {
+	expiry, id, ok := parseUser(username)
+	now := time.Now()
+	switch {
+	case !ok || expiry.After(now.Add(MaxLife+time.Minute)):
+		s.stats.authWrong.Add(1)
+		return nil, "", false
+	case now.After(expiry) && !holder:
+		s.stats.authExpired.Add(1)
+		return nil, "", false
+	case !s.cfg.Live(id):
+		s.stats.authRevoked.Add(1)
+		return nil, "", false
+	}
+	return turn.GenerateAuthKey(username, realm, s.password(username, expiry.Unix())), id, true
+}

@@ -1,0 +1,303 @@
+package turn
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/stun"
+	"github.com/pion/turn/v2"
+)
+
+// front stands between pion's server and the clients of one UDP socket, or the one client of a connection. pion reads and
+// answers requests in one goroutine, one after the other, so that the request in hand is known whenever pion calls.
+type front struct {
+	server *Server
+	out    sender
+	local  netip.AddrPort
+	stream bool
+
+	request request // the reader's
+
+	mu          sync.RWMutex
+	allocations map[netip.AddrPort]*allocation // by client
+}
+
+// sender writes to clients. It never waits.
+type sender interface {
+	// send takes a run of datagrams as ChannelData, or as Data indications when the channel is 0. It returns how many were lost.
+	send(to netip.AddrPort, b []byte, size int, channel uint16, prefix []byte) (lost int)
+	// answer takes one message.
+	answer(to netip.AddrPort, b []byte)
+	// ended is told that an allocation has been closed, by us when byPion is false.
+	ended(byPion bool)
+}
+
+// request is what pion is answering.
+type request struct {
+	message    *stun.Message
+	client     netip.AddrPort
+	allocation *allocation // of the client; nil: none
+	fresh      *allocation // that the request has made
+	user, id   string
+	key        stun.MessageIntegrity // nil until the user is known
+	refusal    stun.ErrorCode        // the relay's own, which pion cannot say
+}
+
+func (f *front) allocationOf(client netip.AddrPort) *allocation {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.allocations[client]
+}
+
+func (f *front) ended(a *allocation, byPion bool) {
+	f.mu.Lock()
+	if f.allocations[a.client] == a {
+		delete(f.allocations, a.client)
+	}
+	f.mu.Unlock()
+	f.out.ended(byPion)
+}
+
+// take looks at what a client has sent. True: it is a request for pion to answer. Only the reader calls it.
+func (f *front) take(b []byte, from netip.AddrPort) bool {
+	a := f.allocationOf(from)
+	now := time.Now()
+	if number, data, ok := channelData(b); ok {
+		if a == nil {
+			f.server.stats.dropUnknown.Add(1)
+		} else if p := a.byChannel(number, now.UnixNano()); p == nil {
+			f.server.stats.dropPermission.Add(1)
+		} else {
+			a.receive(data, p, now.UnixNano())
+		}
+		return false
+	}
+	if len(b) < stunHeader || b[0]>>6 != 0 || !stun.IsMessage(b) {
+		f.server.stats.dropJunk.Add(1)
+		return false
+	}
+	if a == nil && !f.server.strangers.take(sourceOf(from.Addr()), now) {
+		f.server.stats.dropLimited.Add(1)
+		return false
+	}
+	m := &stun.Message{Raw: append([]byte(nil), b...)}
+	if m.Decode() != nil {
+		f.server.stats.dropJunk.Add(1)
+		return false
+	}
+	switch m.Type {
+	case stun.NewType(stun.MethodSend, stun.ClassIndication):
+		f.sendIndication(m, a, now.UnixNano())
+	case stun.BindingRequest:
+		f.binding(m, from)
+	case allocateRequest, refreshRequest, permissionRequest, channelRequest:
+		if a != nil && !a.up.take(now.UnixNano(), requestCost, f.server.cfg.Limits.Rate) {
+			f.server.stats.dropRate.Add(1)
+			return false
+		}
+		f.request = request{message: m, client: from, allocation: a}
+		return true
+	default:
+		f.server.stats.dropJunk.Add(1)
+	}
+	return false
+}
+
+// requestCost is how many bytes of its rate an allocation's request stands for: it costs more than data.
+const requestCost = 8 << 10
+
+var (
+	allocateRequest   = stun.NewType(stun.MethodAllocate, stun.ClassRequest)
+	refreshRequest    = stun.NewType(stun.MethodRefresh, stun.ClassRequest)
+	permissionRequest = stun.NewType(stun.MethodCreatePermission, stun.ClassRequest)
+	channelRequest    = stun.NewType(stun.MethodChannelBind, stun.ClassRequest)
+)
+
+// sendIndication takes data that comes without a channel (RFC 8656 section 11.2).
+func (f *front) sendIndication(m *stun.Message, a *allocation, now int64) {
+	data, err := m.Get(stun.AttrData)
+	to, ok := peerOf(m)
+	switch {
+	case a == nil:
+		f.server.stats.dropUnknown.Add(1)
+		return
+	case err != nil || !ok:
+		f.server.stats.dropJunk.Add(1)
+		return
+	}
+	p := a.permission(to.Addr(), now)
+	switch {
+	case p == nil:
+		f.server.stats.dropPermission.Add(1)
+	case !f.server.isMedia(to):
+		f.server.stats.dropForeign.Add(1) // another port of an address of ours
+	default:
+		if peer := a.peerAt(to, p); peer != nil {
+			a.receive(data, peer, now)
+		}
+	}
+}
+
+// binding answers a client that asks for its address (RFC 8489 section 12) with no more than it takes, so that no one
+// gains by forging a source.
+func (f *front) binding(m *stun.Message, from netip.AddrPort) {
+	setters := []stun.Setter{
+		stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())},
+	}
+	if m.Contains(stun.AttrFingerprint) {
+		setters = append(setters, stun.Fingerprint)
+	}
+	if answer, err := stun.Build(setters...); err == nil {
+		f.server.stats.bindings.Add(1)
+		f.out.answer(from, answer.Raw)
+	}
+}
+
+// authenticate is pion's AuthHandler.
+func (f *front) authenticate(user, realm string, _ net.Addr) ([]byte, bool) {
+	r := &f.request
+	holder := r.allocation != nil && r.allocation.user == user
+	key, id, ok := f.server.key(user, realm, holder)
+	if !ok {
+		return nil, false
+	}
+	r.user, r.id, r.key = user, id, key
+	if r.allocation != nil && !holder {
+		r.refusal = stun.CodeWrongCredentials // RFC 8656 section 5
+		return nil, false
+	}
+	return key, true
+}
+
+// permits is pion's PermissionHandler.
+func (f *front) permits(_ net.Addr, b net.IP) bool {
+	r := &f.request
+	ip, ok := plainIP(b)
+	if ok && r.allocation != nil && r.allocation.knows(ip) {
+		return true
+	}
+	if ok && r.message.Type == channelRequest {
+		to, _ := peerOf(r.message)
+		ok = f.server.isMedia(to)
+	} else if ok {
+		ok = f.server.isMediaIP(ip)
+	}
+	if !ok {
+		r.refusal = stun.CodeForbidden
+		f.server.stats.refusedPermission.Add(1)
+	}
+	return ok
+}
+
+var errRefused = errors.New("refused")
+
+// Validate implements turn.RelayAddressGenerator.
+func (f *front) Validate() error { return nil }
+
+// AllocateConn implements turn.RelayAddressGenerator.
+func (f *front) AllocateConn(string, int) (net.Conn, net.Addr, error) { return nil, nil, errRefused }
+
+// AllocatePacketConn implements turn.RelayAddressGenerator. It makes the allocation that the request asks for.
+func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error) {
+	r := &f.request
+	a, code := f.server.allocate(f, r)
+	if code != 0 {
+		r.refusal = code
+		return nil, nil, errRefused
+	}
+	r.fresh = a
+	f.mu.Lock()
+	f.allocations[r.client] = a
+	f.mu.Unlock()
+	return a, net.UDPAddrFromAddrPort(a.relayed), nil
+}
+
+// answered takes what pion answers to the request, learns from it, and says it better where the relay itself refused.
+func (f *front) answered(b []byte) {
+	r := &f.request
+	m := &stun.Message{Raw: b}
+	if r.message == nil || m.Decode() != nil || m.TransactionID != r.message.TransactionID {
+		return
+	}
+	stats := &f.server.stats
+	switch {
+	case m.Type.Class == stun.ClassSuccessResponse:
+		stats.authOK.Add(1)
+		f.granted()
+	case r.refusal != 0:
+		b = r.refused()
+	case r.key != nil && !f.signed():
+		stats.authWrong.Add(1)
+	}
+	f.out.answer(r.client, b)
+}
+
+// granted applies what pion has said yes to.
+func (f *front) granted() {
+	r := &f.request
+	a := r.allocation
+	if a == nil {
+		return
+	}
+	now := time.Now().UnixNano()
+	switch r.message.Type {
+	case permissionRequest:
+		_ = r.message.ForEach(stun.AttrXORPeerAddress, func(m *stun.Message) error {
+			if to, ok := peerOf(m); ok {
+				a.permit(to.Addr(), now)
+			}
+			return nil
+		})
+	case channelRequest:
+		number, err := r.message.Get(stun.AttrChannelNumber)
+		if to, ok := peerOf(r.message); ok && err == nil && len(number) >= 2 {
+			a.bind(binary.BigEndian.Uint16(number), to, now)
+		}
+	}
+}
+
+// signed tells whether the request's signature was right.
+func (f *front) signed() bool {
+	m := &stun.Message{Raw: append([]byte(nil), f.request.message.Raw...)}
+	return m.Decode() == nil && f.request.key.Check(m) == nil
+}
+
+// refused is an answer with the relay's own reason.
+func (r *request) refused() []byte {
+	setters := []stun.Setter{
+		stun.NewTransactionIDSetter(r.message.TransactionID), stun.NewType(r.message.Type.Method, stun.ClassErrorResponse), r.refusal, r.key,
+	}
+	if r.message.Contains(stun.AttrFingerprint) {
+		setters = append(setters, stun.Fingerprint)
+	}
+	m, err := stun.Build(setters...)
+	if err != nil {
+		return nil
+	}
+	return m.Raw
+}
+
+// serve starts pion's server on a connection that is a front's.
+func (f *front) serve(conn net.PacketConn) (*turn.Server, error) {
+	return turn.NewServer(turn.ServerConfig{
+		Realm: realm, AuthHandler: f.authenticate, InboundMTU: maxDatagram, ChannelBindTimeout: channelLife,
+		LoggerFactory:     silence,
+		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: conn, RelayAddressGenerator: f, PermissionHandler: f.permits}},
+	})
+}
+
+// silence keeps pion's logs out of ours: strangers can fill them (T14).
+var silence = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}}
+
+func randomAddr(prefix netip.Prefix) netip.Addr {
+	b := prefix.Addr().As16()
+	rand.Read(b[8:])
+	return netip.AddrFrom16(b)
+}

@@ -1,0 +1,298 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pion/stun"
+)
+
+// Server is a relay. Its methods may be called from any goroutine.
+type Server struct {
+	cfg       Config
+	strangers *limiter
+	stats     counters
+
+	udp       []*udpSocket
+	listeners []net.Listener // TCP, then TLS
+	running   sync.WaitGroup // readers, writers, allocations; waited for by Close
+	closing   chan struct{}
+
+	mu            sync.RWMutex
+	closed        bool
+	allocations   map[netip.Addr]*allocation // by virtual address
+	perCredential map[string]int
+	perSource     map[netip.Prefix]int
+
+	streams        map[*stream]struct{}
+	streamsOfOne   map[netip.Prefix]int
+	streamsRefused uint64
+}
+
+// Open starts a relay. On error nothing stays open.
+func Open(cfg Config) (_ *Server, err error) {
+	if cfg, err = cfg.checked(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, strangers: newLimiter(cfg.Limits.Requests, cfg.Limits.RequestBurst), closing: make(chan struct{}),
+		allocations: make(map[netip.Addr]*allocation), perCredential: make(map[string]int), perSource: make(map[netip.Prefix]int),
+		streams: make(map[*stream]struct{}), streamsOfOne: make(map[netip.Prefix]int),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if cfg.UDP != "" {
+		if err := s.listenUDP(cfg.UDP); err != nil {
+			return nil, explain("UDP", cfg.UDP, err)
+		}
+	}
+	for _, l := range []struct {
+		name, addr string
+		take       func(net.Conn)
+	}{{"TCP", cfg.TCP, s.handle}, {"TLS", cfg.TLS, s.handleRawTLS}} {
+		if l.addr == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return nil, explain(l.name, l.addr, err)
+		}
+		s.listeners = append(s.listeners, listener)
+		s.running.Go(func() { s.accept(listener, l.take) })
+	}
+	s.running.Go(s.sweep)
+	return s, nil
+}
+
+// explain says what to do about an address that cannot be opened.
+func explain(name, addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("TURN over %s: %s is in use: stop the other program, or choose another address: %w", name, addr, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("TURN over %s: this user may not open %s: choose a port above 1023: %w", name, addr, err)
+	}
+	return fmt.Errorf("TURN over %s on %s: %w", name, addr, err)
+}
+
+// Addresses are where the relay listens; not valid where it does not.
+func (s *Server) Addresses() (udp, tcp, tls netip.AddrPort) {
+	if len(s.udp) > 0 {
+		udp = s.udp[0].front.local
+	}
+	listeners := s.listeners
+	for _, a := range []struct {
+		configured string
+		into       *netip.AddrPort
+	}{{s.cfg.TCP, &tcp}, {s.cfg.TLS, &tls}} {
+		if a.configured != "" && len(listeners) > 0 {
+			*a.into = addrPort(listeners[0].Addr())
+			listeners = listeners[1:]
+		}
+	}
+	return udp, tcp, tls
+}
+
+// Close ends the relay and waits until nothing of it is left.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	close(s.closing)
+	var streams []*stream
+	for c := range s.streams {
+		streams = append(streams, c)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	for _, a := range s.live() {
+		a.close()
+	}
+	for _, u := range s.udp {
+		errs = append(errs, u.Close())
+	}
+	for _, c := range streams {
+		c.finish() // what is still to be written is written first
+	}
+	s.running.Wait()
+	return errors.Join(errs...)
+}
+
+// Send takes a run of datagrams, all of size bytes but the last, which may be shorter, to the client at a virtual
+// address. b is only lent. It never waits: what cannot be taken at once is lost, as on the network.
+func (s *Server) Send(b []byte, size int, to netip.AddrPort) {
+	if a := s.at(to.Addr()); a != nil && len(b) > 0 && size > 0 {
+		a.send(b, size, to.Port())
+	} else {
+		s.stats.dropUnknown.Add(1)
+	}
+}
+
+// Release ends the allocation of a virtual address, because the session that it has served has ended.
+func (s *Server) Release(address netip.AddrPort) {
+	if a := s.at(address.Addr()); a != nil {
+		s.stats.closedReleased.Add(1)
+		a.close()
+	}
+}
+
+func (s *Server) at(virtual netip.Addr) *allocation {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.allocations[virtual]
+}
+
+func (s *Server) live() []*allocation {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([]*allocation, 0, len(s.allocations))
+	for _, a := range s.allocations {
+		list = append(list, a)
+	}
+	return list
+}
+
+func (s *Server) isMedia(a netip.AddrPort) bool { return slices.Contains(s.cfg.Media(), a) }
+
+func (s *Server) isMediaIP(ip netip.Addr) bool {
+	return slices.ContainsFunc(s.cfg.Media(), func(a netip.AddrPort) bool { return a.Addr() == ip })
+}
+
+// allocate makes the allocation of a request that has been authenticated, or says what is in the way.
+func (s *Server) allocate(f *front, r *request) (*allocation, stun.ErrorCode) {
+	if transport, err := r.message.Get(stun.AttrRequestedTransport); err != nil || len(transport) == 0 || transport[0] != protocolUDP {
+		return nil, stun.CodeUnsupportedTransProto // RFC 6062 is not spoken
+	}
+	if r.message.Contains(stun.AttrEvenPort) || r.message.Contains(stun.AttrReservationToken) {
+		return nil, stun.CodeInsufficientCapacity // there are no ports to reserve
+	}
+	relayed, code := s.relayedAddress(r.message)
+	if code != 0 {
+		return nil, code
+	}
+	a := &allocation{
+		server: s, front: f, client: r.client, user: r.user, id: r.id, source: sourceOf(r.client.Addr()),
+		virtual: randomAddr(s.cfg.Virtual), relayed: relayed,
+		permissions: make(map[netip.Addr]*permission), done: make(chan struct{}),
+	}
+	a.used.Store(time.Now().UnixNano())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.cfg.Limits
+	switch {
+	case s.closed || s.allocations[a.virtual] != nil || len(s.allocations) >= l.Allocations:
+		s.stats.refusedCapacity.Add(1)
+		return nil, stun.CodeInsufficientCapacity
+	case s.perCredential[a.id] >= l.PerCredential || s.perSource[a.source] >= l.PerSource:
+		s.stats.refusedQuota.Add(1)
+		return nil, stun.CodeAllocQuotaReached
+	}
+	s.allocations[a.virtual] = a
+	s.perCredential[a.id]++
+	s.perSource[a.source]++
+	s.running.Add(1) // until pion's goroutine has gone
+	s.stats.allocations.Add(1)
+	return a, 0
+}
+
+const (
+	protocolUDP            = 17 // in REQUESTED-TRANSPORT
+	familyIPv4, familyIPv6 = 1, 2
+	firstPort, lastPort    = 49152, 65535
+)
+
+// relayedAddress is what a client is told to be its relayed address. Browsers pair it only with our candidates of the same
+// family, so it is of the family that was asked for, else of the one that our media is best reached at. Nothing is ever sent
+// to it; so it does no harm if two clients get the same port.
+func (s *Server) relayedAddress(m *stun.Message) (netip.AddrPort, stun.ErrorCode) {
+	media := s.cfg.Media()
+	wanted := 0
+	if v, err := m.Get(stun.AttrRequestedAddressFamily); err == nil && len(v) > 0 {
+		wanted = int(v[0])
+	}
+	i := slices.IndexFunc(media, func(a netip.AddrPort) bool {
+		switch wanted {
+		case 0:
+			return a.Addr().Is4() && !a.Addr().IsLoopback()
+		case familyIPv4:
+			return a.Addr().Is4()
+		case familyIPv6:
+			return a.Addr().Is6()
+		}
+		return false
+	})
+	if i < 0 {
+		if wanted != 0 {
+			return netip.AddrPort{}, stun.CodeAddrFamilyNotSupported
+		}
+		if i = 0; len(media) == 0 {
+			return netip.AddrPort{}, stun.CodeInsufficientCapacity
+		}
+	}
+	return netip.AddrPortFrom(media[i].Addr(), uint16(firstPort+rand.IntN(lastPort-firstPort+1))), 0
+}
+
+// forget takes an ended allocation out of all counts.
+func (s *Server) forget(a *allocation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.allocations, a.virtual)
+	if s.perCredential[a.id]--; s.perCredential[a.id] <= 0 {
+		delete(s.perCredential, a.id)
+	}
+	if s.perSource[a.source]--; s.perSource[a.source] <= 0 {
+		delete(s.perSource, a.source)
+	}
+}
+
+// sweep closes what is of no use any more.
+func (s *Server) sweep() {
+	tick := time.NewTicker(min(time.Second, s.cfg.Limits.Unused/4, s.cfg.Limits.FirstAllocation/4))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case now := <-tick.C:
+			for _, a := range s.live() {
+				switch {
+				case now.UnixNano()-a.used.Load() > int64(s.cfg.Limits.Unused):
+					s.stats.closedUnused.Add(1)
+				case !s.cfg.Live(a.id):
+					s.stats.closedRevoked.Add(1)
+				default:
+					continue
+				}
+				a.close()
+			}
+			s.sweepStreams(now)
+		}
+	}
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	var p netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		p = a.AddrPort()
+	case *net.UDPAddr:
+		p = a.AddrPort()
+	}
+	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
+}

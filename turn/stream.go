@@ -1,0 +1,299 @@
+package turn
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	streamBuffer  = 4 << 10          // bytes read at once
+	kernelBuffer  = 256 << 10        // bytes that the kernel keeps of what is written
+	writeTime     = 10 * time.Second // a client that takes nothing for so long is cut off
+	lingerTime    = time.Second      // for the last bytes of a connection that we end
+	acceptPause   = 50 * time.Millisecond
+	streamRelease = 3 // owners of a stream: reader, writer and whoever has made it
+)
+
+// stream is one client's TCP or TLS connection, as pion's server reads it.
+type stream struct {
+	server *Server
+	conn   net.Conn
+	front  *front
+	client netip.AddrPort
+	source netip.Prefix
+	read   *bufio.Reader
+	skip   int // bytes of the last message, still in read; the reader's
+
+	since atomic.Int64 // without an allocation, unix nanoseconds; 0: there is one
+	heard atomic.Int64 // when something was last read
+
+	mu      sync.Mutex
+	pending []byte // to be written
+	ending  bool   // nothing more is taken
+	wake    chan struct{}
+	dead    chan struct{} // closed with the connection
+	once    sync.Once
+}
+
+// accept takes connections until the listener is closed.
+func (s *Server) accept(l net.Listener, take func(net.Conn)) {
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			take(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // such as too many open files
+			select {
+			case <-s.closing:
+				return
+			case <-time.After(acceptPause):
+			}
+		}
+	}
+}
+
+// HandleTLS takes over a TLS connection that was accepted elsewhere and on which a client speaks STUN (T11). It returns at
+// once; the connection is closed by the relay.
+func (s *Server) HandleTLS(conn net.Conn) { s.handle(conn) }
+
+func (s *Server) handleRawTLS(conn net.Conn) { s.handle(tls.Server(conn, s.cfg.TLSConfig)) }
+
+func (s *Server) handle(conn net.Conn) {
+	if c := s.admit(conn); c != nil {
+		if _, err := c.front.serve(c); err != nil {
+			s.running.Done()
+			s.running.Done()
+			s.dismiss(c)
+			return
+		}
+		go c.write()
+	}
+}
+
+// admit counts a connection in, or closes it.
+func (s *Server) admit(conn net.Conn) *stream {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(kernelBuffer) // a short queue: what is late is better lost
+	}
+	client := addrPort(conn.RemoteAddr())
+	c := &stream{
+		server: s, conn: conn, client: client, source: sourceOf(client.Addr()),
+		read: bufio.NewReaderSize(conn, streamBuffer), wake: make(chan struct{}, 1), dead: make(chan struct{}),
+	}
+	c.front = &front{server: s, out: c, stream: true, local: addrPort(conn.LocalAddr()), allocations: make(map[netip.AddrPort]*allocation)}
+	now := time.Now().UnixNano()
+	c.since.Store(now)
+	c.heard.Store(now)
+	s.mu.Lock()
+	if s.closed || len(s.streams) >= s.cfg.Limits.Connections || s.streamsOfOne[c.source] >= s.cfg.Limits.ConnectionsPerSource {
+		s.mu.Unlock()
+		s.stats.refusedConnection.Add(1)
+		_ = conn.Close()
+		return nil
+	}
+	s.streams[c] = struct{}{}
+	s.streamsOfOne[c.source]++
+	s.running.Add(2) // until its reader and its writer have gone
+	s.mu.Unlock()
+	return c
+}
+
+// dismiss closes a connection.
+func (s *Server) dismiss(c *stream) {
+	c.once.Do(func() {
+		close(c.dead)
+		if t, ok := c.conn.(*tls.Conn); ok {
+			_ = t.NetConn().Close() // its own Close could wait for a client that does not read
+		}
+		_ = c.conn.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.streams, c)
+		if s.streamsOfOne[c.source]--; s.streamsOfOne[c.source] <= 0 {
+			delete(s.streamsOfOne, c.source)
+		}
+	})
+}
+
+// sweepStreams closes connections that are of no use.
+func (s *Server) sweepStreams(now time.Time) {
+	s.mu.RLock()
+	var idle []*stream
+	for c := range s.streams {
+		since := c.since.Load()
+		if since != 0 && now.UnixNano()-since > int64(s.cfg.Limits.FirstAllocation) || now.UnixNano()-c.heard.Load() > int64(s.cfg.Limits.Idle) {
+			idle = append(idle, c)
+		}
+	}
+	s.mu.RUnlock()
+	for _, c := range idle {
+		s.stats.closedIdle.Add(1)
+		s.dismiss(c)
+	}
+}
+
+// ReadFrom gives pion the next request.
+func (c *stream) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		message, err := c.next()
+		if err != nil {
+			c.server.dismiss(c)
+			c.server.running.Done()
+			return 0, nil, err
+		}
+		if c.front.take(message, c.client) {
+			return copy(b, message), net.TCPAddrFromAddrPort(c.client), nil
+		}
+	}
+}
+
+// next is the next message, good until next is called again.
+func (c *stream) next() ([]byte, error) {
+	if _, err := c.read.Discard(c.skip); err != nil {
+		return nil, err
+	}
+	c.skip = 0
+	header, err := c.read.Peek(channelHeader)
+	if err != nil {
+		return nil, err
+	}
+	size := frameSize(header)
+	if size == 0 {
+		c.server.stats.dropJunk.Add(1)
+		return nil, errors.New("not TURN")
+	}
+	message, err := c.read.Peek(size)
+	if err != nil {
+		return nil, err
+	}
+	c.skip = size
+	c.heard.Store(time.Now().UnixNano())
+	return message, nil
+}
+
+// WriteTo takes pion's answers.
+func (c *stream) WriteTo(b []byte, _ net.Addr) (int, error) {
+	c.front.answered(b)
+	if c.front.request.fresh != nil {
+		c.since.Store(0)
+	}
+	return len(b), nil
+}
+
+func (c *stream) answer(_ netip.AddrPort, b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ending && len(c.pending)+len(b) <= c.server.cfg.Limits.Queue {
+		c.pending = append(c.pending, b...)
+		c.rouse()
+	}
+}
+
+func (c *stream) send(_ netip.AddrPort, b []byte, size int, channel uint16, prefix []byte) (lost int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(b) > 0 {
+		data := b[:min(size, len(b))]
+		b = b[len(data):]
+		switch {
+		case c.ending || len(c.pending)+len(data)+64 > c.server.cfg.Limits.Queue:
+			lost++
+		case channel != 0:
+			c.pending = appendChannelData(c.pending, channel, data, true)
+		default:
+			c.pending = appendIndication(c.pending, prefix, data)
+		}
+	}
+	c.rouse()
+	return lost
+}
+
+// rouse wakes the writer. The caller holds mu.
+func (c *stream) rouse() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write writes what is pending, all that there is at once, until the connection is closed.
+func (c *stream) write() {
+	defer c.server.running.Done()
+	var out []byte
+	for {
+		select {
+		case <-c.wake:
+		case <-c.dead:
+			return
+		}
+		c.mu.Lock()
+		out, c.pending = c.pending, out[:0]
+		ending := c.ending
+		c.mu.Unlock()
+		patience := writeTime
+		if ending {
+			patience = lingerTime
+		}
+		_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+		if len(out) > 0 {
+			if _, err := c.conn.Write(out); err != nil {
+				c.server.stats.closedSlow.Add(1)
+				c.server.dismiss(c)
+				return
+			}
+		}
+		if ending {
+			c.server.dismiss(c)
+			return
+		}
+		if cap(out) > maxKept {
+			out = nil
+		}
+	}
+}
+
+const maxKept = 64 << 10 // bytes of a buffer that is kept for the next write
+
+// finish closes the connection when all that is pending has been written.
+func (c *stream) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = true
+	_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that is under way waits no longer either
+	c.rouse()
+}
+
+// ended is told that the allocation has been closed.
+func (c *stream) ended(byPion bool) {
+	if !byPion {
+		c.finish()
+		return
+	}
+	c.since.Store(time.Now().UnixNano())
+}
+
+// Close implements net.PacketConn.
+func (c *stream) Close() error {
+	c.server.dismiss(c)
+	return nil
+}
+
+// LocalAddr implements net.PacketConn.
+func (c *stream) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.front.local) }
+
+// SetDeadline implements net.PacketConn.
+func (c *stream) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.PacketConn.
+func (c *stream) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.PacketConn.
+func (c *stream) SetWriteDeadline(time.Time) error { return nil }
