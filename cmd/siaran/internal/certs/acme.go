@@ -144,17 +144,23 @@ func (a *ACME) onEvent(_ context.Context, event string, data map[string]any) err
 		a.log.Info("a new certificate is in use", "domain", data["identifier"])
 	case "cert_failed":
 		err, _ := data["error"].(error)
+		if errors.Is(err, context.Canceled) { // the server ends
+			return nil
+		}
 		a.log.Warn("no certificate yet: the authority must reach this server under the domain, at port 443 or (with --redirect) 80; it is tried again",
-			"domain", data["identifier"], "err", plain(err))
+			"domain", data["identifier"], "err", reason(err))
 	}
 	return nil
 }
 
-// plain is the authority's own words, where there are any.
-func plain(err error) error {
+// reason is the authority's own words, where there are any.
+func reason(err error) string {
 	var problem acme.Problem
-	if errors.As(err, &problem) {
-		return problem
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &problem) && problem.Detail != "":
+		return problem.Detail
 	}
-	return err
+	return err.Error()
 }
