@@ -79,7 +79,7 @@ type Config struct {
 
 	HSTS              time.Duration // how long browsers are told to use HTTPS alone; 0: they are told nothing
 	StrictSessionAuth bool          // a session's URL alone does not allow to change and end it (RFC 9725 section 4.7.1)
-	LaxTrickle        bool // candidates are taken without If-Match when the ICE credentials are the session's
+	LaxTrickle        bool          // candidates are taken without If-Match when the ICE credentials are the session's
 
 	Limits       Limits
 	DrainTimeout time.Duration // how long requests may go on after the end; 0: 5 s
