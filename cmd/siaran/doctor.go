@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
 
 	"siaran/cmd/siaran/internal/doctor"
 	"siaran/egress"
@@ -72,17 +71,20 @@ func conclude(w io.Writer, report *doctor.Report, asJSON bool) error {
 // machine is the configuration as doctor looks at it.
 func (d doctorCommand) machine() doctor.MachineConfig {
 	cfg, err := d.Config.checked()
-	m := doctor.MachineConfig{
-		Problems: err, Data: cfg.Data,
-		UDP: cfg.UDP, Socket: egress.SocketOptions{Public: cfg.PublicIP, DSCP: cfg.DSCP}, PublicIP: cfg.PublicIP,
-		ACME: cfg.ACME, MaxViewers: cfg.MaxViewers, MaxBroadcasts: cfg.MaxBroadcasts,
-		Ports: []doctor.Port{
-			{Name: "port-http", Network: "tcp", Address: cfg.Listen, Flag: "--listen", HTTP: true, TLS: cfg.TLSConfig.on()},
-			{Name: "port-media", Network: "udp", Address: cfg.UDP, Flag: "--udp"},
-		},
+	m := doctor.MachineConfig{Problems: err, Data: cfg.Data, MaxViewers: cfg.MaxViewers, MaxBroadcasts: cfg.MaxBroadcasts}
+	if err != nil {
+		return m
 	}
-	if cfg.Redirect != "" {
-		m.Ports = append(m.Ports, doctor.Port{Name: "port-redirect", Network: "tcp", Address: cfg.Redirect, Flag: "--redirect"})
+	m.UDP, m.PublicIP, m.ACME = cfg.UDP, cfg.PublicIP, cfg.ACME
+	m.Socket = egress.SocketOptions{Public: cfg.PublicIP, Interfaces: cfg.announces, DSCP: cfg.DSCP}
+	m.Ports = portsOf(cfg)
+	if host, err := stunServer(cfg.Discover); err == nil {
+		m.STUN, m.Discover = append(m.STUN, host), true
+	}
+	for _, text := range cfg.ICEServer {
+		if host, err := stunServer(text); err == nil {
+			m.STUN = append(m.STUN, host)
+		}
 	}
 	if cfg.TLSCert != "" {
 		m.Certificates = []doctor.KeyPair{{Certificate: cfg.TLSCert, Key: cfg.TLSKey}}
@@ -93,10 +95,25 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 	if len(cfg.ACME) > 0 {
 		m.Reference = cfg.ACMECA
 		if m.Reference == "" {
-			m.Reference = "https://acme-v02.api.letsencrypt.org/directory"
+			m.Reference = letsEncrypt
 		}
 	}
-	// Settings of which several stand for one port are named once.
-	m.Ports = slices.DeleteFunc(m.Ports, func(p doctor.Port) bool { return strings.TrimSpace(p.Address) == "" })
 	return m
+}
+
+// letsEncrypt is a server whose clock our certificates depend on.
+const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
+
+// portsOf is the ports that a server opens.
+func portsOf(cfg Config) []doctor.Port {
+	ports := []doctor.Port{
+		{Name: "port-http", Network: "tcp", Address: cfg.Listen, Flag: "--listen", HTTP: true, TLS: cfg.TLSConfig.on()},
+		{Name: "port-redirect", Network: "tcp", Address: cfg.Redirect, Flag: "--redirect"},
+		{Name: "port-media", Network: "udp", Address: cfg.UDP, Flag: "--udp"},
+		{Name: "port-media-tcp", Network: "tcp", Address: *cfg.TCP, Flag: "--tcp"},
+		{Name: "port-turn-udp", Network: "udp", Address: *cfg.TURN, Flag: "--turn"},
+		{Name: "port-turn-tcp", Network: "tcp", Address: *cfg.TURN, Flag: "--turn"},
+		{Name: "port-turn-tls", Network: "tcp", Address: *cfg.TURNS, Flag: "--turns"},
+	}
+	return slices.DeleteFunc(ports, func(p doctor.Port) bool { return p.Address == "" })
 }

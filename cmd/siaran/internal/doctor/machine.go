@@ -21,6 +21,7 @@ type MachineConfig struct {
 
 	PublicIP []netip.Addr
 	STUN     []string // servers that tell how we are seen, host:port
+	Discover bool     // what they tell is announced
 
 	Certificates []KeyPair
 	Hosts        []string // that clients use: the certificates must be good for them
@@ -101,6 +102,9 @@ func lookAround(ctx context.Context, cfg MachineConfig) (addressFacts, *egress.S
 		return facts, nil // what is wrong with the address is told of the port
 	}
 	defer s.Close() // was only asked
+	if cfg.Discover {
+		facts.announced = append(facts.announced, facts.mapped...)
+	}
 	for _, a := range s.Addresses() {
 		if !slices.Contains(facts.announced, a.Addr()) {
 			facts.announced = append(facts.announced, a.Addr())
