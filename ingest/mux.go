@@ -26,9 +26,10 @@ const (
 // belongs to the session that it has sent such a request for, never to one that merely names it
 // among its candidates: so no broadcaster can divert the media of another. pion's own mux differs there.
 type mux struct {
-	conn net.PacketConn
-	log  *slog.Logger
-	done chan struct{} // closed when the reader has ended
+	conn    net.PacketConn
+	relayed netip.Prefix // see Config
+	log     *slog.Logger
+	done    chan struct{} // closed when the reader has ended
 
 	mu     sync.Mutex
 	closed bool
@@ -42,9 +43,9 @@ type owner struct {
 	seen    time.Time
 }
 
-func newMux(conn net.PacketConn, log *slog.Logger) *mux {
+func newMux(conn net.PacketConn, relayed netip.Prefix, log *slog.Logger) *mux {
 	m := &mux{
-		conn: conn, log: log, done: make(chan struct{}),
+		conn: conn, relayed: relayed, log: log, done: make(chan struct{}),
 		names: make(map[string]*muxSession), owners: make(map[netip.AddrPort]*owner), sentTo: make(map[netip.AddrPort][]*muxSession),
 	}
 	go m.read()
@@ -165,6 +166,10 @@ func (m *mux) session(l local) (*muxSession, error) {
 			*family = newMuxConn(s, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.Addr().Unmap(), a.Port())))
 		}
 	}
+	if s.v6 == nil && m.relayed.IsValid() {
+		s.v6 = newMuxConn(s, relayName)
+		s.v6.only = m.relayed
+	}
 	if len(l.tcp) > 0 {
 		s.streams = make(map[netip.AddrPort]*stream)
 		s.tcp4, s.tcp6 = newStreamShare(s, tcpName4), newStreamShare(s, tcpName6)
@@ -197,18 +202,33 @@ func (m *mux) sends(s *muxSession, addr netip.AddrPort) bool {
 	return true
 }
 
-// leave forgets a session.
+// leave forgets a session, and tells the relay if the session's media came through it.
 func (m *mux) leave(s *muxSession) {
+	for _, addr := range m.forget(s) {
+		if r, ok := m.conn.(releaser); ok {
+			r.Release(addr)
+		}
+	}
+}
+
+// releaser is a socket that wants to hear of relayed addresses that are no session's any more.
+type releaser interface{ Release(netip.AddrPort) }
+
+// forget takes a session out. It returns the relayed addresses that were the session's.
+func (m *mux) forget(s *muxSession) (relayed []netip.AddrPort) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.shut()
 	if m.names[s.ufrag] != s {
-		return
+		return nil
 	}
 	delete(m.names, s.ufrag)
 	for addr := range s.bound {
 		if o := m.owners[addr]; o != nil && o.session == s {
 			delete(m.owners, addr)
+			if m.relayed.Contains(addr.Addr()) {
+				relayed = append(relayed, addr)
+			}
 		}
 		var others []*muxSession
 		for _, o := range m.sentTo[addr] {
@@ -222,6 +242,7 @@ func (m *mux) leave(s *muxSession) {
 			m.sentTo[addr] = others
 		}
 	}
+	return relayed
 }
 
 func plain(a *net.UDPAddr) netip.AddrPort {

@@ -52,7 +52,7 @@ func (w *wire) SetReadDeadline(at time.Time) error {
 func testMux(t *testing.T) *mux {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()
-	m := newMux(newWire(), discard)
+	m := newMux(newWire(), netip.Prefix{}, discard)
 	t.Cleanup(func() {
 		m.close()
 		goleak.VerifyNone(t, ignore)

@@ -147,6 +147,9 @@ type datagram struct {
 
 var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 
+// relayName is what pion calls our end of what comes through the relay where no IPv6 address is announced (RFC 3849).
+var relayName = &net.UDPAddr{IP: net.ParseIP("2001:db8::2"), Port: 9}
+
 // muxConn is the net.PacketConn of a session for one address family.
 type muxConn struct {
 	session *muxSession
@@ -154,6 +157,7 @@ type muxConn struct {
 	queue   chan datagram // never closed
 	closed  chan struct{}
 	closing atomic.Bool
+	only    netip.Prefix // when valid, nothing is sent elsewhere
 }
 
 func newMuxConn(s *muxSession, local net.Addr) *muxConn {
@@ -184,6 +188,9 @@ func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		return 0, net.InvalidAddrError("not a UDP address")
 	}
 	addr := plain(udp)
+	if c.only.IsValid() && !c.only.Contains(addr.Addr()) {
+		return len(b), nil
+	}
 	if last := c.session.sent.Load(); last == nil || *last != addr {
 		if !c.session.mux.sends(c.session, addr) {
 			return 0, net.InvalidAddrError("the session sends to too many addresses")

@@ -32,6 +32,10 @@ type Config struct {
 	// is asked for every session.
 	Addresses func() []netip.AddrPort
 
+	// Relayed is where the clients of a relay inside this process are, as Conn knows them: IPv6 addresses that no network
+	// has. The zero value: there is none. A Conn with a method Release(netip.AddrPort) is told when one has gone.
+	Relayed netip.Prefix
+
 	// TCP takes the connections of broadcasters whose network lets no UDP out (RFC 6544); nil for none. The
 	// server closes it. TCPAddresses are announced for it, after the others; it is asked for every session.
 	TCP          net.Listener
@@ -90,7 +94,7 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	if err := s.useCertificate(cfg.Certificate); err != nil {
 		return nil, err
 	}
-	s.mux = newMux(cfg.Conn, cfg.Logger)
+	s.mux = newMux(cfg.Conn, cfg.Relayed, cfg.Logger)
 	if cfg.TCP != nil {
 		s.streams = newStreams(cfg.TCP, s.mux, cfg.firstCheck, cfg.Logger)
 	}

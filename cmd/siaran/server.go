@@ -119,6 +119,7 @@ func (s *server) openMedia(context.Context) error {
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
 		Conn:         s.socket.BroadcasterConn(),
 		Addresses:    s.socket.Addresses,
+		Relayed:      egress.RelayedNet,
 		TCP:          s.mediaTCP,
 		TCPAddresses: s.tcpAddresses,
 		Certificate:  certificate,

@@ -33,6 +33,9 @@ type Config struct {
 	Report func(kind webrtc.RTPCodecType, r *rtcp.SenderReport)
 	// Under, when set, stands between the network and all else, so that it can lose packets.
 	Under interceptor.Factory
+	// ICEServers are asked for addresses; RelayOnly says to use no others than those that TURN servers give.
+	ICEServers []webrtc.ICEServer
+	RelayOnly  bool
 	// Setting, when set, may change how the connection is made before it is.
 	Setting func(*webrtc.SettingEngine)
 	// Opened, when set, is told of the connection before anything is asked of the server. After a Dial that
@@ -102,8 +105,12 @@ func (s *Session) open() error {
 	if s.cfg.Setting != nil {
 		s.cfg.Setting(&setting)
 	}
+	configuration := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle, ICEServers: s.cfg.ICEServers}
+	if s.cfg.RelayOnly {
+		configuration.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors), webrtc.WithSettingEngine(setting)).
-		NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
+		NewPeerConnection(configuration)
 	if err != nil {
 		return err
 	}

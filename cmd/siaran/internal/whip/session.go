@@ -28,6 +28,9 @@ type Config struct {
 	Tracks []webrtc.RTPCodecCapability
 	Client *http.Client // nil for the default one
 
+	// ICEServers are asked for addresses; RelayOnly says to use no others than those that TURN servers give.
+	ICEServers []webrtc.ICEServer
+	RelayOnly  bool
 	// Setting, when set, may change how the connection is made before it is.
 	Setting func(*webrtc.SettingEngine)
 	// Opened, when set, is told of the connection before anything is asked of the server. After a Dial that
@@ -100,7 +103,11 @@ func (s *Session) open(cfg Config, local bool) error {
 		cfg.Setting(&setting)
 	}
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors), webrtc.WithSettingEngine(setting))
-	pc, err := api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	configuration := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle, ICEServers: cfg.ICEServers}
+	if cfg.RelayOnly {
+		configuration.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+	}
+	pc, err := api.NewPeerConnection(configuration)
 	if err != nil {
 		return err
 	}
