@@ -33,7 +33,7 @@ var testTracks = []webrtc.RTPCodecCapability{
 
 // testBroadcaster sends numbered pictures and sounds, and ignores all requests for key frames.
 type testBroadcaster struct {
-	t       *testing.T
+	t       testing.TB
 	session *whip.Session
 	gop     int // pictures from one key frame to the next
 	size    int // bytes of a picture
@@ -44,12 +44,18 @@ type testBroadcaster struct {
 
 	mu       sync.Mutex
 	pictures int
+	began    time.Time // just before the first packet
 }
 
 // broadcast goes live. The broadcaster leaves politely when the test ends, if it has not left before.
-func (s *testServer) broadcast(t *testing.T, stream siaran.StreamName, token string, gop int) *testBroadcaster {
+// Options may change how.
+func (s *testServer) broadcast(t testing.TB, stream siaran.StreamName, token string, gop int, options ...func(*whip.Config)) *testBroadcaster {
 	t.Helper()
-	session, err := whip.Dial(t.Context(), whip.Config{URL: s.whip(stream), Token: token, Tracks: testTracks, Client: s.client})
+	cfg := whip.Config{URL: s.whip(stream), Token: token, Tracks: testTracks, Client: s.client}
+	for _, o := range options {
+		o(&cfg)
+	}
+	session, err := whip.Dial(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +69,9 @@ func (s *testServer) broadcast(t *testing.T, stream siaran.StreamName, token str
 func (b *testBroadcaster) send(ctx context.Context) {
 	tick := time.NewTicker(pictureTime)
 	defer tick.Stop()
+	b.mu.Lock()
+	b.began = time.Now()
+	b.mu.Unlock()
 	for n := 0; ; n++ {
 		at := time.Duration(n) * pictureTime
 		for i := range 2 { // two sounds a picture
@@ -89,6 +98,14 @@ func (b *testBroadcaster) sent() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pictures
+}
+
+// firstMedia is when the first packet was sent, once one has been.
+func (b *testBroadcaster) firstMedia() time.Time {
+	b.waitSent(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.began
 }
 
 func (b *testBroadcaster) waitSent(n int) {
@@ -132,7 +149,7 @@ func sound(n int) []byte {
 
 // testViewer keeps what it receives.
 type testViewer struct {
-	t       *testing.T
+	t       testing.TB
 	session *whep.Session
 	once    sync.Once
 	asked   time.Time // when the offer was sent, or a little before
@@ -150,7 +167,7 @@ type receivedTrack struct {
 }
 
 // watch begins to watch; options may change how. The viewer leaves when the test ends.
-func (s *testServer) watch(t *testing.T, stream siaran.StreamName, options ...func(*whep.Config)) *testViewer {
+func (s *testServer) watch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) *testViewer {
 	t.Helper()
 	v, err := s.tryWatch(t, stream, options...)
 	if err != nil {
@@ -159,7 +176,7 @@ func (s *testServer) watch(t *testing.T, stream siaran.StreamName, options ...fu
 	return v
 }
 
-func (s *testServer) tryWatch(t *testing.T, stream siaran.StreamName, options ...func(*whep.Config)) (*testViewer, error) {
+func (s *testServer) tryWatch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) (*testViewer, error) {
 	v := &testViewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, asked: time.Now()}
 	cfg := whep.Config{URL: s.whep(stream), Client: s.client, Packet: v.packet, Report: v.report}
 	for _, o := range options {
