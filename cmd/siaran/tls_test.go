@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/webrtc/v3"
+
 	"siaran/cmd/siaran/internal/testca"
+	"siaran/cmd/siaran/internal/whep"
 	"siaran/web/access"
 )
 
@@ -304,6 +307,45 @@ func TestStrangersForgeNoAddress(t *testing.T) {
 			if log := s.logs.String(); !strings.Contains(log, fmt.Sprintf("from=%s\n", test.from)) || strings.Contains(log, "203.0.113") || strings.Contains(log, "evil.example") {
 				t.Error(log)
 			}
+		})
+	}
+}
+
+// tlsDialer makes the connection that a relay's turns: address asks for, believing in the test's authority alone.
+type tlsDialer struct{ *tls.Config }
+
+func (d tlsDialer) Dial(network, address string) (net.Conn, error) {
+	return tls.Dial(network, address, d.Config)
+}
+
+// TestRelayOnThePortOfHTTPS has a viewer who can reach nothing else of the server, while others speak HTTP there.
+func TestRelayOnThePortOfHTTPS(t *testing.T) {
+	for _, protocols := range [][]string{nil, {"http/1.1"}, {"stun.turn"}} {
+		t.Run(fmt.Sprint(protocols), func(t *testing.T) {
+			s := startSecure(t)
+			servers := over(s.iceServers(t), "turns:")
+			_, port, _ := net.SplitHostPort(s.host())
+			if len(servers) != 1 || servers[0].URLs[0] != "turns:localhost:"+port+"?transport=tcp" {
+				t.Fatalf("%v, want port %s", servers, port)
+			}
+			b := s.broadcast(t, cats, s.token(t, "cats", access.Publish), 25)
+			b.waitSent(3)
+			v := s.watch(t, cats, throughRelay(servers), func(c *whep.Config) {
+				c.Setting = func(e *webrtc.SettingEngine) {
+					e.SetICEProxyDialer(tlsDialer{&tls.Config{RootCAs: s.ca.Pool(), NextProtos: protocols}})
+				}
+			})
+			v.waitPicture(b.sent() + 50)
+			if err := v.checkSteady(); err != nil {
+				t.Error(err)
+			}
+			if list := s.viewers(t, cats); len(list) != 1 || !strings.Contains(string(list[0]), `"relayed"`) {
+				t.Errorf("%s", list)
+			}
+			first := s.serial(t)
+			s.renew(t)
+			s.hangUp(t, func() bool { return s.serial(t) != first })
+			v.waitPicture(b.sent() + 10) // the old connection goes on
 		})
 	}
 }
