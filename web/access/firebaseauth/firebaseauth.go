@@ -1,0 +1,192 @@
+package firebaseauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	firebase "firebase.google.com/go/v4"
+	"firebase.google.com/go/v4/auth"
+	"firebase.google.com/go/v4/errorutils"
+	"golang.org/x/sync/singleflight"
+	"google.golang.org/api/option"
+
+	"siaran/web/access"
+)
+
+// Bounds of what Google is asked.
+const (
+	verifyTime  = 4 * time.Second // an encoder waits 8 s for its answer
+	checkTime   = 8 * time.Second
+	maxLookups  = 32 // at the same time
+	maxToken    = 4096
+	rememberFor = 30 * time.Second // also how late a disabled account is noticed
+	maxRemember = 4096             // tokens
+)
+
+// Config is what Open needs.
+type Config struct {
+	Project string
+	Options []option.ClientOption // none: Google's application default credentials
+	Logger  *slog.Logger          // nil: none
+}
+
+// Verifier is an access.TokenVerifier of one Firebase project. Its methods may be called from any goroutine.
+type Verifier struct {
+	client  *auth.Client
+	project string
+	log     *slog.Logger
+	now     func() time.Time
+	timeout time.Duration
+
+	remembered *memory
+	flights    singleflight.Group
+	lookups    chan struct{} // has an entry for each that is running
+	away       atomic.Bool   // Google did not answer the last time
+}
+
+// Open prepares to verify the ID tokens of a project. Google is not asked yet. With FIREBASE_AUTH_EMULATOR_HOST in the
+// environment the SDK believes unsigned tokens and asks the emulator at that address.
+func Open(ctx context.Context, cfg Config) (*Verifier, error) {
+	if cfg.Project == "" {
+		return nil, errors.New("the Firebase project is not named")
+	}
+	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: cfg.Project}, cfg.Options...)
+	if err != nil {
+		return nil, err
+	}
+	client, err := app.Auth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Verifier{
+		client: client, project: cfg.Project, log: cfg.Logger, now: time.Now, timeout: verifyTime,
+		remembered: newMemory(maxRemember), lookups: make(chan struct{}, maxLookups),
+	}, nil
+}
+
+// Issuer is the claim "iss" of the tokens that Verify takes.
+func (v *Verifier) Issuer() string { return "https://securetoken.google.com/" + v.project }
+
+// Account is how the account with this uid is named as an owner.
+func Account(uid string) string { return "firebase:" + uid }
+
+// Check tells whether accounts can be looked up: nil, access.ErrUnreachable when that may pass by
+// itself, or what is wrong with the project or the credentials.
+func (v *Verifier) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	_, err := v.client.GetUser(ctx, "siaran-start") // nobody's: uids are drawn at random
+	switch {
+	case err == nil || auth.IsUserNotFound(err):
+		return nil
+	case auth.IsConfigurationNotFound(err):
+		return fmt.Errorf("the project %s has no Authentication: switch it on in the Firebase console", v.project)
+	case auth.IsInsufficientPermission(err) || auth.IsProjectNotFound(err) || errorutils.IsPermissionDenied(err) || errorutils.IsUnauthenticated(err):
+		return fmt.Errorf("these credentials may not look up accounts of the project %s; give the service account the role Firebase Authentication Viewer: %w", v.project, err)
+	}
+	return unreachable{err}
+}
+
+// Verify implements access.TokenVerifier. A good token gives access to all streams of the account,
+// or of everybody when the account has the custom claim admin: true.
+func (v *Verifier) Verify(ctx context.Context, token string) (access.Claims, error) {
+	if token == "" {
+		return access.Claims{}, access.ErrNoToken
+	}
+	if len(token) > maxToken {
+		return access.Claims{}, access.ErrBadToken
+	}
+	key := sha256.Sum256([]byte(token))
+	if known, ok := v.remembered.get(key, v.now()); ok {
+		return known.claims, known.err
+	}
+	// Whoever asks first asks for all who come with the same token meanwhile, so it goes on when that one leaves.
+	shared, _, _ := v.flights.Do(string(key[:]), func() (any, error) {
+		return v.ask(context.WithoutCancel(ctx), key, token), nil
+	})
+	a := shared.(answer)
+	return a.claims, a.err
+}
+
+// ask verifies a token and remembers what does not pass by itself.
+func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string) answer {
+	ctx, cancel := context.WithTimeout(ctx, v.timeout)
+	defer cancel()
+	select {
+	case v.lookups <- struct{}{}:
+		defer func() { <-v.lookups }()
+	case <-ctx.Done():
+		return answer{err: unreachable{ctx.Err()}}
+	}
+	verified, err := v.client.VerifyIDTokenAndCheckRevoked(ctx, token)
+	a := answer{err: explain(err)}
+	until := v.now().Add(rememberFor)
+	switch {
+	case err == nil:
+		a.claims = claimsOf(verified)
+		if a.claims.Expires.Before(until) {
+			until = a.claims.Expires // the leeway for clocks that differ is the SDK's, at the next look
+		}
+	case errors.Is(a.err, access.ErrUnreachable):
+		v.tell(err)
+		return a
+	case errors.Is(a.err, access.ErrBadToken) || errors.Is(a.err, access.ErrExpired): // found without the network
+		return a
+	}
+	v.tell(nil)
+	v.remembered.put(key, a, until)
+	return a
+}
+
+func claimsOf(t *auth.Token) access.Claims {
+	c := access.Claims{Stream: access.AllStreams, Scopes: []access.Scope{access.Publish}, Account: Account(t.UID), Expires: time.Unix(t.Expires, 0)}
+	if admin, _ := t.Claims["admin"].(bool); admin {
+		c.Scopes = []access.Scope{access.Admin}
+	}
+	return c
+}
+
+// explain finds what an error of the SDK is called here. Whatever is not said of the token or its
+// account is Google's side: its keys or accounts could not be asked.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case auth.IsIDTokenExpired(err):
+		return access.ErrExpired
+	case auth.IsIDTokenRevoked(err):
+		return access.ErrSignedOut
+	case auth.IsUserDisabled(err) || auth.IsUserNotFound(err):
+		return access.ErrDisabled
+	case auth.IsIDTokenInvalid(err) || auth.IsTenantIDMismatch(err):
+		return access.ErrBadToken
+	}
+	return unreachable{err}
+}
+
+// tell logs when Google goes away and when it is back, not each time.
+func (v *Verifier) tell(err error) {
+	switch {
+	case err != nil && v.away.CompareAndSwap(false, true):
+		v.log.Error("Firebase Authentication does not answer: nobody can be let in with an account", "err", err)
+	case err == nil && v.away.CompareAndSwap(true, false):
+		v.log.Info("Firebase Authentication answers again")
+	}
+}
+
+// unreachable is access.ErrUnreachable for clients; what happened is for the log.
+type unreachable struct{ cause error }
+
+func (u unreachable) Error() string { return access.ErrUnreachable.Error() }
+
+func (u unreachable) Is(target error) bool { return target == access.ErrUnreachable }
+
+func (u unreachable) Unwrap() error { return u.cause }
