@@ -105,6 +105,11 @@ func (a *allocation) knows(ip netip.Addr) bool {
 	return a.permissions[ip] != nil
 }
 
+// speaksTo is knows for an address with its port.
+func (a *allocation) speaksTo(address netip.AddrPort) bool {
+	return slices.ContainsFunc(a.list(), func(p *peer) bool { return p.address == address })
+}
+
 // peerAt finds a peer, or makes it; nil when there are too many.
 func (a *allocation) peerAt(address netip.AddrPort, p *permission) *peer {
 	for _, known := range a.list() {

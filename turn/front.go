@@ -180,14 +180,13 @@ func (f *front) authenticate(user, realm string, _ net.Addr) ([]byte, bool) {
 func (f *front) permits(_ net.Addr, b net.IP) bool {
 	r := &f.request
 	ip, ok := plainIP(b)
-	if ok && r.allocation != nil && r.allocation.knows(ip) {
-		return true
-	}
-	if ok && r.message.Type == channelRequest {
+	switch {
+	case !ok:
+	case r.message.Type == channelRequest: // a permission is for all ports of an address; a channel is for one
 		to, _ := peerOf(r.message)
-		ok = f.server.isMedia(to)
-	} else if ok {
-		ok = f.server.isMediaIP(ip)
+		ok = f.server.isMedia(to) || r.allocation != nil && r.allocation.speaksTo(to)
+	default:
+		ok = f.server.isMediaIP(ip) || r.allocation != nil && r.allocation.knows(ip)
 	}
 	if !ok {
 		r.refusal = stun.CodeForbidden
