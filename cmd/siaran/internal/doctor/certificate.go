@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -134,12 +133,4 @@ func namesOf(c *x509.Certificate) string {
 		names = append(names[:4], "more")
 	}
 	return strings.Join(names, ", ")
-}
-
-// hostOf is the host of an address that may have a port.
-func hostOf(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }

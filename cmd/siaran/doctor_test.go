@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"siaran/cmd/siaran/internal/doctor"
+	"siaran/web/access"
+)
+
+// examine looks at a server from outside.
+func examine(t *testing.T, cfg doctor.ServerConfig) *doctor.Report {
+	t.Helper()
+	r, err := doctor.Server(t.Context(), cfg, func(c doctor.Check) { t.Log(c) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// finding is what a report says under a name, which it must say once.
+func finding(t *testing.T, r *doctor.Report, name string) doctor.Check {
+	t.Helper()
+	var found []doctor.Check
+	for _, c := range r.Checks {
+		if c.Name == name {
+			found = append(found, c)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d findings about %s: %v", len(found), name, found)
+	}
+	return found[0]
+}
+
+func wantFinding(t *testing.T, r *doctor.Report, name string, status doctor.Status, says string) {
+	t.Helper()
+	if c := finding(t, r, name); c.Status != status || !strings.Contains(c.String(), says) {
+		t.Errorf("%s; it should be %s and say %q", c, status, says)
+	}
+}
+
+// TestDoctorFindsAHealthyServerWell over HTTPS, with media straight, through the relay over each transport, and over TCP.
+func TestDoctorFindsAHealthyServerWell(t *testing.T) {
+	s := startSecure(t)
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, access.AllStreams, access.Publish), Roots: s.ca.Pool()})
+	for _, c := range r.Checks {
+		if c.Status != doctor.OK {
+			t.Errorf("%s", c)
+		}
+	}
+	if !r.OK || len(r.Checks) != 14 {
+		t.Errorf("%d findings", len(r.Checks))
+	}
+	eventually(t, "the stream of the doctor is gone", func() bool {
+		return !strings.Contains(s.body(t, "/api/streams", s.Admin), "doctor-")
+	})
+}
+
+// body asks the API.
+func (s *testServer) body(t *testing.T, path, token string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	client := s.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestDoctorFromTheCommandLine: what is printed, and the exit codes.
+func TestDoctorFromTheCommandLine(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Demo = true })
+	eventually(t, "the demo is live", func() bool { return strings.Contains(s.body(t, "/api/streams", s.Admin), `"demo"`) })
+	code, out, stderr := command(t.Context(), "doctor", "--url", s.URL)
+	if code != 0 || stderr != "" || !strings.Contains(out, "\nok    udp: media came straight from "+s.media) || !strings.Contains(out, "\nok    turn-tcp: media came through the relay") ||
+		!strings.Contains(out, "\nskip  ice-tcp: ") {
+		t.Errorf("%d %q %q", code, out, stderr)
+	}
+
+	// On its machine, with its settings: busy ports are its own.
+	same := []string{"doctor", "--listen", s.host(), "--udp", s.media, "--tcp=", "--turn=", "--data", s.Data, "--json"}
+	code, out, stderr = command(t.Context(), same...)
+	var r doctor.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || stderr != "" || !r.OK {
+		t.Fatalf("%d %v %q %q", code, err, out, stderr)
+	}
+	wantFinding(t, &r, "port-http", doctor.OK, "by the server that runs")
+	wantFinding(t, &r, "port-media", doctor.OK, "by the server that runs")
+	wantFinding(t, &r, "data", doctor.OK, "by the server that runs")
+
+	// Another server with the same ports cannot start.
+	code, out, stderr = command(t.Context(), "doctor", "--listen", s.host(), "--udp", s.media, "--tcp=", "--turn=", "--data", t.TempDir())
+	if code != 1 || !strings.Contains(out, "fail  port-http: TCP "+s.host()+" is in use by another Siaran") || !strings.Contains(out, "fail  port-media: ") || !strings.Contains(stderr, "2 checks have failed") {
+		t.Errorf("%d %q %q", code, out, stderr)
+	}
+}
+
+func TestDoctorReadsTheConfiguration(t *testing.T) {
+	path := writeFile(t, "siaran.yaml", "listen: 127.0.0.1:0\nudp: 127.0.0.1:0\ndata: "+t.TempDir()+"\ntls-cert: /no/cert.pem\ntls-key: /no/key.pem\n")
+	code, out, _ := command(t.Context(), "doctor", "--config", path)
+	if code != 1 || !strings.Contains(out, "fail  certificate: /no/cert.pem cannot be read") || !strings.Contains(out, "ok    port-media: UDP 127.0.0.1:0 is free") {
+		t.Errorf("%d %q", code, out)
+	}
+	for _, test := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"doctor --grace 2h --udp nonsense", 1, "--grace"},
+		{"doctor --url live.example.org", 2, "--url"},
+		{"doctor --lisen :1", 2, "--lisen"},
+		{"doctor --config " + writeFile(t, "bad.yaml", "url: https://live.example.org\n"), 2, `no setting "url"`},
+		{"doctor --url http://127.0.0.1:1", 1, "nobody listens"},
+	} {
+		code, out, stderr := command(t.Context(), strings.Fields(test.args)...)
+		if code != test.code || !strings.Contains(out+stderr, test.says) {
+			t.Errorf("%s: %d %q %q", test.args, code, out, stderr)
+		}
+	}
+}
+
+// between is a proxy before a server that may change the answers.
+func between(t *testing.T, s *testServer, change func(*http.Response) error) string {
+	t.Helper()
+	to, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	p := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ModifyResponse: change, Transport: transport,
+	})
+	t.Cleanup(p.Close)
+	return p.URL
+}
+
+// TestDoctorSeesBlockedUDP: the media port of the answer drops all that comes, as behind a firewall.
+func TestDoctorSeesBlockedUDP(t *testing.T) {
+	s := startServer(t)
+	wall, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wall.Close()
+	media, err := netip.ParseAddrPort(s.media)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropping := wall.LocalAddr().(*net.UDPAddr).AddrPort()
+	words := func(a netip.AddrPort) string { return strings.ReplaceAll(a.String(), ":", " ") }
+	u := between(t, s, func(res *http.Response) error {
+		if res.StatusCode != http.StatusCreated {
+			return nil
+		}
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			return err
+		}
+		var out []string // with TCP candidates as they are, and UDP ones led astray
+		for _, line := range strings.SplitAfter(string(text), "\n") {
+			if strings.HasPrefix(line, "a=candidate") && strings.Contains(strings.ToLower(line), " udp ") {
+				line = strings.ReplaceAll(line, words(media), words(dropping))
+			}
+			out = append(out, line)
+		}
+		body := []byte(strings.Join(out, ""))
+		res.Body = io.NopCloser(bytes.NewReader(body))
+		res.ContentLength = int64(len(body))
+		res.Header.Del("Content-Length")
+		return nil
+	})
+	r := examine(t, doctor.ServerConfig{URL: u, Token: s.token(t, access.AllStreams, access.Publish)})
+	wantFinding(t, r, "udp", doctor.Fail, "no route over UDP: "+dropping.String())
+	wantFinding(t, r, "turn-udp", doctor.Fail, "nothing comes back") // the relay knows no such media port
+	wantFinding(t, r, "ice-tcp", doctor.OK, "connected")
+	if r.OK {
+		t.Error("that is not well")
+	}
+}
+
+// TestDoctorSeesClocksThatDiffer through a proxy that shifts the Date.
+func TestDoctorSeesClocksThatDiffer(t *testing.T) {
+	s := startServer(t)
+	u := between(t, s, func(res *http.Response) error {
+		res.Header.Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+		return nil
+	})
+	wantFinding(t, examine(t, doctor.ServerConfig{URL: u}), "clock", doctor.Fail, "ahead of")
+}
+
+// TestDoctorWithoutARelay says so, and what it means.
+func TestDoctorWithoutARelay(t *testing.T) {
+	none := ""
+	s := startServer(t, func(c *Config) { c.TURN, c.TURNS, c.TCP = &none, &none, &none })
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, access.AllStreams, access.Publish)})
+	wantFinding(t, r, "ice", doctor.Warn, "--turn")
+	wantFinding(t, r, "turn-udp", doctor.Skip, "no relay over UDP")
+	wantFinding(t, r, "udp", doctor.OK, "media came straight")
+	wantFinding(t, r, "ice-tcp", doctor.Skip, "--tcp is off")
+}
+
+// TestDoctorWithTheWrongToken falls back to what is live.
+func TestDoctorWithTheWrongToken(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Demo = true })
+	eventually(t, "the demo is live", func() bool { return strings.Contains(s.body(t, "/api/streams", s.Admin), `"demo"`) })
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, "cats", access.Publish)})
+	wantFinding(t, r, "stream", doctor.Fail, "does not allow to publish doctor-")
+	wantFinding(t, r, "udp", doctor.OK, "media came")
+}
+
+// TestDoctorLeavesNothing on a machine that it only looks at.
+func TestDoctorLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if code, out, stderr := command(t.Context(), "doctor", "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", dir); code != 0 {
+		t.Fatalf("%d %q %q", code, out, stderr)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%v %v", entries, err)
+	}
+}
