@@ -163,21 +163,7 @@ func TestDiscoveredAddress(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFromUDP(buf)
-			if err != nil {
-				return
-			}
-			m := &stun.Message{Raw: buf[:n]}
-			if m.Decode() != nil {
-				continue
-			}
-			answer, err := stun.Build(m, stun.BindingSuccess, &stun.XORMappedAddress{IP: net.IPv4(203, 0, 113, 9), Port: from.Port})
-			if err == nil {
-				_, _ = conn.WriteToUDP(answer.Raw, from) // the server under test may have ended
-			}
-		}
+		answerSTUN(conn, netip.MustParseAddr("203.0.113.9"))
 	}()
 	t.Cleanup(func() { conn.Close(); <-done })
 	s := startServer(t, func(c *Config) { c.Discover = "stun:" + conn.LocalAddr().String() })
@@ -194,5 +180,27 @@ func TestDiscoveredAddress(t *testing.T) {
 	s = startServer(t, func(c *Config) { c.Discover = "stun:" + silent.LocalAddr().String() })
 	if text := s.logs.String(); !strings.Contains(text, "the public address is not known") || !strings.Contains(text, "--public-ip") {
 		t.Errorf("the log says:\n%s", text)
+	}
+}
+
+// answerSTUN tells all who ask where they are, or, given an address, that they are there; until conn is closed.
+func answerSTUN(conn *net.UDPConn, lie netip.Addr) {
+	buf := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFromUDP(buf)
+		if err != nil {
+			return
+		}
+		seen := from.IP
+		if lie.IsValid() {
+			seen = lie.AsSlice()
+		}
+		m := &stun.Message{Raw: buf[:n]}
+		if m.Decode() != nil {
+			continue
+		}
+		if answer, err := stun.Build(m, stun.BindingSuccess, &stun.XORMappedAddress{IP: seen, Port: from.Port}); err == nil {
+			_, _ = conn.WriteToUDP(answer.Raw, from) // who has asked may be gone
+		}
 	}
 }

@@ -25,7 +25,13 @@ func startProcess(t *testing.T, dir string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(self, "serve", "--demo", "--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node=test", "--data", dir)}
+	return startCommand(t, exec.Command(self, "serve", "--demo", "--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node=test", "--data", dir))
+}
+
+// startCommand starts a server by a command that runs this test binary.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd}
 	p.cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
