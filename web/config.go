@@ -63,6 +63,7 @@ type Config struct {
 	Secret  *access.Secret       // makes tokens
 	Tokens  access.TokenVerifier // reads them; nil: Secret, which takes its own only
 	Node    string               // this server's name in the listing
+	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
 	// Health is what the server knows of a broadcaster's sending, as JSON; nil: nothing is known.
 	Health func(siaran.StreamName) (any, bool)
@@ -94,6 +95,11 @@ func (c Config) checked() (Config, error) {
 		u, err := url.Parse(c.BaseURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return c, fmt.Errorf("web: the base URL %q must look like https://live.example.org", c.BaseURL)
+		}
+	}
+	if c.SignIn != nil {
+		if err := c.SignIn.Check(); err != nil {
+			return c, fmt.Errorf("web: sign-in: %w", err)
 		}
 	}
 	if c.Tokens == nil {

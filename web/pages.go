@@ -95,22 +95,23 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 
 // page serves an HTML file. Only the embedded player may stand in frames of other sites, and only the studio may use devices.
 func (s *Server) page(file string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		pageHeaders(c.Response().Header(), file)
+		return s.serveAsset(c, file)
+	}
+}
+
+func pageHeaders(h http.Header, file string) {
 	ancestors, devices := "'none'", "camera=(), microphone=(), display-capture=()"
 	switch file {
 	case "embed.html":
 		ancestors = "*"
 	case "studio.html":
 		devices = "camera=(self), microphone=(self), display-capture=(self)"
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set(echo.HeaderContentSecurityPolicy, pagePolicy+ancestors)
-		h.Set("Permissions-Policy", devices+", geolocation=(), payment=(), usb=()")
-		if file == "studio.html" {
-			h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		}
-		return s.serveAsset(c, file)
-	}
+	h.Set(echo.HeaderContentSecurityPolicy, pagePolicy+ancestors)
+	h.Set("Permissions-Policy", devices+", geolocation=(), payment=(), usb=()")
 }
 
 // streamPage is page for an address with the name of a stream in it, known or not: it may go

@@ -36,7 +36,7 @@ func (s *Server) routes() {
 	s.get("/readyz", s.readyz)
 
 	s.get("/", s.page("dashboard.html"))
-	s.get("/studio", s.page("studio.html"))
+	s.get("/studio", s.studio())
 	s.get("/watch/:stream", s.streamPage("watch.html"))
 	s.get("/embed/:stream", s.streamPage("embed.html"))
 	s.get("/static/*", s.static)

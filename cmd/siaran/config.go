@@ -25,6 +25,7 @@ type Config struct {
 	AddressConfig
 	RelayConfig
 	TLSConfig
+	AuthConfig
 
 	Node string `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
 
@@ -59,6 +60,9 @@ func (c Config) checked() (Config, error) {
 		c.Listen = ":8080"
 	}
 	if err := c.checkRelay(); err != nil {
+		wrong = append(wrong, err)
+	}
+	if err := c.AuthConfig.check(); err != nil {
 		wrong = append(wrong, err)
 	}
 	if err := c.TLSConfig.check(); err != nil {

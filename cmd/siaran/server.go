@@ -48,6 +48,8 @@ type server struct {
 	mediaTCP    net.Listener // of broadcasters; nil: none
 	lock        *os.File
 	secret      *access.Secret
+	tokens      access.TokenVerifier // reads those of the secret, and of accounts
+	signIn      *web.SignIn          // of the studio; nil: none
 	listing     siaran.Listing
 	hub         *siaran.Hub
 	ingest      *ingest.Server
@@ -67,7 +69,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 			err = errors.Join(err, s.close())
 		}
 	}()
-	for _, open := range []func(context.Context) error{s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData, s.openTLS, s.openRelay, s.openMedia, s.openWeb} {
+	for _, open := range []func(context.Context) error{s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData, s.openTLS, s.openRelay, s.openMedia, s.openAuth, s.openWeb} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -167,6 +169,8 @@ func (s *server) openWeb(context.Context) (err error) {
 		Egress:         s.egress,
 		ICEServers:     s.iceServers,
 		Secret:         s.secret,
+		Tokens:         s.tokens,
+		SignIn:         s.signIn,
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,
 		BaseURL:        s.cfg.BaseURL,
