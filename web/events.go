@@ -47,7 +47,10 @@ func (s *Server) streamEvents(c echo.Context) error {
 		if _, err := c.Response().Write(text); err != nil {
 			return err
 		}
-		return out.Flush()
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		return out.SetWriteDeadline(time.Time{}) // HTTP/2 would end the stream then, though nothing is being sent
 	}
 	if send([]byte("retry: 2000\n\n")) != nil {
 		return nil

@@ -1,0 +1,35 @@
+package web
+
+import (
+	"bufio"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// TestEventsOverHTTP2 outlive all deadlines, which HTTP/2 minds also while nothing is read or written.
+func TestEventsOverHTTP2(t *testing.T) {
+	s := startTweaked(t, func(s *Server) { s.sendTime, s.pingEvery = 200*time.Millisecond, 500*time.Millisecond })
+	server := httptest.NewUnstartedServer(s.server.echo)
+	server.EnableHTTP2 = true
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	res, err := server.Client().Get(server.URL + "/api/streams/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.ProtoMajor != 2 {
+		t.Error(res.Proto)
+	}
+	pings := 0
+	for lines := bufio.NewScanner(res.Body); pings < 3 && lines.Scan(); {
+		if lines.Text() == ": ping" {
+			pings++
+		}
+	}
+	if pings < 3 {
+		t.Errorf("the stream ended after %d pings", pings)
+	}
+}
