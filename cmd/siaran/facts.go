@@ -22,7 +22,8 @@ type facts struct {
 	wrong  string // with the addresses; empty: nothing
 	data   string // folder
 	demo   bool
-	plain  bool // plain HTTP is open to other machines
+	https  string // whose certificate; empty: plain HTTP
+	plain  bool   // plain HTTP is open to other machines
 }
 
 func (s *server) facts() (facts, error) {
@@ -48,7 +49,7 @@ func (s *server) facts() (facts, error) {
 	return facts{
 		tcp: strings.Join(tcp, ", "), wrong: s.addressWarning(),
 		url: url, studio: url + "/studio#token=" + admin, admin: admin,
-		media: strings.Join(media, ", "), data: data, demo: s.cfg.Demo, plain: s.plain(),
+		media: strings.Join(media, ", "), data: data, demo: s.cfg.Demo, https: s.certificateFact(), plain: s.plain(),
 	}, nil
 }
 
@@ -68,6 +69,9 @@ func (f facts) print(w io.Writer) {
 	fmt.Fprintf(&b, "  Media       UDP %s\n", f.media)
 	if f.tcp != "" {
 		fmt.Fprintf(&b, "              TCP %s, for broadcasters without UDP\n", f.tcp)
+	}
+	if f.https != "" {
+		fmt.Fprintf(&b, "  HTTPS       %s\n", f.https)
 	}
 	fmt.Fprintf(&b, "  Data        %s\n\n", f.data)
 	if f.wrong != "" {
@@ -105,7 +109,7 @@ func wrapped(text, indent string) string {
 
 // log tells the same to a log, which is no place for the token.
 func (f facts) log(logger *slog.Logger) {
-	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "tcp", f.tcp, "data", f.data, "demo", f.demo)
+	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "tcp", f.tcp, "https", f.https, "data", f.data, "demo", f.demo)
 	if f.wrong != "" {
 		logger.Warn(f.wrong)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,11 @@ func (s *server) openTLS(context.Context) error {
 			return fmt.Errorf("--tls-cert: %w", err)
 		}
 		s.certs = files
+		if host := s.baseHost(); host != "" {
+			if err := files.Covers(host); err != nil {
+				s.logger.Warn("the certificate is not for the host of --base-url: browsers will refuse it", "err", err)
+			}
+		}
 		return nil
 	case len(s.cfg.ACME) == 0:
 		return nil
@@ -106,6 +112,9 @@ func (s *server) openTLS(context.Context) error {
 	}
 	if s.redirect != nil {
 		cfg.HTTPPort = s.redirect.Addr().(*net.TCPAddr).Port
+	}
+	if host := s.baseHost(); host != "" && !slices.Contains(s.cfg.ACME, host) {
+		s.logger.Warn("--acme gets no certificate for the host of --base-url: name it there too", "host", host)
 	}
 	acme, err := certs.OpenACME(cfg)
 	if err != nil {
@@ -179,10 +188,7 @@ func (s *server) ownName() string {
 		return s.cfg.ACME[0]
 	}
 	if files, ok := s.certs.(*certs.Files); ok {
-		pair, err := files.GetCertificate(nil)
-		if err == nil && len(pair.Leaf.DNSNames) > 0 && !strings.HasPrefix(pair.Leaf.DNSNames[0], "*") {
-			return pair.Leaf.DNSNames[0]
-		}
+		return files.Name()
 	}
 	return ""
 }
@@ -194,4 +200,15 @@ func closeListener(l net.Listener) func() error {
 		}
 		return nil
 	}
+}
+
+// certificateFact says in a few words where the certificate comes from.
+func (s *server) certificateFact() string {
+	switch c := s.certs.(type) {
+	case *certs.Files:
+		return fmt.Sprintf("certificate %s, until %s", s.cfg.TLSCert, c.Until().Format(time.DateOnly))
+	case *certs.ACME:
+		return "certificate for " + strings.Join(s.cfg.ACME, ", ") + ", got and renewed by itself: what becomes of it is in the log"
+	}
+	return ""
 }

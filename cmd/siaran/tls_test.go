@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/pion/webrtc/v3"
 
+	"siaran/cmd/siaran/internal/certs"
 	"siaran/cmd/siaran/internal/testca"
 	"siaran/cmd/siaran/internal/whep"
 	"siaran/web/access"
@@ -347,5 +349,47 @@ func TestRelayOnThePortOfHTTPS(t *testing.T) {
 			s.hangUp(t, func() bool { return s.serial(t) != first })
 			v.waitPicture(b.sent() + 10) // the old connection goes on
 		})
+	}
+}
+
+// TestCertificateOfAnotherName: browsers would refuse it, so it is told at the start.
+func TestCertificateOfAnotherName(t *testing.T) {
+	s := startSecure(t, func(c *Config) { c.BaseURL = "https://live.example.org" })
+	if log := s.logs.String(); !strings.Contains(log, "not for the host of --base-url") || !strings.Contains(log, "live.example.org") {
+		t.Error(log)
+	}
+}
+
+// TestWarningOfPlainHTTP says which flags end it.
+func TestWarningOfPlainHTTP(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Listen = ":0" })
+	for _, test := range []struct {
+		option func(*server)
+		warns  bool
+	}{
+		{func(*server) {}, true},
+		{func(s *server) { s.cfg.BaseURL = "http://live.example.org" }, true},
+		{func(s *server) { s.cfg.BaseURL = "https://live.example.org" }, false},
+		{func(s *server) { s.certs = &certs.Files{} }, false},
+	} {
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := &server{cfg: s.cfg, tcp: l}
+		test.option(other)
+		if other.plain() != test.warns {
+			t.Errorf("%s: %v", other.cfg.BaseURL, !test.warns)
+		}
+		l.Close()
+	}
+	var printed, logged strings.Builder
+	f := facts{plain: true}
+	f.print(&printed)
+	f.log(slog.New(slog.NewTextHandler(&logged, nil)))
+	for _, flag := range []string{"--acme", "--tls-cert", "--tls-key", "--listen 127.0.0.1:8080", "--base-url https://", "--trusted-proxy 127.0.0.1/32", "camera"} {
+		if !strings.Contains(printed.String(), flag) || !strings.Contains(logged.String(), flag) {
+			t.Errorf("nothing of %s in\n%s\n%s", flag, &printed, &logged)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -57,6 +58,22 @@ func OpenFiles(certPath, keyPath string, log *slog.Logger) (*Files, error) {
 func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.pair.Load(), nil
 }
+
+// Name is the first host that the certificate is for, empty where it names none.
+func (f *Files) Name() string {
+	for _, name := range f.pair.Load().Leaf.DNSNames {
+		if !strings.HasPrefix(name, "*") {
+			return name
+		}
+	}
+	return ""
+}
+
+// Until is when the certificate runs out.
+func (f *Files) Until() time.Time { return f.pair.Load().Leaf.NotAfter }
+
+// Covers is nil when clients that call the server so will take the certificate, as far as its names go.
+func (f *Files) Covers(host string) error { return f.pair.Load().Leaf.VerifyHostname(host) }
 
 // Run looks after the files until ctx ends: every few seconds, and at once at SIGHUP. A pair that cannot be used is
 // warned of, and the old one stays.
@@ -107,7 +124,7 @@ func (f *Files) reload(told bool) {
 	}
 	if told || again && !f.warned {
 		f.warned = true
-		f.log.Warn("the new certificate cannot be used, the old one stays", "err", err, "until", f.pair.Load().Leaf.NotAfter)
+		f.log.Warn("the new certificate cannot be used, the old one stays", "err", err, "until", f.Until())
 	}
 	for i := range text {
 		if text[i] == nil {
@@ -118,15 +135,15 @@ func (f *Files) reload(told bool) {
 }
 
 func (f *Files) checkEnd(now time.Time) {
-	left := f.pair.Load().Leaf.NotAfter.Sub(now)
+	left := f.Until().Sub(now)
 	if left > soon || now.Sub(f.reminded) < remind {
 		return
 	}
 	f.reminded = now
 	if left <= 0 {
-		f.log.Warn("the certificate has expired: browsers refuse to connect; renew it", "file", f.certPath, "since", f.pair.Load().Leaf.NotAfter)
+		f.log.Warn("the certificate has expired: browsers refuse to connect; renew it", "file", f.certPath, "since", f.Until())
 	} else {
-		f.log.Warn("the certificate runs out soon: renew it", "file", f.certPath, "until", f.pair.Load().Leaf.NotAfter)
+		f.log.Warn("the certificate runs out soon: renew it", "file", f.certPath, "until", f.Until())
 	}
 }
 
