@@ -25,7 +25,7 @@ const (
 
 // AddressConfig is where clients reach the media, and by TCP too.
 type AddressConfig struct {
-	TCP           *string  `name:"tcp" placeholder:"ADDRESS" help:"Address where broadcasters whose network blocks UDP send their media to, TCP (default: that of --udp); '' for none."`
+	TCP           *string  `name:"tcp" placeholder:"ADDRESS" help:"Address where broadcasters whose network blocks UDP send their media to, TCP (default: that of --udp); empty for none."`
 	Interface     []string `name:"interface" placeholder:"NAME" help:"Announce the addresses of these network interfaces only; * stands for anything; may be repeated (default: all but --skip-interface)."`
 	SkipInterface []string `name:"skip-interface" default:"docker*,br-????????????,veth*,virbr*,cni*,flannel*,cali*,podman*,lxcbr*,lxdbr*,vmnet*,vboxnet*" placeholder:"NAME" help:"Do not announce the addresses of these network interfaces (default: the bridges of containers and virtual machines)."`
 	Discover      string   `name:"discover-public-ip" placeholder:"stun:HOST:PORT" help:"Ask this STUN server for the public address of the media port, and announce it first."`

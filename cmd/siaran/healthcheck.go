@@ -16,17 +16,14 @@ const healthTime = 5 * time.Second
 // healthcheckCommand asks the server in the same container whether it answers, for images in which nothing else could.
 // It does not ask whether the listing can be reached: to restart the server for that would end all broadcasts.
 type healthcheckCommand struct {
-	Listen string `default:":8080" placeholder:"ADDRESS" help:"What serve was told (default ${default})."`
+	Listen string `placeholder:"ADDRESS" help:"What serve was told (default :8080 or :443, as for serve)."`
 }
 
 // Run fails when the server does not answer.
 func (h healthcheckCommand) Run(ctx context.Context) error {
-	host, port, err := net.SplitHostPort(h.Listen)
-	if err != nil {
-		return fmt.Errorf("--listen %q: give host:port or :port", h.Listen)
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost" // whichever of IPv4 and IPv6 it is
+	addresses := []string{h.Listen}
+	if h.Listen == "" {
+		addresses = []string{":8080", ":443"} // which depends on settings that may stand in a file
 	}
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the name is another, and nothing is told or believed
@@ -39,12 +36,21 @@ func (h healthcheckCommand) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	var failed []error
-	for _, scheme := range []string{"http", "https"} {
-		err := health(ctx, client, scheme+"://"+net.JoinHostPort(host, port)+"/healthz")
-		if err == nil {
-			return nil
+	for _, address := range addresses {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return fmt.Errorf("--listen %q: give host:port or :port", address)
 		}
-		failed = append(failed, err)
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			host = "localhost" // whichever of IPv4 and IPv6 it is
+		}
+		for _, scheme := range []string{"http", "https"} {
+			err := health(ctx, client, scheme+"://"+net.JoinHostPort(host, port)+"/healthz")
+			if err == nil {
+				return nil
+			}
+			failed = append(failed, err)
+		}
 	}
 	return errors.Join(failed...)
 }

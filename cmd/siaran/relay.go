@@ -30,8 +30,8 @@ const (
 
 // RelayConfig is the embedded relay, and other ICE servers.
 type RelayConfig struct {
-	TURN            *string  `name:"turn" placeholder:"ADDRESS" help:"Address of the relay for clients that cannot reach the media port, UDP and TCP (default: port 3478, at the host of --udp); '' for none."`
-	TURNS           *string  `name:"turns" placeholder:"ADDRESS" help:"Address of the relay over TLS (default: port 5349 where there is HTTPS, at the host of --udp); '' for none."`
+	TURN            *string  `name:"turn" placeholder:"ADDRESS" help:"Address of the relay for clients that cannot reach the media port, UDP and TCP (default: port 3478, at the host of --udp); empty for none."`
+	TURNS           *string  `name:"turns" placeholder:"ADDRESS" help:"Address of the relay over TLS (default: port 5349 where there is HTTPS, at the host of --udp); empty for none."`
 	TURNHost        string   `name:"turn-host" placeholder:"HOST" help:"Name or address under which clients reach the relay (default: --public-ip, else that of --base-url, else what they call this server)."`
 	TURNAllocations int      `name:"turn-allocations" default:"10000" help:"Relayed addresses at the same time; a browser takes up to three for each viewer (default ${default})."`
 	TURNPerSource   int      `name:"turn-per-source" default:"2000" help:"Relayed addresses, and connections to the relay, of one client address (default ${default})."`
