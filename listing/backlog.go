@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	countPause  = time.Second // at least, between two writes about one broadcast whose status stays
-	maxRecords  = 1000        // joins and leaves in one update
-	maxLeaves   = 2000        // not written yet; with more, all is written anew
-	maxFinished = 10_000      // broadcasts that have ended and are not written yet
+	countPause   = time.Second // at least, between two writes about one broadcast whose status stays
+	maxRecords   = 1000        // joins and leaves in one update
+	leastRecords = 50          // of a listing that is slow
+	maxLeaves    = 2000        // not written yet; with more, all is written anew
+	maxFinished  = 10_000      // broadcasts that have ended and are not written yet
 )
 
 // backlog knows what the hub has told and what of it the listing does not know yet. What

@@ -150,10 +150,20 @@ func (s *SQLite) Watch(ctx context.Context, snapshot func([]siaran.Stream), even
 		return s.explain("watch", err)
 	}
 	defer s.live.leave()
+	err = set.watch(ctx, s.ended.Done(), s.live.newest, snapshot, event)
+	if err != nil && ctx.Err() == nil {
+		return s.explain("watch", err)
+	}
+	return err
+}
+
+// watch calls for set, and for what is different in each that follows, until ctx or the listing ends.
+func (set *liveSet) watch(ctx context.Context, ended <-chan struct{}, newest func() (*liveSet, error), snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error {
 	list := make([]siaran.Stream, len(set.rows))
 	for i, row := range set.rows {
+		var err error
 		if list[i], err = row.stream(); err != nil {
-			return s.explain("watch", err)
+			return err
 		}
 	}
 	snapshot(list)
@@ -161,16 +171,16 @@ func (s *SQLite) Watch(ctx context.Context, snapshot func([]siaran.Stream), even
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.ended.Done():
-			return s.explain("watch", siaran.ErrClosed)
+		case <-ended:
+			return siaran.ErrClosed
 		case <-set.next:
 		}
-		next, err := s.live.newest()
+		next, err := newest()
 		if err != nil {
-			return s.explain("watch", err)
+			return err
 		}
 		if err := next.differences(set, event); err != nil {
-			return s.explain("watch", err)
+			return err
 		}
 		set = next
 	}

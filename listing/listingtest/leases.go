@@ -39,7 +39,7 @@ func testExpiry(t *testing.T, b *bench) {
 	before := b.stream(t, state.Stream)
 	b.clock.Advance(lease - time.Millisecond)
 	b.wantStatus(t, state.Stream, siaran.StatusLive)
-	b.clock.Advance(time.Millisecond)
+	b.clock.Advance(time.Millisecond + b.margin)
 	got := b.stream(t, state.Stream)
 	want := siaran.Stream{Name: state.Stream, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline, UpdatedAt: got.UpdatedAt}
 	if !reflect.DeepEqual(got, want) {
@@ -132,7 +132,7 @@ func testSweepDead(t *testing.T, b *bench) {
 	one, two := b.broadcast(), b.broadcast()
 	b.apply(t, dead, live(one, b.viewers(3)...))
 	b.apply(t, unknown, live(two))
-	b.clock.Advance(lease)
+	b.outlive()
 	alive := b.node(t)
 	running := b.broadcast()
 	watching := b.viewers(2)
@@ -186,7 +186,7 @@ func testDeadElsewhere(t *testing.T, b *bench) {
 	state := b.broadcast()
 	state.StartedAt = state.StartedAt.Add(time.Minute) // by a clock that is fast
 	b.apply(t, dead, live(state, b.viewers(1)...))
-	b.clock.Advance(lease)
+	b.outlive()
 	node := b.node(t)
 	next := b.broadcastOf(state.Stream)
 	watching := b.viewers(1)

@@ -235,7 +235,7 @@ func testClaim(t *testing.T, b *bench) {
 	again := b.broadcastOf(state.Stream)
 	b.apply(t, one, live(again))
 	claim(two, siaran.ErrStreamTaken)
-	b.clock.Advance(lease)
+	b.outlive()
 	claim(two, nil)
 	b.renew(t, two)
 	b.apply(t, two, live(b.broadcastOf(state.Stream)))

@@ -22,7 +22,8 @@ const Patience = 10 * time.Second
 type Open func(t *testing.T, now func() time.Time) siaran.Listing
 
 // Run puts an implementation to the test. newDatabase makes an empty database that nobody else uses.
-func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
+// margin is how long readers still believe in a lease after it has run out.
+func Run(t *testing.T, margin time.Duration, newDatabase func(t *testing.T) Open) {
 	for _, group := range []struct {
 		name  string
 		tests map[string]func(*testing.T, *bench)
@@ -36,7 +37,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
 				clock := &Clock{now: time.Now().Truncate(time.Millisecond)}
 				open := newDatabase(t)
-				test(t, &bench{open: open, clock: clock, l: open(t, clock.Now), other: open(t, clock.Now)})
+				test(t, &bench{open: open, margin: margin, clock: clock, l: open(t, clock.Now), other: open(t, clock.Now)})
 			})
 		}
 	}
@@ -69,7 +70,11 @@ type bench struct {
 	open     Open
 	clock    *Clock
 	l, other siaran.Listing
+	margin   time.Duration
 }
+
+// outlive lets every lease run out.
+func (b *bench) outlive() { b.clock.Advance(lease + b.margin) }
 
 // node makes a node whose lease is valid for the usual time.
 func (b *bench) node(t *testing.T) string {

@@ -219,7 +219,7 @@ func testWatchLease(t *testing.T, b *bench) {
 	state := b.broadcast()
 	b.apply(t, node, live(state))
 	v.waitStream(t, state.Stream, "the stream live", isLive)
-	b.clock.Advance(lease) // and nobody writes anything
+	b.outlive() // and nobody writes anything
 	v.waitGone(t, state.Stream)
 	b.renew(t, node)
 	v.waitStream(t, state.Stream, "the stream live again", isLive)

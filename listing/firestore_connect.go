@@ -1,0 +1,148 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	firebase "firebase.google.com/go/v4"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+)
+
+const emulatorVariable = "FIRESTORE_EMULATOR_HOST"
+
+// reconnect bounds how long it takes to notice that the database is back.
+var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 3 * time.Second,
+})
+
+// alive finds connections that have died without a word. The emulator would take it for an attack.
+var alive = grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second})
+
+// emulatorRights are those of a server's library: the emulator applies no rules to it.
+type emulatorRights struct{}
+
+func (emulatorRights) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer owner"}, nil
+}
+
+func (emulatorRights) RequireTransportSecurity() bool { return false }
+
+// environment guards the moment in which the emulator's variable is hidden from Google's library.
+var environment sync.Mutex
+
+func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Client, err error) {
+	environment.Lock()
+	defer environment.Unlock()
+	host, set := os.LookupEnv(emulatorVariable)
+	if cfg.Emulator == "" {
+		cfg.Emulator = host
+	}
+	if set { // the library would make a connection of its own, which takes minutes to come back after an outage
+		os.Unsetenv(emulatorVariable)
+		defer os.Setenv(emulatorVariable, host)
+	}
+	var options []option.ClientOption
+	switch {
+	case cfg.Emulator != "":
+		conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(cfg.Emulator, "http://"),
+			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(emulatorRights{}), reconnect)
+		if err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				conn.Close()
+			}
+		}()
+		options = append(options, option.WithGRPCConn(conn))
+		if cfg.Project == "" {
+			cfg.Project = "demo-siaran"
+		}
+	case cfg.Credentials != "":
+		options = append(options, option.WithAuthCredentialsFile(option.ServiceAccount, cfg.Credentials))
+		fallthrough
+	default:
+		options = append(options, option.WithGRPCDialOption(reconnect), option.WithGRPCDialOption(alive))
+	}
+	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: cfg.Project}, options...)
+	if err != nil {
+		return nil, err
+	}
+	client, err := app.Firestore(ctx)
+	if err != nil {
+		if help := firestoreAdvice(err); help != nil {
+			return nil, fmt.Errorf("%w (%w)", help, err)
+		}
+		return nil, err
+	}
+	return client, nil
+}
+
+var (
+	errNoProject     = errors.New("no project is known: set --firebase-project or FIREBASE_PROJECT")
+	errNoCredentials = errors.New("there are no credentials: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account")
+	errCredentials   = errors.New("the credentials are not accepted: look at the service account's file and whether the account is still enabled")
+	errNoDatabase    = errors.New("the project has no Firestore database: create one in native mode in the Firebase console")
+	errNotPermitted  = errors.New("the service account may not use this database: check the project, give the account the role Cloud Datastore User, and see that the Firestore API is enabled")
+	errDatastoreMode = errors.New("the database is not in Firestore's native mode: create one that is")
+	errQuota         = errors.New("the project's quota is used up, or writes come too fast: look at the quotas in the Google Cloud console")
+	errIndex         = errors.New("an index is missing: deploy firestore.indexes.json")
+	errAway          = errors.New("Firestore cannot be reached")
+)
+
+// firestoreAdvice is what can be done about an error; nil when that is not known.
+func firestoreAdvice(err error) error {
+	text := err.Error()
+	network := strings.Contains(text, "dial tcp") || strings.Contains(text, "no such host") || strings.Contains(text, "timeout")
+	switch code := status.Code(err); {
+	case code == codes.Unavailable, network && code == codes.Unauthenticated, errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
+		return errAway
+	case strings.Contains(text, "project id is required"), strings.Contains(text, "unable to detect projectID"):
+		return errNoProject
+	case strings.Contains(text, "could not find default credentials"):
+		return errNoCredentials
+	case code == codes.Unauthenticated, strings.Contains(text, "cannot fetch token"):
+		return errCredentials
+	case code == codes.PermissionDenied:
+		return errNotPermitted
+	case code == codes.NotFound && strings.Contains(text, "database"):
+		return errNoDatabase
+	case code == codes.FailedPrecondition && strings.Contains(text, "Datastore Mode"):
+		return errDatastoreMode
+	case code == codes.FailedPrecondition && strings.Contains(text, "index"):
+		return errIndex
+	case code == codes.ResourceExhausted:
+		return errQuota
+	}
+	return nil
+}
+
+// permanent tells errors that do not pass by themselves.
+func permanent(err error) bool {
+	switch firestoreAdvice(err) {
+	case errNoProject, errNoCredentials, errCredentials, errNotPermitted, errNoDatabase, errDatastoreMode:
+		return true
+	}
+	return false
+}
+
+// plainReason is an error for those who look from outside: without addresses and names of projects.
+func plainReason(err error) error {
+	if help := firestoreAdvice(err); help != nil {
+		return help
+	}
+	return fmt.Errorf("it answers %q", status.Code(err))
+}

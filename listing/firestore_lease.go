@@ -1,0 +1,279 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"siaran"
+)
+
+const (
+	sweepBatch = 250 // documents
+	sweepClaim = 30 * time.Second
+)
+
+// Renew implements siaran.Listing. The lease is written in the database's time.
+func (f *Firestore) Renew(ctx context.Context, node siaran.Node) error {
+	return f.do(ctx, "renew the lease", func(ctx context.Context) error {
+		until := f.clock.translate(node.LeaseUntil)
+		if !until.After(f.clock.now()) {
+			until = time.Unix(0, 0) // given back: no margin is due
+		}
+		sent := time.Now()
+		result, err := f.node(node.Name).Set(ctx, map[string]any{
+			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers},
+		})
+		if err != nil {
+			return err
+		}
+		f.stats.writes.Add(1)
+		f.clock.observe(result.UpdateTime, sent)
+		f.mirror.expect(node.Name, fields{"leaseUntil": until}.time("leaseUntil"))
+		return nil
+	})
+}
+
+// Sweep implements siaran.Listing.
+func (f *Firestore) Sweep(ctx context.Context, node string) (count int, err error) {
+	err = f.do(ctx, "sweep", func(ctx context.Context) error {
+		if node != "" {
+			f.forget(node)
+			count, err = f.sweepNode(ctx, node, func(*transaction) error { return nil })
+			return err
+		}
+		dead, err := f.deadNodes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range dead {
+			claimed, err := f.claimSweep(ctx, name)
+			if err != nil {
+				return err
+			}
+			if !claimed {
+				continue
+			}
+			n, err := f.sweepNode(ctx, name, func(tx *transaction) error { return f.stillOurs(tx, name) })
+			count += n
+			switch {
+			case errors.Is(err, errBack):
+			case err != nil && ctx.Err() != nil && count > 0: // it goes on with the next call
+				return nil
+			case err != nil:
+				return err
+			}
+		}
+		return nil
+	})
+	return count, err
+}
+
+// deadNodes are those without a valid lease, and those that something live hangs on though nobody has heard of them.
+func (f *Firestore) deadNodes(ctx context.Context) ([]string, error) {
+	if names, ok := f.mirror.dead(); ok {
+		return names, nil
+	}
+	alive := make(map[string]bool)
+	var dead []string
+	snaps, err := f.query(ctx, f.nodes().Query)
+	if err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		name := nameOf(snap.Ref.ID)
+		alive[name] = f.valid(fields(snap.Data()).time("leaseUntil")) != 0
+		if !alive[name] {
+			dead = append(dead, name)
+		}
+	}
+	if snaps, err = f.query(ctx, f.streams().Where("status", "in", liveStatuses).Limit(maxLive)); err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		if name := fields(snap.Data()).text("node"); name != "" {
+			if _, known := alive[name]; !known {
+				alive[name] = false
+				dead = append(dead, name)
+			}
+		}
+	}
+	return dead, nil
+}
+
+var errBack = errors.New("the node is back, or another server sweeps it")
+
+// claimSweep makes us the one who sweeps a dead node.
+func (f *Firestore) claimSweep(ctx context.Context, node string) (claimed bool, err error) {
+	_, err = f.transact(ctx, func(tx *transaction) error {
+		claimed = false
+		snap, err := tx.read(f.node(node))
+		if err != nil {
+			return err
+		}
+		m := fields(snap.Data())
+		now := f.clock.now()
+		if f.valid(m.time("leaseUntil")) != 0 || m.text("sweeper") != f.id && m.time("sweepUntil") > micros(now) {
+			return nil
+		}
+		claimed = true
+		claim := fields{"sweeper": f.id, "sweepUntil": now.Add(sweepClaim)}
+		if snap.Exists() {
+			return tx.update(f.node(node), claim)
+		}
+		claim["url"], claim["leaseUntil"] = "", time.Unix(0, 0)
+		return tx.create(f.node(node), claim)
+	})
+	return claimed, err
+}
+
+// stillOurs fails when a node under the sweep has come back: whatever it has written since stays.
+func (f *Firestore) stillOurs(tx *transaction, node string) error {
+	snap, err := tx.read(f.node(node))
+	if err != nil {
+		return err
+	}
+	if m := fields(snap.Data()); m.text("sweeper") != f.id || f.valid(m.time("leaseUntil")) != 0 {
+		return errBack
+	}
+	return nil
+}
+
+// sweepNode takes away all that hangs on a node, in batches, and the node in the end. guard is called in every
+// transaction and stops it by its error.
+func (f *Firestore) sweepNode(ctx context.Context, node string, guard func(*transaction) error) (streams int, err error) {
+	lease, err := f.readNodeLease(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	streams, err = f.sweepStreams(ctx, node, guard)
+	if err != nil {
+		return streams, err
+	}
+	running := f.client.CollectionGroup("broadcasts").Where("node", "==", node).Where("endedAt", "==", nil)
+	err = f.batches(ctx, running, guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+		m := fields(snap.Data())
+		if snap.Ref.Parent.Parent == nil || m.time("endedAt") != 0 {
+			return nil
+		}
+		ended := lastSignOf(m, lease, f.clock.now())
+		return tx.update(snap.Ref, fields{
+			"status": string(siaran.StatusOffline), "reason": string(siaran.EndCrashed), "endedAt": ended,
+			"updatedAt": f.clock.now(), "expireAt": ended.Add(historyKept),
+		})
+	})
+	if err != nil {
+		return streams, fmt.Errorf("broadcasts: %w", err)
+	}
+	for _, group := range []string{"viewers", "nodes"} {
+		err = f.batches(ctx, f.client.CollectionGroup(group).Where("node", "==", node), guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+			return tx.remove(snap.Ref)
+		})
+		if err != nil {
+			return streams, fmt.Errorf("%s: %w", group, err)
+		}
+	}
+	_, err = f.transact(ctx, func(tx *transaction) error {
+		if err := guard(tx); err != nil {
+			return err
+		}
+		return tx.remove(f.node(node))
+	})
+	return streams, err
+}
+
+func (f *Firestore) readNodeLease(ctx context.Context, node string) (int64, error) {
+	snap, err := f.get(ctx, f.node(node))
+	if err != nil {
+		return 0, err
+	}
+	return fields(snap.Data()).time("leaseUntil"), nil
+}
+
+// sweepStreams makes a node's streams offline.
+func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*transaction) error) (count int, err error) {
+	seen := make(map[string]bool)
+	for {
+		snaps, err := f.query(ctx, f.streams().Where("node", "==", node).Limit(sweepBatch/2))
+		if err != nil {
+			return count, fmt.Errorf("streams: %w", err)
+		}
+		var refs []*firestore.DocumentRef
+		for _, snap := range snaps {
+			if !seen[snap.Ref.ID] {
+				seen[snap.Ref.ID] = true
+				refs = append(refs, snap.Ref)
+			}
+		}
+		if len(refs) == 0 {
+			return count, nil
+		}
+		swept := 0
+		_, err = f.transact(ctx, func(tx *transaction) error {
+			swept = 0
+			if err := guard(tx); err != nil {
+				return err
+			}
+			now, err := tx.readAll(refs)
+			if err != nil {
+				return err
+			}
+			for _, snap := range now {
+				if m := fields(snap.Data()); m.text("node") == node {
+					gone := offlineFields()
+					gone["updatedAt"] = f.clock.now()
+					if err := tx.update(snap.Ref, gone); err != nil {
+						return err
+					}
+					swept++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return count, fmt.Errorf("streams: %w", err)
+		}
+		count += swept
+	}
+}
+
+// batches calls edit for all that q finds, some in each transaction, until nothing new is found.
+func (f *Firestore) batches(ctx context.Context, q firestore.Query, guard func(*transaction) error, edit func(*transaction, *firestore.DocumentSnapshot) error) error {
+	seen := make(map[string]bool)
+	for {
+		snaps, err := f.query(ctx, q.Limit(sweepBatch))
+		if err != nil {
+			return err
+		}
+		fresh := snaps[:0]
+		for _, snap := range snaps {
+			if !seen[snap.Ref.Path] {
+				seen[snap.Ref.Path] = true
+				fresh = append(fresh, snap)
+			}
+		}
+		if len(fresh) == 0 {
+			return nil
+		}
+		_, err = f.transact(ctx, func(tx *transaction) error {
+			if err := guard(tx); err != nil {
+				return err
+			}
+			for _, snap := range fresh {
+				if err := edit(tx, snap); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(snaps) < sweepBatch {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,421 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"golang.org/x/sync/errgroup"
+
+	"siaran"
+)
+
+const (
+	deafAfter = 4 * time.Second // a listener that has not seen our lease by then is begun anew
+)
+
+// mirror is what is live on all servers, in this server's memory. It is fed by a listener on the
+// streams and one on everything called nodes, which are leases and counts, and serves all who watch.
+type mirror struct {
+	f       *Firestore
+	changed chan struct{}
+
+	mu     sync.Mutex
+	rows   map[string]mirrored // without leases
+	asOf   time.Time           // of the database, what rows hold
+	leases map[string]int64
+	counts map[countKey]edgeCount
+	heard  [2]bool // the listeners have told all there is, and still run
+	ever   bool    // both have once
+	mine   map[string]bool
+	writes map[siaran.StreamName]time.Time // of our own, to documents that a listener follows
+	await  struct {                        // our own lease, as the listener should tell it
+		node  string
+		lease int64
+		since time.Time
+	}
+	deaf context.CancelFunc // begins the listeners anew
+
+	set   *liveSet
+	first chan struct{} // closed with the first set
+	until int64         // when the first of the leases in set runs out
+	built int64
+}
+
+// mirrored is a document, and when it was written.
+type mirrored struct {
+	row     streamRow
+	updated time.Time
+}
+
+type countKey struct{ stream, node string }
+
+type edgeCount struct {
+	broadcast string
+	viewers   int
+}
+
+func newMirror(f *Firestore) *mirror {
+	return &mirror{
+		f: f, changed: make(chan struct{}, 1), first: make(chan struct{}), rows: make(map[string]mirrored), leases: make(map[string]int64),
+		counts: make(map[countKey]edgeCount), mine: make(map[string]bool), writes: make(map[siaran.StreamName]time.Time),
+	}
+}
+
+// run keeps the mirror until the listing is closed.
+func (m *mirror) run() {
+	var g errgroup.Group
+	g.Go(func() error { m.listen(); return nil })
+	tick := time.NewTicker(watchTick)
+	defer tick.Stop()
+	for m.f.ended.Err() == nil {
+		select {
+		case <-m.f.ended.Done():
+		case <-m.changed:
+			m.rebuild()
+			m.f.sums.poke()
+		case <-tick.C:
+			m.check()
+			continue
+		}
+		select {
+		case <-m.f.ended.Done():
+		case <-time.After(watchPause):
+		}
+	}
+	g.Wait()
+}
+
+// listen runs the listeners, again and again.
+func (m *mirror) listen() {
+	pause := firstRetry
+	for m.f.ended.Err() == nil {
+		begun := time.Now()
+		err := m.follow()
+		m.lost()
+		if m.f.ended.Err() != nil {
+			return
+		}
+		if errors.Is(err, errDeaf) || time.Since(begun) > lastRetry {
+			pause = firstRetry
+		}
+		if !errors.Is(err, errDeaf) {
+			m.f.health.note(err)
+			m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
+		}
+		select {
+		case <-m.f.ended.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastRetry)
+	}
+}
+
+var errDeaf = errors.New("the listener tells nothing any more")
+
+// follow runs both listeners until one fails.
+func (m *mirror) follow() error {
+	ctx, cancel := context.WithCancelCause(m.f.ended)
+	defer cancel(nil)
+	m.mu.Lock()
+	m.deaf = func() { cancel(errDeaf) }
+	m.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return m.snapshots(ctx, 0, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
+	})
+	g.Go(func() error { return m.snapshots(ctx, 1, m.f.client.CollectionGroup("nodes").Query, m.takeNodes) })
+	err := g.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errDeaf) {
+		return errDeaf
+	}
+	return err
+}
+
+// snapshots feeds take with each result of q until ctx ends or the listener fails.
+func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query, take func(docs []*firestore.DocumentSnapshot, asOf time.Time)) (err error) {
+	defer func() { // the library asserts what the server tells it
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the listener failed: %v", r)
+		}
+	}()
+	it := q.Snapshots(ctx)
+	defer it.Stop()
+	for {
+		snap, err := it.Next()
+		if err != nil {
+			return err
+		}
+		docs, err := snap.Documents.GetAll()
+		if err != nil {
+			return err
+		}
+		m.f.stats.reads.Add(uint64(len(snap.Changes)))
+		m.mu.Lock()
+		take(docs, snap.ReadTime)
+		m.heard[which] = true
+		m.ever = m.ever || m.heard[0] && m.heard[1]
+		m.mu.Unlock()
+		m.f.health.note(nil)
+		m.poke()
+	}
+}
+
+// takeStreams replaces all streams. The caller holds m.mu.
+func (m *mirror) takeStreams(docs []*firestore.DocumentSnapshot, asOf time.Time) {
+	m.asOf = asOf
+	clear(m.rows)
+	for _, d := range docs {
+		name := nameOf(d.Ref.ID)
+		m.rows[name] = mirrored{readStreamDocument(name, d.Data()), d.UpdateTime}
+	}
+}
+
+// takeNodes replaces all leases and counts. The caller holds m.mu.
+func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
+	clear(m.leases)
+	clear(m.counts)
+	for _, d := range docs {
+		name, content := nameOf(d.Ref.ID), fields(d.Data())
+		if stream := d.Ref.Parent.Parent; stream != nil {
+			m.counts[countKey{nameOf(stream.ID), name}] = edgeCount{content.text("broadcastId"), content.number("viewers")}
+		} else {
+			m.leases[name] = content.time("leaseUntil")
+		}
+	}
+	if m.leases[m.await.node] >= m.await.lease {
+		m.await.since = time.Time{}
+	}
+}
+
+func (m *mirror) poke() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// lost says that the listeners have ended.
+func (m *mirror) lost() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = [2]bool{}
+	m.deaf = nil
+}
+
+// expect says which lease of ours is in the database: the listener must tell it before long.
+func (m *mirror) expect(node string, lease int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mine[node] = true
+	m.await.node, m.await.lease = node, lease
+	if m.await.since.IsZero() && m.leases[node] < lease {
+		m.await.since = time.Now()
+	}
+	if m.deaf != nil && !m.f.health.inContact() && m.ever { // back after an outage: the listener may not know for a minute
+		m.deaf()
+	}
+}
+
+// check looks at the time.
+func (m *mirror) check() {
+	m.mu.Lock()
+	now := micros(m.f.clock.now())
+	old := m.set != nil && (now >= m.until || now < m.built)
+	if since := m.await.since; !since.IsZero() && time.Since(since) > deafAfter && m.deaf != nil {
+		m.await.since = time.Now()
+		m.deaf()
+	}
+	m.mu.Unlock()
+	if old {
+		m.rebuild()
+	}
+}
+
+// lease is the node's in memory, if memory can be relied on.
+func (m *mirror) lease(node string) (int64, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.f.strict || !m.trusted() || m.await.node == node && m.leases[node] < m.await.lease {
+		return 0, false
+	}
+	return m.leases[node], true
+}
+
+// trusted tells whether what is in memory is what is in the database.
+func (m *mirror) trusted() bool { return m.heard[0] && m.heard[1] && m.f.health.inContact() }
+
+// held is a row with its lease as it is judged now. While the database is away, this server does not believe that it is dead itself.
+func (m *mirror) held(r mirrored) streamRow {
+	row := r.row
+	lease := m.leases[row.Node]
+	if row.LeaseUntil = m.f.valid(lease); row.LeaseUntil == 0 && lease != 0 && m.mine[row.Node] && !m.trusted() {
+		row.LeaseUntil = lease
+	}
+	return row
+}
+
+// live is a stream that is live, from memory; false when it has to be looked up.
+func (m *mirror) live(name siaran.StreamName) (streamRow, bool) {
+	if m.f.strict {
+		return streamRow{}, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, there := m.rows[string(name)]
+	if !there || m.asOf.Before(m.writes[name]) {
+		return streamRow{}, false
+	}
+	if !m.trusted() && (m.f.health.inContact() || !m.mine[r.row.Node]) { // what we have ourselves is known without the database
+		return streamRow{}, false
+	}
+	return m.held(r), true
+}
+
+// allLive is everything that says it is live, from memory; false when it has to be looked up.
+func (m *mirror) allLive() ([]streamRow, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.f.strict || !m.trusted() {
+		return nil, false
+	}
+	for _, at := range m.writes {
+		if m.asOf.Before(at) {
+			return nil, false
+		}
+	}
+	rows := make([]streamRow, 0, len(m.rows))
+	for _, r := range m.rows {
+		rows = append(rows, m.held(r))
+	}
+	return rows, true
+}
+
+// replaced tells whether a broadcast that was on show is so no more, by another's doing.
+func (m *mirror) replaced(p post) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.role != shown || p.over || m.f.strict || !m.trusted() {
+		return false
+	}
+	r := m.rows[string(p.state.Stream)].row
+	return !m.asOf.Before(p.updated) && (r.Node != p.node || r.Broadcast != string(p.state.ID))
+}
+
+// wrote says that a stream's document has been written by us, and that the listener is to tell of it.
+func (m *mirror) wrote(name siaran.StreamName, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.writes, func(_ siaran.StreamName, at time.Time) bool { return !m.asOf.Before(at) })
+	if m.writes[name].Before(at) {
+		m.writes[name] = at
+	}
+}
+
+// dead are the nodes without a valid lease that anything is known of, from memory; false when that has to be looked up.
+func (m *mirror) dead() ([]string, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.f.strict || !m.trusted() {
+		return nil, false
+	}
+	names := make(map[string]bool)
+	for name := range m.leases {
+		names[name] = true
+	}
+	for _, r := range m.rows {
+		names[r.row.Node] = true
+	}
+	for key := range m.counts {
+		names[key.node] = true
+	}
+	maps.DeleteFunc(names, func(name string, _ bool) bool { return name == "" || m.f.valid(m.leases[name]) != 0 })
+	return slices.Sorted(maps.Keys(names)), true
+}
+
+// elsewhere is how many watch a broadcast on nodes other than its own.
+func (m *mirror) elsewhere(stream siaran.StreamName, broadcast siaran.BroadcastID, node string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for key, c := range m.counts {
+		if key.stream == string(stream) && key.node != node && c.broadcast == string(broadcast) && m.f.valid(m.leases[key.node]) != 0 {
+			n += c.viewers
+		}
+	}
+	return n
+}
+
+// synced tells whether everything has been heard of once.
+func (m *mirror) synced() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ever
+}
+
+// rebuild makes a set of what is public and live now, and hands it to all who watch if it is another.
+func (m *mirror) rebuild() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ever {
+		return
+	}
+	m.until, m.built = math.MaxInt64, micros(m.f.clock.now())
+	var rows []streamRow
+	for _, r := range m.rows {
+		row := m.held(r)
+		if row.LeaseUntil == 0 || row.Visibility != string(siaran.VisibilityPublic) {
+			continue
+		}
+		m.until = min(m.until, row.LeaseUntil+leaseMargin.Microseconds())
+		row.LeaseUntil = 1 // a renewed lease is no change of the stream
+		rows = append(rows, row)
+	}
+	if m.until <= m.built { // of our own, held on to
+		m.until = m.built + time.Second.Microseconds()
+	}
+	sortRows(rows)
+	old := m.set
+	if old != nil && slices.Equal(old.rows, rows) {
+		return
+	}
+	set := &liveSet{rows: rows, byName: make(map[string]streamRow, len(rows)), next: make(chan struct{})}
+	for _, r := range rows {
+		set.byName[r.Name] = r
+	}
+	m.set = set
+	if old == nil {
+		close(m.first)
+	} else {
+		close(old.next)
+	}
+}
+
+func (m *mirror) newest() (*liveSet, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.set, nil
+}
+
+// Watch implements siaran.Listing. It waits for a database that cannot be reached.
+func (f *Firestore) Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.ended.Done():
+		return f.explain("watch", siaran.ErrClosed)
+	case <-f.mirror.first:
+	}
+	set, _ := f.mirror.newest()
+	err := set.watch(ctx, f.ended.Done(), f.mirror.newest, snapshot, event)
+	if err != nil && ctx.Err() == nil {
+		return f.explain("watch", err)
+	}
+	return err
+}

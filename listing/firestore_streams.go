@@ -1,0 +1,330 @@
+package listing
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"siaran"
+)
+
+var liveStatuses = []string{string(siaran.StatusLive), string(siaran.StatusInterrupted)}
+
+// maxLive bounds what is read of what is live.
+const maxLive = 5000
+
+// Stream implements siaran.Listing. What is live is in memory, as long as the database is in touch.
+func (f *Firestore) Stream(ctx context.Context, name siaran.StreamName) (stream siaran.Stream, err error) {
+	err = f.do(ctx, "read a stream", func(ctx context.Context) error {
+		row, ok := f.mirror.live(name)
+		if !ok {
+			if row, err = f.readStream(ctx, name); err != nil {
+				return err
+			}
+		}
+		stream, err = row.stream()
+		return err
+	})
+	return stream, err
+}
+
+func (f *Firestore) readStream(ctx context.Context, name siaran.StreamName) (streamRow, error) {
+	snap, err := f.get(ctx, f.stream(name))
+	if err != nil {
+		return streamRow{}, err
+	}
+	if !snap.Exists() {
+		return streamRow{}, siaran.ErrUnknownStream
+	}
+	row := readStreamDocument(string(name), snap.Data())
+	if row.Node != "" {
+		lease, err := f.readLease(ctx, row.Node)
+		if err != nil {
+			return streamRow{}, err
+		}
+		row.LeaseUntil = f.valid(lease)
+	}
+	return row, nil
+}
+
+// readLease is until when a node's lease is valid; 0 for a node that has none.
+func (f *Firestore) readLease(ctx context.Context, node string) (int64, error) {
+	if lease, ok := f.mirror.lease(node); ok {
+		return lease, nil
+	}
+	snap, err := f.get(ctx, f.node(node))
+	if err != nil {
+		return 0, err
+	}
+	return fields(snap.Data()).time("leaseUntil"), nil
+}
+
+// valid is lease if it holds by our clock, with a margin for clocks that differ, and 0 if not.
+func (f *Firestore) valid(lease int64) int64 {
+	if lease != 0 && lease+leaseMargin.Microseconds() > micros(f.clock.now()) {
+		return lease
+	}
+	return 0
+}
+
+// Streams implements siaran.Listing. What is live is in memory, as long as the database is in touch.
+func (f *Firestore) Streams(ctx context.Context, q siaran.StreamQuery) (list []siaran.Stream, err error) {
+	err = f.do(ctx, "read the streams", func(ctx context.Context) error {
+		rows, ok := f.mirror.allLive()
+		if !ok {
+			if rows, err = f.readLive(ctx); err != nil {
+				return err
+			}
+		}
+		limit := bounded(q.Limit)
+		if q.All {
+			if rows, err = f.addOffline(ctx, rows, q.Private, limit); err != nil {
+				return err
+			}
+		}
+		rows = slices.DeleteFunc(rows, func(r streamRow) bool {
+			return !q.All && r.LeaseUntil == 0 || !q.Private && r.Visibility != string(siaran.VisibilityPublic)
+		})
+		sortRows(rows)
+		list = make([]siaran.Stream, min(limit, len(rows)))
+		for i := range list {
+			if list[i], err = rows[i].stream(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// sortRows puts live ones first, the newest of them on top.
+func sortRows(rows []streamRow) {
+	started := func(r streamRow) int64 {
+		if r.LeaseUntil == 0 {
+			return -1
+		}
+		return r.StartedAt
+	}
+	slices.SortFunc(rows, func(a, b streamRow) int {
+		return cmp.Or(cmp.Compare(started(b), started(a)), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// readLive asks for all that says it is live, and for the leases it hangs on.
+func (f *Firestore) readLive(ctx context.Context) ([]streamRow, error) {
+	snaps, err := f.query(ctx, f.streams().Where("status", "in", liveStatuses).Limit(maxLive))
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]streamRow, len(snaps))
+	leases := make(map[string]int64)
+	for i, snap := range snaps {
+		r := readStreamDocument(nameOf(snap.Ref.ID), snap.Data())
+		lease, read := leases[r.Node]
+		if !read && r.Node != "" {
+			if lease, err = f.readLease(ctx, r.Node); err != nil {
+				return nil, err
+			}
+			leases[r.Node] = lease
+		}
+		r.LeaseUntil = f.valid(lease)
+		rows[i] = r
+	}
+	return rows, nil
+}
+
+// addOffline adds streams that are not live, by name, until there are enough for limit.
+func (f *Firestore) addOffline(ctx context.Context, live []streamRow, private bool, limit int) ([]streamRow, error) {
+	rows := slices.DeleteFunc(slices.Clone(live), func(r streamRow) bool { return r.LeaseUntil == 0 })
+	have := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		have[r.Name] = true
+	}
+	q := f.streams().Query
+	if !private {
+		q = q.Where("visibility", "==", string(siaran.VisibilityPublic))
+	}
+	snaps, err := f.query(ctx, q.OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit+len(rows)))
+	if err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		if name := nameOf(snap.Ref.ID); !have[name] {
+			rows = append(rows, readStreamDocument(name, snap.Data()))
+		}
+	}
+	return rows, nil
+}
+
+// edit changes a stream in a transaction, after creating it when it is not there. change gets the row as
+// it is, with its lease, and returns the fields to be set.
+func (f *Firestore) edit(ctx context.Context, name siaran.StreamName, change func(streamRow) (fields, error)) (streamRow, error) {
+	unlock, err := f.lock(ctx, name)
+	if err != nil {
+		return streamRow{}, err
+	}
+	defer unlock()
+	var row streamRow
+	at, err := f.transact(ctx, func(tx *transaction) error {
+		ref := f.stream(name)
+		snap, err := tx.read(ref)
+		if err != nil {
+			return err
+		}
+		m := fields(snap.Data())
+		if !snap.Exists() {
+			m = newStream(f.clock.now())
+		}
+		row = readStreamDocument(string(name), m)
+		if row.Node != "" {
+			node, err := tx.read(f.node(row.Node))
+			if err != nil {
+				return err
+			}
+			row.LeaseUntil = f.valid(fields(node.Data()).time("leaseUntil"))
+		}
+		set, err := change(row)
+		if err != nil {
+			return err
+		}
+		for k, v := range set {
+			m[k] = v
+		}
+		lease := row.LeaseUntil
+		row = readStreamDocument(string(name), m)
+		row.LeaseUntil = lease
+		switch {
+		case !snap.Exists():
+			return tx.create(ref, m)
+		case len(set) > 0:
+			return tx.update(ref, set)
+		}
+		return nil
+	})
+	if err != nil {
+		return streamRow{}, err
+	}
+	if row.Status != string(siaran.StatusOffline) {
+		f.mirror.wrote(name, at)
+	}
+	return row, nil
+}
+
+// Edit implements siaran.Listing.
+func (f *Firestore) Edit(ctx context.Context, name siaran.StreamName, edit siaran.StreamEdit) (stream siaran.Stream, err error) {
+	err = f.do(ctx, "edit a stream", func(ctx context.Context) error {
+		row, err := f.edit(ctx, name, func(streamRow) (fields, error) {
+			m := fields{"updatedAt": f.clock.now()}
+			for key, value := range map[string]*string{
+				"title": edit.Title, "description": edit.Description, "visibility": (*string)(edit.Visibility), "owner": edit.Owner,
+			} {
+				if value != nil {
+					m[key] = *value
+				}
+			}
+			return m, nil
+		})
+		if err != nil {
+			return err
+		}
+		stream, err = row.stream()
+		return err
+	})
+	return stream, err
+}
+
+// RotateKeys implements siaran.Listing.
+func (f *Firestore) RotateKeys(ctx context.Context, name siaran.StreamName) (generation int, err error) {
+	err = f.do(ctx, "rotate the keys of a stream", func(ctx context.Context) error {
+		row, err := f.edit(ctx, name, func(r streamRow) (fields, error) {
+			return fields{"keyGeneration": int64(r.KeyGeneration) + 1, "updatedAt": f.clock.now()}, nil
+		})
+		generation = row.KeyGeneration
+		return err
+	})
+	return generation, err
+}
+
+// Claim implements siaran.Listing.
+func (f *Firestore) Claim(ctx context.Context, name siaran.StreamName, node, owner string) error {
+	return f.do(ctx, "claim a stream", func(ctx context.Context) error {
+		_, err := f.edit(ctx, name, func(r streamRow) (fields, error) {
+			stream, err := r.stream()
+			if err != nil {
+				return nil, err
+			}
+			if err := mayClaim(stream, node, owner); err != nil || owner == "" || stream.Owner == owner {
+				return nil, err
+			}
+			return fields{"owner": owner}, nil
+		})
+		return err
+	})
+}
+
+// Viewers implements siaran.Listing.
+func (f *Firestore) Viewers(ctx context.Context, name siaran.StreamName) (list []siaran.ViewerRecord, err error) {
+	err = f.do(ctx, "read who watches", func(ctx context.Context) error {
+		snaps, err := f.query(ctx, f.stream(name).Collection("viewers").Query)
+		if err != nil {
+			return err
+		}
+		leases := make(map[string]int64)
+		for _, snap := range snaps {
+			v := readViewerDocument(name, nameOf(snap.Ref.ID), snap.Data())
+			lease, read := leases[v.Node]
+			if !read {
+				if lease, err = f.readLease(ctx, v.Node); err != nil {
+					return err
+				}
+				leases[v.Node] = lease
+			}
+			if f.valid(lease) != 0 {
+				list = append(list, v)
+			}
+		}
+		slices.SortFunc(list, func(a, b siaran.ViewerRecord) int {
+			return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
+		})
+		return nil
+	})
+	return list, err
+}
+
+// Broadcasts implements siaran.Listing.
+func (f *Firestore) Broadcasts(ctx context.Context, name siaran.StreamName, limit int) (list []siaran.BroadcastRecord, err error) {
+	err = f.do(ctx, "read the history", func(ctx context.Context) error {
+		snaps, err := f.query(ctx, f.stream(name).Collection("broadcasts").OrderBy("startedAt", firestore.Desc).Limit(bounded(limit)))
+		if err != nil {
+			return err
+		}
+		for _, snap := range snaps {
+			m := fields(snap.Data())
+			b := readBroadcastDocument(name, nameOf(snap.Ref.ID), m)
+			if b.EndedAt.IsZero() {
+				lease, err := f.readLease(ctx, b.Node)
+				if err != nil {
+					return err
+				}
+				if f.valid(lease) == 0 { // as the next sweep will write it
+					b.Status, b.EndReason, b.EndedAt = siaran.StatusOffline, siaran.EndCrashed, lastSignOf(m, lease, f.clock.now())
+				}
+			}
+			list = append(list, b)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// lastSignOf is when a broadcast's node was last known to live.
+func lastSignOf(broadcast fields, lease int64, now time.Time) time.Time {
+	if lease == 0 {
+		lease = broadcast.time("updatedAt")
+	}
+	return fromMicros(max(broadcast.time("startedAt"), min(micros(now), lease)))
+}
