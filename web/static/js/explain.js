@@ -1,6 +1,6 @@
 // What has happened, in plain words: [headline, what to do].
-import { number } from "./format.js";
-import { language, t } from "./i18n.js";
+import { list, number } from "./format.js";
+import { t } from "./i18n.js";
 
 const byStatus = { 0: "network", 400: "name", 401: "private", 403: "private", 404: "name", 422: "codec", 429: "busy", 503: "busy" };
 
@@ -24,8 +24,7 @@ function explainFailure(failure) {
 
 // routeInWords is about a connection that a server has answered and that carried nothing.
 export function routeInWords({ cause, tried, code }) {
-  const ways = new Intl.ListFormat(language, { type: "conjunction" }).format(tried.map((way) => t(`way.${way}`)));
-  return [t(`failure.${cause}`), t(`failure.${cause}.more`, { tried: ways, code })];
+  return [t(`failure.${cause}`), t(`failure.${cause}.more`, { tried: list(tried.map((way) => t(`way.${way}`))), code })];
 }
 
 // retryInWords says when it is tried again; nothing when it is not.

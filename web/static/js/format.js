@@ -28,6 +28,8 @@ export const milliseconds = (ms) => `${number(ms)} ms`;
 
 export const percent = (share) => `${number(share * 100, share > 0 && share < 0.1 ? 1 : 0)} %`;
 
+export const list = (items) => new Intl.ListFormat(locale(), { type: "conjunction" }).format(items);
+
 export const viewers = (count) => t("viewers", { n: count ?? 0, shown: number(count ?? 0) });
 
 const codecNames = { H264: "H.264", H265: "H.265", OPUS: "Opus" };

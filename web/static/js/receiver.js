@@ -172,7 +172,7 @@ export class Receiver extends EventTarget {
     const growing = Math.min(500 * 2 ** n, longestWait) * (0.7 + 0.6 * Math.random());
     const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * 1000 : growing;
     const patience = wait === Infinity ? 0 : stage !== "offer" && !this.#seen ? 0 : this.#seen ? 2 : 1;
-    if (n > patience || this.state === "error") this.#set("error", { stage, problem, ...verdict, report, retryAt: wait === Infinity ? undefined : Date.now() + wait });
+    if (n > patience || this.state === "error") this.#set("error", { stage, problem, ...verdict, report, retryAt: wait === Infinity ? undefined : Math.round(Date.now() + wait) });
     else if (this.#seen) this.#set("reconnecting");
     return wait;
   }

@@ -27,8 +27,9 @@ function selectedPair(reports) {
 function pathOf(reports, pair) {
   const local = reports.get(pair?.localCandidateId);
   if (!local) return undefined;
-  const relayed = local.candidateType === "relay";
-  return { relayed, transport: (relayed && local.relayProtocol) || local.protocol || "udp" };
+  // What a server sees of a relay in its own process is another address, which makes the candidate a reflexive one.
+  const relayed = local.candidateType === "relay" || Boolean(local.relayProtocol);
+  return { relayed, transport: local.relayProtocol || local.protocol || "udp" };
 }
 
 // received sums up what has come through.
