@@ -144,6 +144,8 @@ const (
 	insideURL   = "SIARAN_TEST_INSIDE_URL"
 	insideAdmin = "SIARAN_TEST_INSIDE_ADMIN"
 
+	insideCert = "SSL_CERT_FILE" // which Go itself reads, for HTTPS and for the relay over TLS
+
 	insideReady = "ready" // a line that a part may print
 )
 
@@ -182,10 +184,12 @@ func (h *labHost) start(part string) {
 	h.t.Fatalf("%s: %s", part, strings.Join(said, "\n"))
 }
 
-// inside runs one of the parts of TestInside on the machine, as a client of a server.
-func (h *labHost) inside(part string, s *process) {
+// inside runs one of the parts of TestInside on the machine, as a client of a server. More may be told by the environment.
+func (h *labHost) inside(part string, s *process, environment ...string) {
 	h.t.Helper()
-	out, err := h.part(part, &s.testServer).CombinedOutput()
+	cmd := h.part(part, &s.testServer)
+	cmd.Env = append(cmd.Env, environment...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		h.t.Errorf("%s: %v\n%s", part, err, out)
 	} else if !strings.Contains(string(out), "--- PASS: TestInside") {

@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/pion/webrtc/v3"
 
+	"siaran/cmd/siaran/internal/testca"
+	"siaran/cmd/siaran/internal/whep"
 	"siaran/cmd/siaran/internal/whip"
 )
 
@@ -21,7 +25,8 @@ func TestNetworks(t *testing.T) {
 		"server behind 1:1 NAT": serverBehindNAT,
 		"discovered address":    discoveredAddress,
 		"IPv6 only":             onlyIPv6,
-		"no UDP":                broadcasterWithoutUDP,
+		"no UDP":                withoutUDP,
+		"only TCP 443":          onlyHTTPS,
 		"Chromium without UDP":  chromiumWithoutUDP,
 		"lossy":                 lossyLink,
 	} {
@@ -36,6 +41,8 @@ func TestNetworks(t *testing.T) {
 var insideParts = map[string]func(*testing.T, *testServer){
 	"publish and watch": publishAndWatch,
 	"publish by TCP":    publishByTCP,
+	"watch by TCP":      watchByTCP,
+	"all by HTTPS":      allByHTTPS,
 	"Chromium":          publishByChromium,
 	"loss":              watchWithLoss,
 	"STUN":              serveSTUN,
@@ -99,12 +106,27 @@ const dropUDP = `
 		chain out { type filter hook output priority filter; meta l4proto udp oifname != "lo" drop; }
 	}`
 
-// broadcasterWithoutUDP: the firewall drops UDP and says nothing.
-func broadcasterWithoutUDP(t *testing.T, l *lab) {
+// withoutUDP: the firewall drops UDP and says nothing.
+func withoutUDP(t *testing.T, l *lab) {
 	server, office := l.host("server"), l.host("office")
 	server.wire("eth0", "203.0.113.1/24 2001:db8:1::1/64", office, "eth0", "203.0.113.2/24 2001:db8:1::2/64")
 	office.firewall(dropUDP)
-	office.inside("publish by TCP", server.serve("--listen=203.0.113.1:8080"))
+	office.inside("watch by TCP", server.serve("--listen=203.0.113.1:8080"))
+}
+
+// onlyHTTPS: the firewall lets nothing out but TCP to port 443.
+func onlyHTTPS(t *testing.T, l *lab) {
+	server, office := l.host("server"), l.host("office")
+	server.wire("eth0", "203.0.113.1/24", office, "eth0", "203.0.113.2/24")
+	office.firewall(`
+		table inet office {
+			chain in { type filter hook input priority filter; policy drop; iifname "lo" accept; ct state established accept; }
+			chain out { type filter hook output priority filter; policy drop; oifname "lo" accept; tcp dport 443 accept; }
+		}`)
+	cert, key := testca.New(t).Issue(t, time.Now().Add(time.Hour), "203.0.113.1")
+	file := writeFile(t, "cert.pem", string(cert))
+	s := server.serve("--demo", "--listen=203.0.113.1:443", "--tls-cert="+file, "--tls-key="+writeFile(t, "key.pem", string(key)))
+	office.inside("all by HTTPS", s, insideCert+"="+file)
 }
 
 func chromiumWithoutUDP(t *testing.T, l *lab) {
@@ -150,13 +172,47 @@ func checkWay(t *testing.T, s *testServer, want string) {
 }
 
 func publishByTCP(t *testing.T, s *testServer) {
-	b := s.broadcast(t, cats, s.Admin, 50, func(c *whip.Config) {
-		c.Setting = func(e *webrtc.SettingEngine) {
-			e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
-		}
-	})
-	b.waitSent(25)
+	s.broadcast(t, cats, s.Admin, 50, byTCP(webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)).waitSent(25)
 	checkWay(t, s, "tcp")
+}
+
+// byTCP has pion try TCP, of which it does nothing by itself.
+func byTCP(types ...webrtc.NetworkType) func(*whip.Config) {
+	return func(c *whip.Config) {
+		c.Setting = func(e *webrtc.SettingEngine) { e.SetNetworkTypes(types) }
+	}
+}
+
+// watchByTCP has a broadcaster that comes by TCP, and a viewer that takes the relay, because nothing else works.
+func watchByTCP(t *testing.T, s *testServer) {
+	b := s.broadcast(t, cats, s.Admin, 50, byTCP(webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6))
+	checkWay(t, s, "tcp")
+	checkRelayed(t, s, b, s.iceServers(t))
+}
+
+func checkRelayed(t *testing.T, s *testServer, b *testBroadcaster, servers []webrtc.ICEServer) {
+	t.Helper()
+	v := s.watch(t, cats, func(c *whep.Config) { c.ICEServers = servers })
+	v.waitPicture(b.sent() + 50)
+	if err := v.checkSteady(); err != nil {
+		t.Error(err)
+	}
+	if got := s.paths(t, cats); got != "relayed" {
+		t.Errorf("the viewer comes by %q", got)
+	}
+}
+
+// allByHTTPS has broadcaster and viewers take the relay over TLS, on the port of the pages. Chromium finds it by itself;
+// pion would wait for minutes for the others.
+func allByHTTPS(t *testing.T, s *testServer) {
+	servers := over(s.iceServers(t), "turns:")
+	b := s.broadcast(t, cats, s.Admin, 50, func(c *whip.Config) { c.ICEServers = servers })
+	checkRelayed(t, s, b, servers)
+	watch := startBrowser(t, (&secure{cert: os.Getenv(insideCert)}).believing(t)).open(s.URL + "/watch/demo")
+	watch.waitMedia()
+	if got := eval[string](watch, relayProtocol); got != "tls" {
+		t.Errorf("Chromium comes by %s", got)
+	}
 }
 
 // serveSTUN is a STUN server until its process is killed.
