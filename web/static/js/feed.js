@@ -78,6 +78,7 @@ export class Feed extends EventTarget {
     const abort = new AbortController();
     this.#abort = abort;
     try {
+      await this.#token.fresh?.();
       const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, signal: abort.signal });
       if (!response.ok) throw new Error(String(response.status));
       this.#up();

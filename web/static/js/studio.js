@@ -2,6 +2,7 @@
 // [name=visibility], [name=source], #camera, #microphone, #quality, #go-live, #stop, #end-other, #share, #gauges, #health, #trouble, #steps [data-step], #meter, #obs.
 import "./copy-line.js";
 import "./header.js";
+import { account, offered } from "./account.js";
 import { Problem, requestJSON, streamURL } from "./api.js";
 import { Broadcaster } from "./broadcaster.js";
 import { capture, CaptureError, devices, meter, qualities, release } from "./capture.js";
@@ -11,7 +12,7 @@ import { retryInWords, routeInWords } from "./explain.js";
 import { Feed } from "./feed.js";
 import { gate } from "./gate.js";
 import { gauges } from "./gauges.js";
-import { onLanguage, t } from "./i18n.js";
+import { has, onLanguage, t } from "./i18n.js";
 import { relayWish } from "./ice.js";
 import { obsPanel } from "./obs.js";
 import { Steps } from "./steps.js";
@@ -19,6 +20,9 @@ import { claims, keepToken, takeToken } from "./token.js";
 import { keepAwake } from "./wake.js";
 
 let token = takeToken("studio");
+let key = Boolean(token); // the token is a key, and not of somebody who has signed in
+let people; // signing in, once it is loaded
+const bearer = Object.assign(() => token, { fresh: () => (key ? undefined : people?.fresh()) }); // for what outlives a token
 let media;
 let opening = 0; // counts captures, so that an overtaken one is thrown away
 let stopMeter = () => {};
@@ -31,7 +35,7 @@ const broadcaster = new Broadcaster();
 const details = new Details(() => broadcaster.failure?.report);
 const retry = h("p", { class: "retry numbers", "aria-live": "off" }); // a countdown is not for reading out
 const relay = relayWish(new URLSearchParams(location.search).get("relay"));
-const panel = gauges({ broadcaster, name, token: () => token, info: () => own });
+const panel = gauges({ broadcaster, name, token: () => bearer, info: () => own });
 
 const chosen = (group) => document.querySelector(`input[name="${group}"]:checked`).value;
 const isOnAir = () => ["connecting", "live", "reconnecting"].includes(broadcaster.state);
@@ -47,6 +51,7 @@ function enter() {
   const said = token && claims(token);
   byId("gate").hidden = Boolean(said);
   byId("desk").hidden = !said;
+  people?.show(!said);
   if (!said) return;
   const fixed = said.stream && said.stream !== "*";
   if (fixed) byId("name").value = said.stream;
@@ -59,7 +64,7 @@ function enter() {
 // remember fills in what the server knows of the stream already.
 async function remember() {
   try {
-    const stream = await requestJSON(streamURL(location.origin, name()), { token });
+    const stream = await requestJSON(streamURL(location.origin, name()), { token: bearer });
     byId("title").value ||= stream.title ?? "";
     const choice = document.querySelector(`input[name="visibility"][value="${stream.visibility}"]`);
     if (choice) choice.checked = true;
@@ -71,6 +76,7 @@ async function remember() {
 
 gate((fresh) => {
   token = fresh;
+  key = true;
   keepToken("studio", token);
   enter();
   byId("title").focus();
@@ -79,11 +85,53 @@ gate((fresh) => {
 byId("forget").addEventListener("click", () => {
   if (isOnAir()) return;
   token = "";
+  key = false;
   keepToken("studio", "");
   turnOff();
-  enter();
-  byId("token").focus();
+  openDoor().then(() => byId(people ? "email" : "token").focus());
 });
+
+// openDoor lets somebody in who has signed in, or asks to; with a key alone where there is no signing in.
+async function openDoor() {
+  try {
+    people ??= await account({
+      busy: isOnAir,
+      name: choose,
+      token: (fresh, first, used) => {
+        if (key) return;
+        token = fresh;
+        if (!first) return;
+        const asked = !byId("sign-in").hidden;
+        enter();
+        if (used) choose(used);
+        if (asked) byId("title").focus();
+      },
+      left: () => {
+        if (key) return;
+        token = "";
+        if (isOnAir()) return; // it leaves when the broadcast is over, which needs no token any more
+        leave();
+        byId("email").focus();
+      },
+    });
+    await people?.ready;
+  } catch {
+    // It could not be loaded. Keys go on working.
+  }
+  if (!token) leave();
+}
+
+function leave() {
+  turnOff();
+  enter();
+}
+
+// choose takes one of the names that the account has used before.
+function choose(used) {
+  byId("name").value = used;
+  byId("title").value = "";
+  remember();
+}
 
 // --- camera, microphone, screen
 
@@ -209,17 +257,18 @@ async function goLive() {
 function restart() {
   broadcaster.stop();
   const store = async () => {
-    await requestJSON(streamURL(location.origin, name()), { method: "PATCH", token, json: { title: byId("title").value.trim(), visibility: chosen("visibility") } });
+    await requestJSON(streamURL(location.origin, name()), { method: "PATCH", token: bearer, json: { title: byId("title").value.trim(), visibility: chosen("visibility") } });
+    people?.keep(name());
     await share();
     follow(); // now that the server knows who may
   };
-  broadcaster.start(media, { name: name(), token, bitrate: qualities[byId("quality").value].bitrate, store, relay });
+  broadcaster.start(media, { name: name(), token: bearer, bitrate: qualities[byId("quality").value].bitrate, store, relay });
 }
 
 async function share() {
   let link = `${location.origin}/watch/${encodeURIComponent(name())}`;
   if (chosen("visibility") === "private") {
-    const key = await requestJSON(streamURL(location.origin, name(), "/keys"), { method: "POST", token, json: { scope: "watch" } });
+    const key = await requestJSON(streamURL(location.origin, name(), "/keys"), { method: "POST", token: bearer, json: { scope: "watch" } });
     link += `#token=${key.token}`;
   }
   byId("share").setAttribute("value", link);
@@ -229,7 +278,7 @@ async function share() {
 
 function follow() {
   feed?.close();
-  feed = new Feed({ stream: name(), token: chosen("visibility") === "private" ? token : "" });
+  feed = new Feed({ stream: name(), token: chosen("visibility") === "private" ? bearer : "" });
   const take = (stream) => {
     own = stream;
     panel.draw();
@@ -246,6 +295,7 @@ function stop() {
   feed?.close();
   own = undefined;
   steps.reset("peer");
+  if (!token) leave(); // signed out meanwhile
 }
 
 broadcaster.addEventListener("step", ({ detail: { name: step, done } }) => {
@@ -264,7 +314,7 @@ broadcaster.addEventListener("state", () => {
   if (state === "live") say();
   if (state === "live" && own?.viewers > 0) steps.done("seen");
   if (!failure) return;
-  steps.fail(inWords(failure));
+  steps.fail(failure.cause ? t(`failure.${failure.cause}`) : inWords(failure));
   say(state === "error" ? "bad" : "warn", () => inWords(failure));
   if (state === "error") feed?.close();
   byId("end-other").hidden = failure.problem.status !== 409;
@@ -273,6 +323,7 @@ broadcaster.addEventListener("state", () => {
 function inWords({ stage, problem, ...failure }) {
   const key = { 0: "network", 401: "denied", 403: "denied", 409: "taken", 422: "codec", 429: "busy", 503: "busy" }[problem.status];
   if (stage === "ended") return t("live.stolen");
+  if (problem.code && has(`live.${problem.code}`)) return t(`live.${problem.code}`);
   if (key) return t(`live.${key}`);
   if (failure.cause) return routeInWords(failure).join(". ");
   return t("live.failed", { detail: problem.message || problem.status });
@@ -333,7 +384,7 @@ byId("stop").addEventListener("click", () => {
 
 byId("end-other").addEventListener("click", async () => {
   try {
-    await requestJSON(streamURL(location.origin, name(), "/broadcast"), { method: "DELETE", token });
+    await requestJSON(streamURL(location.origin, name(), "/broadcast"), { method: "DELETE", token: bearer });
     goLive();
   } catch (problem) {
     say("bad", () => inWords({ problem }));
@@ -344,7 +395,7 @@ let saving;
 byId("title").addEventListener("input", () => {
   clearTimeout(saving);
   if (!isOnAir()) return;
-  saving = setTimeout(() => requestJSON(streamURL(location.origin, name()), { method: "PATCH", token, json: { title: byId("title").value.trim() } }).catch(() => {}), 800);
+  saving = setTimeout(() => requestJSON(streamURL(location.origin, name()), { method: "PATCH", token: bearer, json: { title: byId("title").value.trim() } }).catch(() => {}), 800);
 });
 
 byId("go-live").addEventListener("click", goLive);
@@ -377,7 +428,7 @@ function words() {
 
 obsPanel({
   name,
-  token: () => token,
+  token: () => bearer,
   replaced: (fresh) => {
     if (claims(token)?.stream === "*") return false;
     token = fresh;
@@ -388,5 +439,6 @@ obsPanel({
 });
 onLanguage(words);
 listDevices();
-enter();
+if (token || !offered) enter();
+else openDoor();
 if (!isSecureContext) say("bad", () => t("capture.insecure"));

