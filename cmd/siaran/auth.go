@@ -117,5 +117,5 @@ func (s *server) openAuth(ctx context.Context) (err error) {
 
 // firebaseProject is the project that the server is told, empty when it is not.
 func (c Config) firebaseProject() string {
-	return cmp.Or(os.Getenv("FIREBASE_PROJECT"), os.Getenv("GOOGLE_CLOUD_PROJECT"))
+	return cmp.Or(c.FirebaseProject, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 }

@@ -26,12 +26,12 @@ type Config struct {
 	RelayConfig
 	TLSConfig
 	AuthConfig
+	ListingConfig
 
 	Node string `placeholder:"NAME" help:"Name of this server in the listing (default: the host name)."`
 
-	Data    string        `default:"./siaran-data" placeholder:"FOLDER" help:"Folder of the secret, the media certificate and the listing (default ${default})."`
-	Listing string        `default:"sqlite" enum:"sqlite" help:"Where it is kept what is live and who watches: sqlite, a file in the data folder."`
-	Grace   time.Duration `default:"30s" help:"How long viewers wait for a broadcaster that has vanished (default ${default})."`
+	Data  string        `default:"./siaran-data" placeholder:"FOLDER" help:"Folder of the secret, the media certificate and the listing (default ${default})."`
+	Grace time.Duration `default:"30s" help:"How long viewers wait for a broadcaster that has vanished (default ${default})."`
 
 	MaxBroadcasts int            `name:"max-broadcasts" default:"100" help:"Broadcasters at the same time (default ${default})."`
 	MaxViewers    int            `name:"max-viewers" default:"5000" help:"Viewers at the same time (default ${default})."`
@@ -63,6 +63,9 @@ func (c Config) checked() (Config, error) {
 		wrong = append(wrong, err)
 	}
 	if err := c.AuthConfig.check(); err != nil {
+		wrong = append(wrong, err)
+	}
+	if err := c.ListingConfig.check(); err != nil {
 		wrong = append(wrong, err)
 	}
 	if err := c.TLSConfig.check(); err != nil {

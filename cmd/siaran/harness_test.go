@@ -79,7 +79,7 @@ func startBare(t testing.TB, options ...func(*Config)) *testServer {
 
 func testConfig(dir string) Config {
 	return Config{
-		Listen: "127.0.0.1:0", UDP: "127.0.0.1:0", Data: dir, Node: "test", Listing: "sqlite",
+		Listen: "127.0.0.1:0", UDP: "127.0.0.1:0", Data: dir, Node: "test", ListingConfig: ListingConfig{ListingPlace: ListingPlace{Listing: "sqlite"}, Presence: "documents"},
 		Grace: 30 * time.Second, MaxBroadcasts: 100, MaxViewers: 1000, Burst: 64 << 10, SetupTimeout: 15 * time.Second,
 		LogFormat: "text", LogLevel: slog.LevelInfo,
 		AuthConfig: AuthConfig{Dev: true}, // an emulator may be in the environment

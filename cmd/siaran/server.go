@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,24 +38,25 @@ type server struct {
 	cfg    Config
 	logger *slog.Logger
 
-	tcp         net.Listener
-	door        *front.Listener // takes in what comes to tcp, while serving
-	redirect    net.Listener    // of plain HTTP; nil: none
-	certs       certificates    // nil: plain HTTP
-	turnOverTLS func(net.Conn)  // the relay's, for TLS connections to tcp; nil: none
-	socket      *egress.Socket
-	mediaTCP    net.Listener // of broadcasters; nil: none
-	lock        *os.File
-	secret      *access.Secret
-	tokens      access.TokenVerifier // reads those of the secret, and of accounts
-	signIn      *web.SignIn          // of the studio; nil: none
-	listing     siaran.Listing
-	hub         *siaran.Hub
-	ingest      *ingest.Server
-	egress      *egress.Server
-	web         *web.Server
-	relay       *turn.Server // nil: none
-	relayed     relayed
+	tcp          net.Listener
+	door         *front.Listener // takes in what comes to tcp, while serving
+	redirect     net.Listener    // of plain HTTP; nil: none
+	certs        certificates    // nil: plain HTTP
+	turnOverTLS  func(net.Conn)  // the relay's, for TLS connections to tcp; nil: none
+	socket       *egress.Socket
+	mediaTCP     net.Listener // of broadcasters; nil: none
+	lock         *os.File
+	secret       *access.Secret
+	tokens       access.TokenVerifier // reads those of the secret, and of accounts
+	signIn       *web.SignIn          // of the studio; nil: none
+	listing      siaran.Listing
+	listingReady func(context.Context) error // nil: the listing itself is asked
+	hub          *siaran.Hub
+	ingest       *ingest.Server
+	egress       *egress.Server
+	web          *web.Server
+	relay        *turn.Server // nil: none
+	relayed      relayed
 
 	closers []func() error // in the order of opening
 }
@@ -102,13 +102,7 @@ func (s *server) openData(ctx context.Context) (err error) {
 	if s.secret, _, err = access.OpenSecret(dir); err != nil {
 		return err
 	}
-	db, err := listing.OpenSQLite(ctx, filepath.Join(dir, listingFile))
-	if err != nil {
-		return err
-	}
-	s.listing = db
-	s.closers = append(s.closers, db.Close)
-	return nil
+	return s.openListing(ctx)
 }
 
 func (s *server) openMedia(context.Context) error {
@@ -165,6 +159,7 @@ func (s *server) openWeb(context.Context) (err error) {
 	s.web, err = web.New(web.Config{
 		Hub:            s.hub,
 		Listing:        s.listing,
+		Ready:          s.listingReady,
 		Ingest:         s.ingest,
 		Egress:         s.egress,
 		ICEServers:     s.iceServers,

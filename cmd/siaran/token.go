@@ -2,23 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"siaran"
-	"siaran/listing"
 	"siaran/web/access"
 )
 
 type tokenCommand struct {
-	Data   string        `default:"./siaran-data" placeholder:"FOLDER" help:"The server's data folder (default ${default})."`
-	Stream string        `required:"" placeholder:"NAME" help:"The stream that the token is for; '*' for all."`
-	Scope  []string      `required:"" enum:"publish,watch,admin" help:"What it allows: publish, watch or admin; may be repeated."`
-	TTL    time.Duration `name:"ttl" placeholder:"24h" help:"How long it is valid (default: until the stream's keys are renewed)."`
+	Data   string   `default:"./siaran-data" placeholder:"FOLDER" help:"The server's data folder (default ${default})."`
+	Stream string   `required:"" placeholder:"NAME" help:"The stream that the token is for; '*' for all."`
+	Scope  []string `required:"" enum:"publish,watch,admin" help:"What it allows: publish, watch or admin; may be repeated."`
+	ListingPlace
+	TTL time.Duration `name:"ttl" placeholder:"24h" help:"How long it is valid (default: until the stream's keys are renewed)."`
 }
 
 // Run prints one token. The server may be running or not, or never have run.
@@ -38,7 +34,7 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 		if err != nil {
 			return fmt.Errorf("--stream %q: %w", t.Stream, err)
 		}
-		if claims.KeyGeneration, err = keyGeneration(ctx, t.Data, name); err != nil {
+		if claims.KeyGeneration, err = t.keyGeneration(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -52,22 +48,4 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	}
 	_, err = fmt.Fprintln(c.out, token)
 	return err
-}
-
-// keyGeneration asks the listing, when there is one yet.
-func keyGeneration(ctx context.Context, dir string, name siaran.StreamName) (int, error) {
-	path := filepath.Join(dir, listingFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	db, err := listing.OpenSQLite(ctx, path)
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close() // was only read
-	stream, err := db.Stream(ctx, name)
-	if errors.Is(err, siaran.ErrUnknownStream) {
-		return 0, nil
-	}
-	return stream.KeyGeneration, err
 }
