@@ -144,8 +144,8 @@ func (f *front) sendIndication(m *stun.Message, a *allocation, now int64) {
 	}
 }
 
-// binding answers a client that asks for its address (RFC 8489 section 12) with no more than it takes, so that no one
-// gains by forging a source.
+// binding answers a client that asks for its address (RFC 8489 section 12). What would be more than twice as long as the
+// question is left out, so that no one gains by forging a source.
 func (f *front) binding(m *stun.Message, from netip.AddrPort) {
 	setters := []stun.Setter{
 		stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
@@ -154,7 +154,7 @@ func (f *front) binding(m *stun.Message, from netip.AddrPort) {
 	if m.Contains(stun.AttrFingerprint) {
 		setters = append(setters, stun.Fingerprint)
 	}
-	if answer, err := stun.Build(setters...); err == nil {
+	if answer, err := stun.Build(setters...); err == nil && (f.stream || len(answer.Raw) <= 2*len(m.Raw)) {
 		f.server.stats.bindings.Add(1)
 		f.out.answer(from, answer.Raw)
 	}
@@ -169,7 +169,7 @@ func (f *front) authenticate(user, realm string, _ net.Addr) ([]byte, bool) {
 		return nil, false
 	}
 	r.user, r.id, r.key = user, id, key
-	if r.allocation != nil && !holder {
+	if r.allocation != nil && !holder && r.message.Type != allocateRequest {
 		r.refusal = stun.CodeWrongCredentials // RFC 8656 section 5
 		return nil, false
 	}

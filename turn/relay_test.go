@@ -1,0 +1,99 @@
+package turn
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/stun"
+)
+
+func TestRelay(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t)
+			conn := s.allocated(transport, "a")
+			for i := range 3 { // the first by indications, later ones by the channel that the client binds
+				if !echoes(t, conn, media, strings.Repeat("x", 1000)+fmt.Sprint(i)) {
+					t.Fatalf("nothing comes back: %+v", s.Stats())
+				}
+			}
+			if !echoes(t, conn, media6, "six") {
+				t.Errorf("nothing comes back over IPv6: %+v", s.Stats())
+			}
+			if got := conn.LocalAddr().(*net.UDPAddr); !got.IP.Equal(media.Addr().AsSlice()) || got.Port < firstPort {
+				t.Errorf("relayed address %s", got)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			seen := map[string]bool{}
+			for _, d := range s.got {
+				if !virtual.Contains(d.from.Addr()) {
+					t.Errorf("comes from %s", d.from)
+				}
+				seen[d.from.String()] = true
+			}
+			if len(seen) != 2 { // one for each of our addresses
+				t.Errorf("comes from %v", seen)
+			}
+		})
+	}
+}
+
+func TestIndicationsAndChannels(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t)
+			user, password := s.Credential("a", time.Hour)
+			r := s.raw(transport, user, password)
+			r.allocate()
+			r.sendTo(media, "without a permission")
+			if c := r.permit(media); c != 0 {
+				t.Fatalf("permission: %d", c)
+			}
+			for size := 1; size < 9; size++ { // all paddings
+				text := strings.Repeat("d", size)
+				r.sendTo(media, text)
+				if from, data := r.next(); from != media.String() || data != text {
+					t.Fatalf("%q from %q", data, from)
+				}
+			}
+			r.write(appendChannelData(nil, 0x4001, []byte("without a channel"), true))
+			if c := r.bind(0x4001, media); c != 0 {
+				t.Fatalf("channel: %d", c)
+			}
+			for size := 1; size < 9; size++ {
+				text := strings.Repeat("c", size)
+				r.write(appendChannelData(nil, 0x4001, []byte(text), true))
+				if from, data := r.next(); from != "0x4001" || data != text {
+					t.Fatalf("%q from %q", data, from)
+				}
+			}
+			if c := r.bind(0x4002, media); c != stun.CodeBadRequest {
+				t.Errorf("a second channel to one peer: %d", c)
+			}
+			if c := r.bind(0x4001, media6); c != stun.CodeBadRequest {
+				t.Errorf("a channel to a second peer: %d", c)
+			}
+			if st := s.Stats(); st.Drops.Permission != 2 || st.Up.Datagrams != 16 || st.Down.Datagrams != 16 {
+				t.Errorf("%+v", st)
+			}
+			if m := r.ask(stun.MethodRefresh, attribute(stun.AttrLifetime, 0, 0, 0, 0)); code(m) != 0 {
+				t.Errorf("refresh to 0: %d", code(m))
+			}
+			if st := s.Stats(); st.Allocations != 0 {
+				t.Errorf("%+v", st)
+			}
+			r.allocate() // again, from the same place
+			if c := r.bind(0x4002, media); c != 0 {
+				t.Fatalf("channel: %d", c)
+			}
+			r.write(appendChannelData(nil, 0x4002, []byte("again"), true))
+			if from, data := r.next(); from != "0x4002" || data != "again" {
+				t.Fatalf("%q from %q", data, from)
+			}
+		})
+	}
+}
