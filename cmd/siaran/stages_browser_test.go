@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	pionturn "github.com/pion/turn/v2"
@@ -244,7 +245,7 @@ func TestStagesAreNamed(t *testing.T) {
 	s := startServer(t)
 	s.publishDemo(t, "demo")
 	site := startTroubles(t, s)
-	b := startBrowser(t)
+	b := startBrowser(t, chromedp.Flag("host-resolver-rules", "MAP plain.test 127.0.0.1"))
 	type page struct {
 		stream  string
 		query   string
@@ -267,6 +268,11 @@ func TestStagesAreNamed(t *testing.T) {
 	for i, p := range pages {
 		tabs[i] = b.open(site + "/watch/" + p.stream + p.query)
 	}
+	plain := b.open(strings.Replace(site, "127.0.0.1", "plain.test", 1) + "/studio#token=" + s.Admin)
+	plain.wait("no camera, and why", `document.getElementById("trouble").textContent.includes("needs HTTPS")`)
+	plain.clickID("turn-on")
+	plain.wait("the step", `document.querySelector('[data-step="allowed"]').dataset.stepState === "failed"`)
+	plain.shot("studio-plain")
 	studio := b.open(site + "/studio#token=" + s.Admin)
 	studio.fill("name", "blocked")
 	studio.clickID("go-live")

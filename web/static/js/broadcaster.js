@@ -6,7 +6,7 @@ import { startBitrate, stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
-const connectTime = 15000; // milliseconds
+const connectTime = 12000; // milliseconds
 const patience = 4000; // "disconnected" often heals by itself
 const longestWait = 30000;
 const keyframeEvery = 4000; // browsers make key frames only when asked; previews and new viewers live on them
@@ -159,6 +159,10 @@ export class Broadcaster extends EventTarget {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
     const route = new Route(pc);
+    const begin = (name) => {
+      route.mark(name);
+      this.#step(name);
+    };
     let stage = "peer";
     let session;
     try {
@@ -168,7 +172,7 @@ export class Broadcaster extends EventTarget {
       }
       this.#step("peer", true);
       stage = "offer";
-      this.#step("offer");
+      begin("offer");
       session = await open(pc, this.#options.endpoint, {
         token, signal: this.#abort.signal, ice, relay,
         edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
@@ -180,9 +184,10 @@ export class Broadcaster extends EventTarget {
             await this.#store();
           } else if (name === "sent") {
             stage = "signalling";
-            this.#step("signalling");
+            begin("signalling");
           } else if (name === "answered") {
             this.#step("signalling", true);
+            route.mark("answer");
           } else {
             this.#step("answer", true);
           }

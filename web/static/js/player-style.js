@@ -5,12 +5,12 @@ playerStyle.replaceSync(`
 :host(:fullscreen) { aspect-ratio: auto; border-radius: 0; }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
-.frame { position: absolute; inset: 0; }
+.frame { position: absolute; inset: 0; container-type: size; }
 video, ::slotted(video) { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; background: #0b0d14; }
 .icon { width: 1.4em; height: 1.4em; flex: none; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 :focus-visible { outline: 3px solid #a4b1ff; outline-offset: 2px; }
 
-.overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 8px; padding: 24px; text-align: center; background: radial-gradient(circle at 50% 45%, rgb(27 33 60 / 82%), rgb(11 13 20 / 94%)); }
+.overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: safe center; gap: 8px; padding: 24px; overflow-y: auto; text-align: center; background: radial-gradient(circle at 50% 45%, rgb(27 33 60 / 82%), rgb(11 13 20 / 94%)); }
 .art { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
 .art:not([hidden]) + .overlay { background: radial-gradient(closest-side, rgb(11 13 20 / 88%) 20%, rgb(11 13 20 / 58%)); }
 .message { margin: 10px 0 0; font-size: clamp(18px, 2.6vw, 26px); font-weight: 700; letter-spacing: -0.02em; text-wrap: balance; }
@@ -55,5 +55,6 @@ input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e
 :host([controls="none"]) .bar { display: none; }
 :host([controls="none"]) .centre { bottom: 24px; }
 @media (max-width: 560px) { .bar .fact + .fact { display: none; } .overlay { padding: 12px 16px; gap: 4px; } .ring { scale: 0.8; margin: -6px 0; } .message { margin-top: 6px; } input[type="range"] { display: none; } .bar { gap: 6px; padding-inline: 6px; } .pill { min-height: 44px; padding: 0 18px; font-size: 14px; } .centre { bottom: 60px; } .asleep .centre { bottom: 14px; } }
+@container (max-height: 300px) { [data-state="error"] .ring { display: none; } .overlay { padding: 8px 12px; gap: 2px; } .message { margin: 0; font-size: 16px; } .detail { margin: 0; font-size: 13px; line-height: 1.35; max-width: 40em; } .retry { margin: 0 0 4px; font-size: 13px; } .overlay .pill, .quiet { min-height: 44px; padding-inline: 16px; font-size: 14px; } .report { padding: 8px 10px; gap: 6px; } .report p { font-size: 12px; } .report .pill, .report .quiet { min-height: 36px; } }
 @media (prefers-reduced-motion: reduce) { .ring::before, .ring::after { animation: none; } .bar, .centre { transition: none; } }
 `);
