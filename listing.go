@@ -44,9 +44,10 @@ type StreamEdit struct {
 
 // StreamQuery chooses among streams.
 type StreamQuery struct {
-	All     bool // also those that are offline
-	Private bool // also private ones
-	Limit   int  // 0 or less means 100; at most 1000
+	All     bool   // also those that are offline
+	Private bool   // also private ones
+	Owner   string // of this account only; empty: of all
+	Limit   int    // 0 or less means 100; at most 1000
 }
 
 // Node is a server, as others see it.

@@ -82,12 +82,12 @@ func (f *Firestore) Streams(ctx context.Context, q siaran.StreamQuery) (list []s
 		}
 		limit := bounded(q.Limit)
 		if q.All {
-			if rows, err = f.addOffline(ctx, rows, q.Private, limit); err != nil {
+			if rows, err = f.addOffline(ctx, rows, q, limit); err != nil {
 				return err
 			}
 		}
 		rows = slices.DeleteFunc(rows, func(r streamRow) bool {
-			return !q.All && r.LeaseUntil == 0 || !q.Private && r.Visibility != string(siaran.VisibilityPublic)
+			return !q.All && r.LeaseUntil == 0 || !q.Private && r.Visibility != string(siaran.VisibilityPublic) || q.Owner != "" && r.Owner != q.Owner
 		})
 		sortRows(rows)
 		list = make([]siaran.Stream, min(limit, len(rows)))
@@ -138,15 +138,18 @@ func (f *Firestore) readLive(ctx context.Context) ([]streamRow, error) {
 }
 
 // addOffline adds streams that are not live, by name, until there are enough for limit.
-func (f *Firestore) addOffline(ctx context.Context, live []streamRow, private bool, limit int) ([]streamRow, error) {
+func (f *Firestore) addOffline(ctx context.Context, live []streamRow, of siaran.StreamQuery, limit int) ([]streamRow, error) {
 	rows := slices.DeleteFunc(slices.Clone(live), func(r streamRow) bool { return r.LeaseUntil == 0 })
 	have := make(map[string]bool, len(rows))
 	for _, r := range rows {
 		have[r.Name] = true
 	}
 	q := f.streams().Query
-	if !private {
+	if !of.Private {
 		q = q.Where("visibility", "==", string(siaran.VisibilityPublic))
+	}
+	if of.Owner != "" {
+		q = q.Where("owner", "==", of.Owner)
 	}
 	snaps, err := f.query(ctx, q.OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit+len(rows)))
 	if err != nil {

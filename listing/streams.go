@@ -106,12 +106,12 @@ func (s *SQLite) readStream(ctx context.Context, q rowQuerier, name siaran.Strea
 
 // Streams implements siaran.Listing.
 func (s *SQLite) Streams(ctx context.Context, q siaran.StreamQuery) ([]siaran.Stream, error) {
-	query := selectStreams + `WHERE (:private OR s.visibility = 'public')`
+	query := selectStreams + `WHERE (:private OR s.visibility = 'public') AND (:owner = '' OR s.owner = :owner)`
 	if !q.All {
 		query += ` AND ` + isLive
 	}
 	rows, err := selectRows(ctx, s.reader, scanStream, query+liveFirst+`LIMIT :limit`, sql.Named("now", micros(s.now())),
-		sql.Named("private", q.Private), sql.Named("limit", bounded(q.Limit)))
+		sql.Named("private", q.Private), sql.Named("owner", q.Owner), sql.Named("limit", bounded(q.Limit)))
 	if err != nil {
 		return nil, s.explain("read the streams", err)
 	}

@@ -54,7 +54,8 @@ func detailOf(s siaran.Stream) streamDetail {
 	return streamDetail{streamView: viewOf(s), Description: s.Description, Visibility: s.Visibility}
 }
 
-// listStreams shows what is live, or all that is known; private streams only to who is admin of all.
+// listStreams shows what is live, or all that is known; private streams only to who is admin of all, and to
+// an account that asks for its own.
 func (s *Server) listStreams(c echo.Context) error {
 	q := siaran.StreamQuery{}
 	switch status := c.QueryParam("status"); status {
@@ -71,9 +72,23 @@ func (s *Server) listStreams(c echo.Context) error {
 		}
 		q.Limit = n
 	}
-	if token := bearer(c.Request()); token != "" {
-		claims, err := s.verify(c, token)
-		q.Private = err == nil && claims.IsAdmin()
+	switch owner := c.QueryParam("owner"); owner {
+	case "":
+		if token := bearer(c.Request()); token != "" {
+			claims, err := s.verify(c, token)
+			q.Private = err == nil && claims.IsAdmin()
+		}
+	case "me":
+		claims, err := s.verify(c, bearer(c.Request()))
+		if err != nil {
+			return err
+		}
+		if claims.Account == "" {
+			return fail(http.StatusForbidden, "a key owns no streams: sign in with an account")
+		}
+		q.Owner, q.Private = claims.Account, true
+	default:
+		return fail(http.StatusBadRequest, "owner is 'me'")
 	}
 	streams, err := s.cfg.Listing.Streams(c.Request().Context(), q)
 	if err != nil {

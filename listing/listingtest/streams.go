@@ -179,6 +179,12 @@ func testStreams(t *testing.T, b *bench) {
 	if _, err := b.l.Edit(t.Context(), name("hidden"), siaran.StreamEdit{Visibility: &private}); err != nil {
 		t.Fatal(err)
 	}
+	owner := "firebase:" + prefix
+	for _, s := range []string{"m-private", "z", "same-2"} {
+		if _, err := b.l.Edit(t.Context(), name(s), siaran.StreamEdit{Owner: &owner}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		query siaran.StreamQuery
 		want  []string
@@ -190,6 +196,10 @@ func testStreams(t *testing.T, b *bench) {
 		{siaran.StreamQuery{Private: true}, []string{"new", "same-1", "same-2", "hidden", "old"}},
 		{siaran.StreamQuery{All: true}, []string{"new", "same-1", "same-2", "old", "a", "z"}},
 		{siaran.StreamQuery{All: true, Private: true}, []string{"new", "same-1", "same-2", "hidden", "old", "a", "m-private", "z"}},
+		{siaran.StreamQuery{Owner: owner}, []string{"same-2"}},
+		{siaran.StreamQuery{All: true, Owner: owner}, []string{"same-2", "z"}},
+		{siaran.StreamQuery{All: true, Private: true, Owner: owner, Limit: 2}, []string{"same-2", "m-private"}},
+		{siaran.StreamQuery{All: true, Private: true, Owner: "nobody"}, nil},
 		{siaran.StreamQuery{All: true, Private: true, Limit: 6}, []string{"new", "same-1", "same-2", "hidden", "old", "a"}},
 	} {
 		t.Run(fmt.Sprintf("%+v", c.query), func(t *testing.T) {

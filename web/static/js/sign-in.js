@@ -91,7 +91,7 @@ export class SignIn {
     }
   }
 
-  // #askNames asks which streams the account owns already, the last used first.
+  // #askNames asks which streams the account owns already.
   async #askNames(token) {
     try {
       const { streams } = await requestJSON("/api/streams?status=all&owner=me", { token });
