@@ -33,6 +33,8 @@ type benchCommand struct {
 	FullReadAll bool          `name:"full-read-all" help:"All viewers do. It costs much more CPU here."`
 	Cipher      bench.Cipher  `default:"gcm" enum:"gcm,cm" help:"SRTP cipher that viewers prefer: gcm (AES-GCM) or cm (AES-CM with HMAC-SHA1 and nothing else) (default ${default})."`
 
+	Relay bench.Relay `enum:",udp,tcp,tls" default:"" placeholder:"udp|tcp|tls" help:"Viewers come through the server's relay (TURN) alone, over udp, tcp or tls (default: straight over UDP)."`
+
 	Bitrate          bitrate       `default:"2500k" help:"Bits a second of the video, such as 2500k or 2.5M (default ${default})."`
 	FPS              int           `name:"fps" default:"30" help:"Frames a second (default ${default})."`
 	KeyframeInterval time.Duration `name:"keyframe-interval" default:"2s" help:"From one key frame to the next (default ${default})."`
@@ -46,7 +48,7 @@ const fewReaders = 32
 func (b benchCommand) Run(ctx context.Context, c console) error {
 	cfg := bench.Config{
 		WHIP: b.WHIP, WHEP: b.WHEP, Token: b.Token, WHEPToken: b.WHEPToken,
-		Viewers: b.Viewers, Readers: b.Readers, Ramp: b.Ramp, Parallel: b.Parallel, Cipher: b.Cipher,
+		Viewers: b.Viewers, Readers: b.Readers, Ramp: b.Ramp, Parallel: b.Parallel, Cipher: b.Cipher, Relay: b.Relay,
 		Bitrate: int(b.Bitrate), FPS: b.FPS, KeyframeInterval: b.KeyframeInterval, IgnorePLI: b.IgnorePLI,
 		JoinTimeout: b.JoinTimeout, Settle: b.Settle, Duration: b.Duration, PID: b.PID, Progress: c.err,
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,17 @@ const (
 	CM  Cipher = "cm"
 )
 
+// Relay is how viewers come to the server's relay (RFC 8656).
+type Relay string
+
+// The ways. Without a relay viewers come straight over UDP.
+const (
+	NoRelay  Relay = ""
+	RelayUDP Relay = "udp"
+	RelayTCP Relay = "tcp"
+	RelayTLS Relay = "tls"
+)
+
 // Config says what to load and how much. The zero values of the fields without a remark are not valid.
 type Config struct {
 	WHIP      string // endpoint to publish to; empty: someone else publishes, and latency is not known
@@ -40,6 +52,8 @@ type Config struct {
 	Ramp     float64
 	Parallel int // joins that may run at the same time
 	Cipher   Cipher
+	Relay    Relay          // with one, viewers send and receive nothing but through it
+	Roots    *x509.CertPool // of HTTPS and of a relay over TLS; nil for the system's
 
 	Bitrate          int // of the video, bits a second
 	FPS              int
@@ -72,6 +86,7 @@ func (c *Config) check() error {
 	say(!(c.Ramp > 0 && c.Ramp <= 10_000), "--ramp %g: give joins a second, up to 10000", c.Ramp)
 	say(c.Parallel < 1 || c.Parallel > MaxViewers, "--parallel %d: give 1 to %d", c.Parallel, MaxViewers)
 	say(c.Cipher != GCM && c.Cipher != CM, "--cipher %q: give gcm or cm", c.Cipher)
+	say(c.Relay != NoRelay && c.Relay != RelayUDP && c.Relay != RelayTCP && c.Relay != RelayTLS, "--relay %q: give udp, tcp or tls", c.Relay)
 	say(c.Bitrate < minBitrate || c.Bitrate > maxBitrate, "--bitrate %d: give 100k to 50M", c.Bitrate)
 	say(c.FPS < 1 || c.FPS > maxFPS, "--fps %d: give 1 to %d", c.FPS, maxFPS)
 	say(c.KeyframeInterval < 100*time.Millisecond || c.KeyframeInterval > 5*time.Minute, "--keyframe-interval %s: give 100ms to 5m", c.KeyframeInterval)

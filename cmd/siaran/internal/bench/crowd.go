@@ -121,11 +121,15 @@ func (c *crowd) join(ctx context.Context, reads bool) (*viewer, *keys, error) {
 		return nil, nil, err
 	}
 	v := newViewer(c, reads, own, uint32(random))
-	port, err := v.open(c.pump, c.local.Is6())
-	if err != nil {
-		return nil, nil, &stageError{"socket", err}
+	var host netip.AddrPort // with a relay there is none
+	if c.cfg.Relay == NoRelay {
+		port, err := v.open(c.pump, c.local.Is6())
+		if err != nil {
+			return nil, nil, &stageError{"socket", err}
+		}
+		host = netip.AddrPortFrom(c.local, port)
 	}
-	k, err := c.connect(ctx, v, port, random)
+	k, err := c.connect(ctx, v, host, random)
 	if err != nil {
 		c.leave(ctx, v)
 		return nil, nil, err
@@ -133,20 +137,25 @@ func (c *crowd) join(ctx context.Context, reads bool) (*viewer, *keys, error) {
 	return v, k, nil
 }
 
-func (c *crowd) connect(ctx context.Context, v *viewer, port uint16, random uint64) (*keys, error) {
-	offer, err := viewerOffer(v.own, c.identity.fingerprint, netip.AddrPortFrom(c.local, port))
+func (c *crowd) connect(ctx context.Context, v *viewer, host netip.AddrPort, random uint64) (*keys, error) {
+	offer, err := viewerOffer(v.own, c.identity.fingerprint, host)
 	if err != nil {
 		return nil, err
 	}
 	v.posted = c.stamper.now()
-	text, resource, err := c.signal.post(ctx, c.cfg.WHEP, c.cfg.WHEPToken, offer)
+	res, err := c.signal.post(ctx, c.cfg.WHEP, c.cfg.WHEPToken, offer)
 	if err != nil {
 		return nil, &stageError{"request", err}
 	}
-	v.resource = resource
-	a, err := parseAnswer(text)
+	v.resource = res.session
+	a, err := parseAnswer(res.answer)
 	if err != nil {
 		return nil, &stageError{"answer", err}
+	}
+	if c.cfg.Relay != NoRelay {
+		if a.candidates, err = c.goThrough(ctx, v, res.links, a.candidates); err != nil {
+			return nil, &stageError{"relay", err}
+		}
 	}
 	v.begin(a, random)
 	if err := v.find(ctx); err != nil {

@@ -14,4 +14,7 @@
 // latency. A few viewers, the readers, read all and know exactly what was lost. Few threads
 // read all sockets (pump_linux.go), and one loop keeps all timers. Systems other than Linux
 // have neither the filter nor the look at the server's process (pump_other.go, process_other.go).
+//
+// With [Config.Relay] viewers come through the server's relay: over UDP by the same sockets with four more
+// bytes a packet (relay.go), over TCP and TLS by a connection and a goroutine each, of which all is read (relay_dial.go).
 package bench

@@ -17,6 +17,23 @@ var sampleFilter = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
 }
 
+// relayedFilter is sampleFilter for what comes as ChannelData (RFC 8656 section 12.4), and keeps all else.
+var relayedFilter = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 8},                     // first byte
+	{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: 0x40, Jf: 10},         // below: STUN
+	{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, K: 0x4f, Jt: 9},          // above: none of ours
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 12},                    // first byte of the data
+	{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: 128, Jf: 7},           // from here as above
+	{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, K: 191, Jt: 6},           //
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},                    //
+	{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: 192, Jf: 1},           //
+	{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, K: 223, Jf: 3},           //
+	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 14},                    //
+	{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: sampleOf - 1, Jf: 1}, //
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
+}
+
 func setFilter(fd int, program []unix.SockFilter) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})

@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// TestKernelSamplesAndCounts sends all kinds of datagrams at a thinned viewer.
+// TestKernelSamplesAndCounts sends all kinds of datagrams at a thinned viewer, straight and through a relay.
 func TestKernelSamplesAndCounts(t *testing.T) {
+	t.Run("straight", func(t *testing.T) { sampleAndCount(t, false) })
+	t.Run("relayed", func(t *testing.T) { sampleAndCount(t, true) })
+}
+
+func sampleAndCount(t *testing.T, relayed bool) {
 	p, err := newPump()
 	if err != nil {
 		t.Fatal(err)
@@ -36,12 +41,19 @@ func TestKernelSamplesAndCounts(t *testing.T) {
 	if err := v.socket.connect(server.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
 		t.Fatal(err)
 	}
-	v.socket.thin()
+	if relayed {
+		v.relay = newRelayClient(v.socket, false, relayServer{})
+		v.relay.peers = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:1")}
+	}
+	v.socket.thin(relayed)
 	v.mu.Unlock()
 	v.begin(a, 1)
 
 	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	send := func(b []byte) {
+		if relayed {
+			b = append([]byte{0x40, 0, byte(len(b) >> 8), byte(len(b))}, b...)
+		}
 		if _, err := server.WriteToUDPAddrPort(b, to); err != nil {
 			t.Fatal(err)
 		}

@@ -203,7 +203,7 @@ func (nowhere) localPort() uint16             { return 1 }
 func (nowhere) sendTo([]byte, netip.AddrPort) {}
 func (nowhere) connect(netip.AddrPort) error  { return nil }
 func (nowhere) send([]byte)                   {}
-func (nowhere) thin()                         {}
+func (nowhere) thin(bool)                     {}
 func (nowhere) dropped() uint64               { return 0 }
 func (nowhere) close()                        {}
 

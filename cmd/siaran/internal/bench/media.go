@@ -83,7 +83,7 @@ func (v *viewer) start(now time.Duration) {
 	v.whole = firstKeyframe{}
 	if !v.reads {
 		v.thinned = true
-		v.socket.thin()
+		v.socket.thin(v.relay != nil)
 	}
 	close(v.key)
 }

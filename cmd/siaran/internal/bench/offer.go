@@ -79,7 +79,7 @@ func newCredentials() (credentials, error) {
 	return credentials{ufrag, pwd}, err
 }
 
-// viewerOffer is a WHEP offer (draft-ietf-wish-whep section 4.3) of a viewer at an address.
+// viewerOffer is a WHEP offer (draft-ietf-wish-whep section 4.3) of a viewer, at an address if it has one already.
 func viewerOffer(own credentials, fingerprint string, at netip.AddrPort) ([]byte, error) {
 	audio := receiving("audio", "0", own, fingerprint, at)
 	codec(audio, opusType, "opus/48000/2", "minptime=10;useinbandfec=1")
@@ -112,15 +112,18 @@ func receiving(kind, mid string, own credentials, fingerprint string, at netip.A
 			NetworkType: "IN", AddressType: "IP4", Address: &sdp.Address{Address: "0.0.0.0"},
 		},
 	}
-	return m.WithValueAttribute(sdp.AttrKeyMID, mid).
+	m.WithValueAttribute(sdp.AttrKeyMID, mid).
 		WithICECredentials(own.ufrag, own.pwd).
 		WithFingerprint("sha-256", fingerprint).
 		WithValueAttribute(sdp.AttrKeyConnectionSetup, "actpass").
 		WithPropertyAttribute("recvonly").
 		WithPropertyAttribute(sdp.AttrKeyRTCPMux).
-		WithPropertyAttribute(sdp.AttrKeyRTCPRsize).
-		WithValueAttribute(sdp.AttrKeyCandidate, fmt.Sprintf("1 1 udp %d %s %d typ host", checkPriority, at.Addr(), at.Port())).
-		WithPropertyAttribute(sdp.AttrKeyEndOfCandidates)
+		WithPropertyAttribute(sdp.AttrKeyRTCPRsize)
+	if at.IsValid() {
+		m.WithValueAttribute(sdp.AttrKeyCandidate, fmt.Sprintf("1 1 udp %d %s %d typ host", checkPriority, at.Addr(), at.Port())).
+			WithPropertyAttribute(sdp.AttrKeyEndOfCandidates)
+	}
+	return m
 }
 
 func codec(m *sdp.MediaDescription, payloadType uint8, rtpmap, fmtp string, feedback ...string) {

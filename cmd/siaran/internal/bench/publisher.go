@@ -153,12 +153,12 @@ func (p *publisher) connect(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	answer, resource, err := p.signal.post(ctx, p.cfg.WHIP, p.cfg.Token, []byte(p.pc.LocalDescription().SDP))
+	res, err := p.signal.post(ctx, p.cfg.WHIP, p.cfg.Token, []byte(p.pc.LocalDescription().SDP))
 	if err != nil {
 		return err
 	}
-	p.resource = resource
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+	p.resource = res.session
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(res.answer)}); err != nil {
 		return fmt.Errorf("the server's answer cannot be used: %w", err)
 	}
 	select {

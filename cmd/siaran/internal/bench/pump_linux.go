@@ -109,7 +109,7 @@ func drain(v *viewer, fd int, buf []byte) {
 		n, from, err := s.read(buf)
 		switch {
 		case err == nil:
-			v.receive(buf[:n], from)
+			v.arrive(buf[:n], from)
 		case !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EINTR):
 			return // EAGAIN: it is empty
 		}
@@ -218,7 +218,13 @@ func (s *rawSocket) connect(to netip.AddrPort) error {
 	return nil
 }
 
-func (s *rawSocket) thin() { _ = setFilter(s.fd, sampleFilter) } // without it all is read, which is dearer and as exact
+func (s *rawSocket) thin(relayed bool) {
+	filter := sampleFilter
+	if relayed {
+		filter = relayedFilter
+	}
+	_ = setFilter(s.fd, filter) // without it all is read, which is dearer and as exact
+}
 
 // dropped reads the socket's counter: it counts what the filter drops and what had no room.
 func (s *rawSocket) dropped() uint64 {

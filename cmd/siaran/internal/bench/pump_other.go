@@ -37,7 +37,7 @@ func (p *goPump) open(v *viewer, ip6 bool) (socket, error) {
 			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 			v.mu.Lock()
 			if !s.peer.IsValid() || s.peer == from {
-				v.receive(buf[:n], from)
+				v.arrive(buf[:n], from)
 			}
 			v.mu.Unlock()
 		}
@@ -61,6 +61,6 @@ func (s *goSocket) connect(to netip.AddrPort) error {
 	return nil
 }
 
-func (s *goSocket) thin()           {}
+func (s *goSocket) thin(bool)       {}
 func (s *goSocket) dropped() uint64 { return 0 }
 func (s *goSocket) close()          { _ = s.conn.Close() }

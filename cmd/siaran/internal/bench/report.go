@@ -8,6 +8,7 @@ import (
 // Report is what a run has found. Times are in milliseconds unless their name says otherwise.
 type Report struct {
 	WHEP      string   `json:"whep"`
+	Relay     string   `json:"relay,omitempty"`     // how viewers came to the server's relay; nothing when they came straight
 	Published *Stream  `json:"published,omitempty"` // nothing when someone else has published
 	Viewers   Viewers  `json:"viewers"`
 	Packets   Packets  `json:"packets"`
@@ -127,7 +128,7 @@ func percent(part, whole uint64) float64 {
 // fill writes the report once all has been measured.
 func (r *run) fill() {
 	out, c := r.report, r.crowd
-	out.WHEP = r.cfg.WHEP
+	out.WHEP, out.Relay = r.cfg.WHEP, string(r.cfg.Relay)
 	if r.publisher != nil {
 		out.Published = &Stream{
 			BitsPerSecond: r.cfg.Bitrate, FPS: r.cfg.FPS, KeyframeInterval: r.cfg.KeyframeInterval.Seconds(),

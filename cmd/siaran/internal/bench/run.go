@@ -23,7 +23,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, stamper: newStamper(), report: &Report{}}
-	r.signal = newSignaller(min(cfg.Parallel, 256))
+	r.signal = newSignaller(min(cfg.Parallel, 256), cfg.Roots)
 	defer r.signal.close()
 	if err := r.prepare(); err != nil {
 		return nil, err

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +37,7 @@ func (e *statusError) Error() string {
 // signaller is the HTTP side of sessions, of broadcasters and viewers alike (RFC 9725, draft-ietf-wish-whep).
 type signaller struct{ client *http.Client }
 
-func newSignaller(connections int) *signaller {
+func newSignaller(connections int, roots *x509.CertPool) *signaller {
 	return &signaller{&http.Client{
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: httpPatience}).DialContext,
@@ -43,6 +45,7 @@ func newSignaller(connections int) *signaller {
 			MaxConnsPerHost:     connections,
 			IdleConnTimeout:     time.Minute,
 			Proxy:               http.ProxyFromEnvironment,
+			TLSClientConfig:     &tls.Config{RootCAs: roots},
 		},
 		// Go's client would drop the token on the way to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -51,37 +54,44 @@ func newSignaller(connections int) *signaller {
 
 func (s *signaller) close() { s.client.CloseIdleConnections() }
 
-// post trades an offer for an answer and the URL of the session, which is a secret.
-func (s *signaller) post(ctx context.Context, endpoint, token string, offer []byte) (answer []byte, session *url.URL, err error) {
+// opened is what a server gives for an offer.
+type opened struct {
+	answer  []byte
+	session *url.URL // a secret
+	links   []string // values of Link
+}
+
+// post trades an offer for an answer.
+func (s *signaller) post(ctx context.Context, endpoint, token string, offer []byte) (*opened, error) {
 	for range maxRedirects + 1 {
 		res, body, err := s.do(ctx, http.MethodPost, endpoint, token, offer)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		switch res.StatusCode {
 		case http.StatusCreated, http.StatusOK: // some servers forget that they have created something
 			session, err := res.Location()
 			if err != nil && res.StatusCode == http.StatusCreated {
-				return nil, nil, errors.New("the server names no session (its answer has no Location)")
+				return nil, errors.New("the server names no session (its answer has no Location)")
 			}
 			if err != nil {
-				return nil, nil, errors.New("the server answers 200 and names no session: this is no WHIP or WHEP endpoint")
+				return nil, errors.New("the server answers 200 and names no session: this is no WHIP or WHEP endpoint")
 			}
-			return body, session, nil
+			return &opened{body, session, res.Header.Values("Link")}, nil
 		case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			next, err := res.Location()
 			if err != nil || next.Scheme != "http" && next.Scheme != "https" {
-				return nil, nil, errors.New("the server redirects to nowhere")
+				return nil, errors.New("the server redirects to nowhere")
 			}
 			if token != "" && res.Request.URL.Scheme == "https" && next.Scheme == "http" {
-				return nil, nil, errors.New("the server redirects from HTTPS to plain HTTP, where the token could be read")
+				return nil, errors.New("the server redirects from HTTPS to plain HTTP, where the token could be read")
 			}
 			endpoint = next.String()
 		default:
-			return nil, nil, refused(res, body)
+			return nil, refused(res, body)
 		}
 	}
-	return nil, nil, errors.New("the server redirects in circles")
+	return nil, errors.New("the server redirects in circles")
 }
 
 // remove ends a session.

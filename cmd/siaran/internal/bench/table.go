@@ -21,7 +21,8 @@ func (r *Report) Table(w io.Writer) error {
 		row("", "%d packets were missed by the server and sent again, which adds to the latency", p.Nacked)
 	}
 	v := r.Viewers
-	row("viewers", "%d of %d joined, %.1f joins/s, %s", v.Joined, v.Asked, v.JoinsPerSecond, list(v.Ciphers))
+	row("viewers", "%d of %d joined, %.1f joins/s, %s%s", v.Joined, v.Asked, v.JoinsPerSecond, list(v.Ciphers),
+		when(r.Relay != "", ", through the relay over "+strings.ToUpper(r.Relay)))
 	if len(v.Failures) > 0 {
 		row("failures", "%s", list(v.Failures))
 	}

@@ -27,8 +27,8 @@ type socket interface {
 	sendTo(b []byte, to netip.AddrPort)
 	connect(to netip.AddrPort) error // from then on others are not heard, and send may be used
 	send(b []byte)
-	thin()           // have the kernel drop RTP but for a sample, if it can
-	dropped() uint64 // datagrams that the kernel has dropped
+	thin(relayed bool) // have the kernel drop RTP but for a sample, if it can
+	dropped() uint64   // datagrams that the kernel has dropped
 	close()
 }
 
@@ -52,6 +52,7 @@ type viewer struct {
 	mu       sync.Mutex // guards all below; held while datagrams are read
 	socket   socket
 	closed   bool
+	relay    *relayClient // nil: there is none in between
 	agent    *agent
 	answer   *answer
 	selected chan struct{} // closed when ICE is done
@@ -93,10 +94,46 @@ func newViewer(c *crowd, reads bool, own credentials, ssrc uint32) *viewer {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if !v.closed {
-			v.socket.send(b)
+			v.send(b)
 		}
 	})
 	return v
+}
+
+// sendTo sends to an address of the server. The caller holds v.mu, as for send and fix.
+func (v *viewer) sendTo(b []byte, to netip.AddrPort) {
+	if v.relay != nil {
+		v.relay.sendTo(b, to)
+		return
+	}
+	v.socket.sendTo(b, to)
+}
+
+// fix makes an address that of send, and of all that is heard.
+func (v *viewer) fix(to netip.AddrPort) error {
+	if v.relay != nil {
+		return v.relay.fix(to)
+	}
+	return v.socket.connect(to)
+}
+
+func (v *viewer) send(b []byte) {
+	if v.relay != nil {
+		v.relay.send(b)
+		return
+	}
+	v.socket.send(b)
+}
+
+// arrive is where datagrams come to, as they are on the wire. The caller holds v.mu; b is only lent.
+func (v *viewer) arrive(b []byte, from netip.AddrPort) {
+	if v.relay != nil {
+		var ok bool
+		if b, from, ok = v.relay.take(b); !ok {
+			return
+		}
+	}
+	v.receive(b, from)
 }
 
 // open opens the viewer's socket and returns its port.
@@ -126,7 +163,7 @@ func (v *viewer) check(round int) {
 		return
 	}
 	if b, to := v.agent.next(round); b != nil {
-		v.socket.sendTo(b, to)
+		v.sendTo(b, to)
 	}
 }
 
@@ -169,12 +206,12 @@ func (v *viewer) receive(b []byte, from netip.AddrPort) {
 func (v *viewer) stun(b []byte, from netip.AddrPort, now time.Duration) {
 	reply, selected := v.agent.handle(b, from, now)
 	if reply != nil {
-		v.socket.sendTo(reply, from)
+		v.sendTo(reply, from)
 	}
 	if !selected {
 		return
 	}
-	if err := v.socket.connect(from); err != nil {
+	if err := v.fix(from); err != nil {
 		v.end("connect the socket: " + err.Error())
 		return
 	}
@@ -197,11 +234,14 @@ func (v *viewer) tick(now time.Duration) {
 	if now >= v.consent {
 		v.consent = now + consentEvery
 		if b := v.agent.check(v.agent.selected, true); b != nil {
-			v.socket.send(b)
+			v.send(b)
 		}
 		if now-v.agent.heard > consentTimeout {
 			v.end("the server does not answer any more")
 		}
+	}
+	if v.relay != nil {
+		v.relay.tick(now)
 	}
 	if now >= v.report {
 		v.report = now + reportEvery
@@ -225,7 +265,7 @@ func (v *viewer) sendReport(now time.Duration) {
 		return
 	}
 	if b, err := v.out.EncryptRTCP(nil, plain, nil); err == nil {
-		v.socket.send(b)
+		v.send(b)
 	}
 }
 
@@ -244,6 +284,9 @@ func (v *viewer) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.socket != nil && !v.closed {
+		if v.relay != nil {
+			v.relay.leave()
+		}
 		v.media += v.socket.dropped()
 		v.socket.close()
 	}

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/iotest"
+
+	"github.com/pion/stun"
+)
+
+func TestRelaysInLinks(t *testing.T) {
+	links := []string{
+		`<turn:relay.example.org:3478?transport=udp>; rel="ice-server"; username="170:u"; credential="s+/="; credential-type="password"`,
+		`<turn:relay.example.org?transport=tcp>; rel="ice-server"; username="a"; credential="b"; credential-type="password"`,
+		`<turns:[2001:db8::1]:443?transport=tcp>; rel="ice-server"; username="c"; credential="d"; credential-type="password"`,
+	}
+	for over, want := range map[Relay]relayServer{
+		RelayUDP: {"relay.example.org:3478", "relay.example.org", "170:u", "s+/="},
+		RelayTCP: {"relay.example.org:3478", "relay.example.org", "a", "b"},
+		RelayTLS: {"[2001:db8::1]:443", "2001:db8::1", "c", "d"},
+	} {
+		if got, err := relayIn(links, over); err != nil || got != want {
+			t.Errorf("%s: %+v %v", over, got, err)
+		}
+	}
+	one := []string{links[0] + ", " + links[1]} // in one line, as a proxy may put them
+	if got, err := relayIn(one, RelayTCP); err != nil || got.username != "a" {
+		t.Errorf("%+v %v", got, err)
+	}
+	for _, none := range [][]string{nil, {""}, {"<turn:"}, {links[0]}, {`<stun:x>; rel="ice-server"`}, {"<https://x>; rel=next"}} {
+		if got, err := relayIn(none, RelayTLS); err == nil {
+			t.Errorf("%q: %+v", none, got)
+		}
+	}
+}
+
+// sent is a socket that keeps what is sent.
+type sent struct {
+	nowhere
+	last []byte
+}
+
+func (s *sent) send(b []byte) { s.last = slices.Clone(b) }
+
+func TestChannels(t *testing.T) {
+	one, two := netip.MustParseAddrPort("192.0.2.1:8189"), netip.MustParseAddrPort("192.0.2.2:8189")
+	for _, stream := range []bool{false, true} {
+		out := &sent{}
+		r := newRelayClient(out, stream, relayServer{})
+		r.peers = []netip.AddrPort{one, two}
+		r.sendTo([]byte("hello"), two)
+		want := []byte("\x40\x01\x00\x05hello")
+		if stream {
+			want = append(want, 0, 0, 0)
+		}
+		if !bytes.Equal(out.last, want) {
+			t.Errorf("%q", out.last)
+		}
+		out.last = nil
+		if r.sendTo([]byte("x"), netip.MustParseAddrPort("192.0.2.3:1")); out.last != nil {
+			t.Error("sent to who has no channel")
+		}
+		if r.fix(netip.MustParseAddrPort("192.0.2.3:1")) == nil || r.fix(two) != nil {
+			t.Error("fix")
+		}
+		if r.send([]byte("1234")); string(out.last) != "\x40\x01\x00\x041234" {
+			t.Errorf("%q", out.last)
+		}
+		if b, from, ok := r.take(want); !ok || string(b) != "hello" || from != two {
+			t.Errorf("%q %s %t", b, from, ok)
+		}
+	}
+}
+
+// TestMessagesOfAStream come in pieces of any size.
+func TestMessagesOfAStream(t *testing.T) {
+	binding, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("odd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]byte{[]byte("\x40\x00\x00\x05hello\x00\x00\x00"), binding.Raw, []byte("\x40\x01\x00\x00"), []byte("\x40\x00\x00\x041234")}
+	in := bufio.NewReaderSize(iotest.OneByteReader(bytes.NewReader(bytes.Join(want, nil))), 256)
+	var got [][]byte
+	for wholeMessage(in) == nil {
+		for message, ok := nextMessage(in); ok; message, ok = nextMessage(in) {
+			got = append(got, slices.Clone(message))
+		}
+	}
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("%q", got)
+	}
+	long := bufio.NewReaderSize(bytes.NewReader(append([]byte("\x40\x00\x01\x00"), make([]byte, 300)...)), 256)
+	if wholeMessage(long) == nil {
+		t.Error("a message without a bound")
+	}
+}
+
+func FuzzRelay(f *testing.F) {
+	f.Add([]byte("\x40\x00\x00\x05hello\x00\x00\x00"))
+	f.Add([]byte("\x40\x01\xff\xff"))
+	f.Add([]byte("\x4f\xff\x00\x00"))
+	f.Add([]byte("\x01\x01\x00\x00\x21\x12\xa4\x42aaaaaaaaaaaa"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := newRelayClient(&sent{}, true, relayServer{})
+		r.peers = make([]netip.AddrPort, 2)
+		if data, _, ok := r.take(b); ok && len(data) > len(b)-channelHeader {
+			t.Errorf("%d bytes of %d", len(data), len(b))
+		}
+		in := bufio.NewReaderSize(bytes.NewReader(b), 256)
+		for wholeMessage(in) == nil {
+			message, ok := nextMessage(in)
+			if !ok || len(message) == 0 {
+				t.Fatal("whole, and not there")
+			}
+			r.take(message)
+		}
+	})
+}
+
+func FuzzLinks(f *testing.F) {
+	f.Add(`<turn:relay.example.org:3478?transport=udp>; rel="ice-server"; username="170:u"; credential="s"; credential-type="password"`)
+	f.Add(`<turns:[::1]:1>; a; username=; =; credential="`)
+	f.Add("<>, <turn:, >;")
+	f.Fuzz(func(t *testing.T, value string) {
+		for _, over := range []Relay{RelayUDP, RelayTCP, RelayTLS} {
+			_, _ = relayIn([]string{value, value}, over)
+		}
+	})
+}
