@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"siaran/cmd/siaran/internal/bench"
 	"siaran/web/access"
@@ -47,6 +48,40 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchThroughTheRelay brings every packet to viewers that come through it, over each of its transports.
+func TestBenchThroughTheRelay(t *testing.T) {
+	s := startSecure(t)
+	for _, relay := range []bench.Relay{bench.RelayUDP, bench.RelayTCP, bench.RelayTLS} {
+		t.Run(string(relay), func(t *testing.T) {
+			r, err := bench.Run(t.Context(), bench.Config{
+				WHIP: s.whip("cats"), WHEP: s.whep("cats"), Token: s.token(t, "cats", access.Publish), Roots: s.ca.Pool(), Relay: relay,
+				Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: bench.GCM, Bitrate: 800_000, FPS: 30, KeyframeInterval: 2 * time.Second,
+				JoinTimeout: 20 * time.Second, Settle: time.Second, Duration: 2 * time.Second, Progress: testLines{t},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Viewers.Joined != 5 || len(r.Viewers.Lost) != 0 || r.Relay != string(relay) {
+				t.Errorf("%+v", r.Viewers)
+			}
+			if r.Packets.Expected == 0 || r.Packets.Forwarded != r.Packets.Expected || r.Readers.Lost != 0 || r.Readers.Missing != 0 {
+				t.Errorf("%+v, %+v", r.Packets, r.Readers)
+			}
+		})
+	}
+}
+
+// TestBenchWithoutARelay says what is missing.
+func TestBenchWithoutARelay(t *testing.T) {
+	none := ""
+	s := startServer(t, func(c *Config) { c.TURN, c.TURNS, c.Demo = &none, &none, true })
+	eventually(t, "bench is told that there is none", func() bool {
+		var complaints bytes.Buffer
+		code := execute(t.Context(), []string{"bench", "--whep", s.whep("demo"), "--relay", "tcp", "--viewers", "1", "--duration", "1s"}, console{io.Discard, &complaints})
+		return code == 1 && strings.Contains(complaints.String(), "relay: the server names no relay over TCP")
+	})
+}
+
 // TestBenchAttaches measures a stream that somebody else publishes.
 func TestBenchAttaches(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Demo = true })
@@ -68,6 +103,7 @@ func TestBenchFlags(t *testing.T) {
 		"too long":        {[]string{"--whep", "http://127.0.0.1:1/x", "--duration", "11m"}, "--duration"},
 		"no bitrate":      {[]string{"--whep", "http://127.0.0.1:1/x", "--bitrate", "fast"}, "bitrate"},
 		"unknown cipher":  {[]string{"--whep", "http://127.0.0.1:1/x", "--cipher", "rot13"}, "--cipher"},
+		"no such relay":   {[]string{"--whep", "http://127.0.0.1:1/x", "--relay", "pigeon"}, "--relay"},
 		"its own process": {[]string{"--whep", "http://127.0.0.1:1/x", "--pid", strconv.Itoa(os.Getpid())}, "--pid"},
 		"nobody there":    {[]string{"--whep", "http://127.0.0.1:1/x"}, "cannot be reached"},
 	} {
