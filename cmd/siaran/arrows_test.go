@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"siaran/listing":                 {"siaran"},
 	"siaran/listing/emulator":        {},
 	"siaran/listing/listingtest":     {"siaran"},
+	"siaran/listing/rulestest":       {},
 	"siaran/web/access":              {"siaran"},
 	"siaran/web/access/firebaseauth": {"siaran/web/access"},
 	"siaran/web":                     {"siaran", "siaran/web/access"},

@@ -56,14 +56,20 @@ func of100(p int, times []time.Duration) time.Duration {
 	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
 }
 
-// seenBy are the ways from one server to a dashboard.
-var seenBy = []struct {
+// seenWay is a way from one server to a dashboard.
+type seenWay struct {
 	name string
 	open func(t testing.TB) (origin, dashboard *testServer)
-}{
+}
+
+var seenBy = []seenWay{
 	{"sqlite", func(t testing.TB) (_, _ *testServer) {
 		s := startServer(t)
 		return s, s
+	}},
+	{"firestore", func(t testing.TB) (origin, dashboard *testServer) {
+		on, _ := useFirestore(t)
+		return startServer(t, on("origin")), startBare(t, on("dashboard"))
 	}},
 }
 
