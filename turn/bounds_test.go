@@ -1,0 +1,365 @@
+package turn
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/stun"
+)
+
+func TestQuotas(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits Limits
+		want   stun.ErrorCode
+	}{
+		"of a credential": {Limits{PerCredential: 3}, stun.CodeAllocQuotaReached},
+		"of a source":     {Limits{PerSource: 3}, stun.CodeAllocQuotaReached},
+		"of all":          {Limits{Allocations: 3}, stun.CodeInsufficientCapacity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, func(c *Config) { c.Limits = test.limits })
+			var last *raw
+			for i := range 3 {
+				user, password := s.Credential("a", time.Duration(i+1)*time.Hour) // one id, several user names
+				last = s.raw([]string{"udp", "tcp", "tls"}[i], user, password)
+				last.allocate()
+			}
+			user, password := s.Credential("a", time.Hour)
+			over := s.raw("udp", user, password)
+			if c := code(over.ask(stun.MethodAllocate, transportUDP)); c != test.want {
+				t.Errorf("one too many: %d", c)
+			}
+			if c := code(last.ask(stun.MethodRefresh, attribute(stun.AttrLifetime, 0, 0, 0, 0))); c != 0 {
+				t.Fatalf("refresh: %d", c)
+			}
+			over.allocate()
+		})
+	}
+}
+
+func TestThousandAllocations(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.RequestBurst = 10_000 })
+	const clients = 1000
+	list := make([]*raw, clients)
+	var wg sync.WaitGroup
+	work := make(chan int)
+	for range 8 {
+		wg.Go(func() {
+			for i := range work {
+				if c := code(list[i].ask(stun.MethodAllocate, transportUDP)); c != 0 {
+					t.Errorf("client %d: %d", i, c)
+				} else if c := list[i].bind(0x4000, media); c != 0 {
+					t.Errorf("client %d: channel: %d", i, c)
+				}
+			}
+		})
+	}
+	for i := range clients {
+		user, password := s.Credential(fmt.Sprint("client", i%100), time.Hour)
+		list[i] = s.raw("udp", user, password)
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	if st := s.Stats(); st.Allocations != clients || st.Allocated != clients {
+		t.Fatalf("%d allocations, %d made", st.Allocations, st.Allocated)
+	}
+	for i := 0; i < clients; i += 100 {
+		list[i].write(appendChannelData(nil, 0x4000, []byte{byte(i), 1}, false))
+		if from, data := list[i].next(); from != "0x4000" || data != string([]byte{byte(i), 1}) {
+			t.Errorf("client %d: %q from %q", i, data, from)
+		}
+	}
+	for _, r := range list {
+		if c := code(r.ask(stun.MethodRefresh, attribute(stun.AttrLifetime, 0, 0, 0, 0))); c != 0 {
+			t.Fatalf("refresh: %d", c)
+		}
+	}
+	if n := s.Stats().Allocations; n != 0 {
+		t.Errorf("%d allocations are left", n)
+	}
+}
+
+func TestUnusedAllocationIsClosed(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t, func(c *Config) {
+				c.Limits.Unused = 2 * time.Second
+				c.Deliver = func([]byte, netip.AddrPort) {} // no session answers
+			})
+			user, password := s.Credential("a", time.Hour)
+			r := s.raw(transport, user, password)
+			r.allocate()
+			r.bind(0x4000, media)
+			eventually(t, "it is closed", func() bool {
+				r.write(appendChannelData(nil, 0x4000, []byte("is anybody there?"), true))
+				return s.Stats().Allocations == 0
+			})
+			if s.Stats().Closed.Unused != 1 {
+				t.Errorf("%+v", s.Stats().Closed)
+			}
+			if transport == "tcp" {
+				eventually(t, "the connection is closed", func() bool { return s.Stats().Connections == 0 })
+			}
+		})
+	}
+}
+
+func TestReleased(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t)
+			user, password := s.Credential("a", time.Hour)
+			r := s.raw(transport, user, password)
+			r.allocate()
+			r.bind(0x4000, media)
+			r.write(appendChannelData(nil, 0x4000, []byte("x"), true))
+			r.next()
+			s.mu.Lock()
+			client := s.got[0].from
+			s.mu.Unlock()
+			s.Send([]byte("goodbye"), 7, client)
+			s.Release(client)
+			s.Send([]byte("too late"), 8, client)
+			s.Release(client)
+			if s.Stats().Allocations != 0 || s.Stats().Closed.Released != 1 {
+				t.Errorf("%+v", s.Stats())
+			}
+			if _, data := r.next(); data != "goodbye" { // what was on the way still arrives
+				t.Errorf("%q", data)
+			}
+			if transport != "udp" {
+				if _, err := io.ReadAll(r.conn.(framed).read); err != nil && transport == "tcp" {
+					t.Errorf("the connection is not closed well: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestConnections(t *testing.T) {
+	t.Run("caps", func(t *testing.T) {
+		for _, limits := range []Limits{{Connections: 3}, {ConnectionsPerSource: 3}} {
+			s := open(t, func(c *Config) { c.Limits = limits })
+			_, tcp, _ := s.Addresses()
+			for range 5 {
+				conn, err := net.Dial("tcp", tcp.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+			}
+			eventually(t, "two are refused", func() bool { st := s.Stats(); return st.Connections == 3 && st.Refused.Connection == 2 })
+		}
+	})
+	t.Run("that do nothing", func(t *testing.T) {
+		s := open(t, func(c *Config) { c.Limits.FirstAllocation = time.Second })
+		_, tcp, secure := s.Addresses()
+		for _, to := range []netip.AddrPort{tcp, secure, tcp, secure} { // those to TLS not even shake hands
+			conn, err := net.Dial("tcp", to.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		}
+		stays := s.allocated("tcp", "a")
+		eventually(t, "they are closed", func() bool { return s.Stats().Closed.Idle == 4 })
+		if !echoes(t, stays, media, "hello") {
+			t.Error("one with an allocation is closed too")
+		}
+	})
+	t.Run("that fall silent", func(t *testing.T) {
+		s := open(t, func(c *Config) { c.Limits.Idle = time.Second })
+		s.allocated("tls", "a")
+		eventually(t, "it is closed", func() bool { st := s.Stats(); return st.Closed.Idle == 1 && st.Allocations == 0 && st.Connections == 0 })
+	})
+	t.Run("that break off", func(t *testing.T) {
+		s := open(t)
+		for _, transport := range []string{"tcp", "tls"} {
+			user, password := s.Credential("a", time.Hour)
+			r := s.raw(transport, user, password)
+			r.allocate()
+			r.conn.Close()
+		}
+		eventually(t, "nothing is left", func() bool { st := s.Stats(); return st.Allocations == 0 && st.Connections == 0 })
+	})
+}
+
+// A client that does not read loses what is for it, alone.
+func TestSlowReader(t *testing.T) {
+	for _, transport := range []string{"tcp", "tls"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t, func(c *Config) { c.Limits.Queue = 64 << 10; c.Limits.Rate = 1 << 30 })
+			user, password := s.Credential("slow", time.Hour)
+			slow := s.raw(transport, user, password)
+			slow.allocate()
+			slow.bind(0x4000, media)
+			slow.write(appendChannelData(nil, 0x4000, []byte("x"), true))
+			slow.next()
+			s.mu.Lock()
+			client := s.got[0].from
+			s.mu.Unlock()
+			quick := s.allocated(transport, "quick")
+			packets := make([]byte, 20*1200)
+			for i := range 2000 { // 48 MB, more than any kernel keeps
+				s.Send(packets, 1200, client)
+				if i%500 == 0 && !echoes(t, quick, media, "hello") {
+					t.Fatal("another client waits for the slow one")
+				}
+			}
+			if st := s.Stats(); st.Drops.Queue < 1000 {
+				t.Errorf("%+v", st)
+			}
+			// It can go on when it reads again: what it gets are whole messages.
+			for range 100 {
+				if from, data := slow.next(); from != "0x4000" || len(data) != 1200 {
+					t.Fatalf("%d bytes from %q", len(data), from)
+				}
+			}
+		})
+	}
+}
+
+func TestRate(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.Rate = 100_000 })
+	user, password := s.Credential("a", time.Hour)
+	r := s.raw("udp", user, password)
+	r.allocate()
+	r.bind(0x4000, media)
+	begun := time.Now()
+	eventually(t, "the rate is met", func() bool {
+		r.write(appendChannelData(nil, 0x4000, make([]byte, 1000), false))
+		return s.Stats().Drops.Rate > 100
+	})
+	took := time.Since(begun).Seconds() + 1 // as much may go at once
+	if st := s.Stats(); float64(st.Up.Bytes) > 100_000*took+1000 || st.Up.Bytes < 50_000 {
+		t.Errorf("%d bytes in %.1f s", st.Up.Bytes, took)
+	}
+	s.mu.Lock()
+	client := s.got[0].from
+	s.mu.Unlock()
+	eventually(t, "the rate is met the other way", func() bool {
+		before := s.Stats().Drops.Rate
+		s.Send(make([]byte, 30_000), 1000, client)
+		return s.Stats().Drops.Rate > before
+	})
+}
+
+func TestStrangersAreLimited(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.Requests, c.Limits.RequestBurst = 1, 20 })
+	user, password := s.Credential("a", time.Hour)
+	known := s.raw("udp", user, password)
+	known.allocate() // takes two
+	stranger := s.raw("udp", "", "")
+	for range 100 {
+		stranger.write(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
+	}
+	eventually(t, "all have come", func() bool { st := s.Stats(); return st.Bindings+st.Drops.Limited >= 100 })
+	if st := s.Stats(); st.Bindings < 10 || st.Bindings > 40 {
+		t.Errorf("%d answers", st.Bindings)
+	}
+	if c := known.bind(0x4000, media); c != 0 { // whoever has an allocation is no stranger
+		t.Errorf("channel: %d", c)
+	}
+}
+
+func TestNoAmplification(t *testing.T) {
+	s := open(t)
+	conn := s.dial("udp")
+	udp, _, _ := s.Addresses()
+	buf := make([]byte, maxDatagram)
+	for _, setters := range [][]stun.Setter{{}, {stun.Fingerprint}, {stun.NewSoftware("something"), stun.Fingerprint}} {
+		m := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, setters...)...)
+		if _, err := conn.WriteTo(m.Raw, net.UDPAddrFromAddrPort(udp)); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _, err := conn.ReadFrom(buf)
+		if err != nil || n > 2*len(m.Raw) {
+			t.Errorf("%d bytes for %d: %v", n, len(m.Raw), err)
+		}
+		answer := &stun.Message{Raw: buf[:n]}
+		var mapped stun.XORMappedAddress
+		if err := answer.Decode(); err != nil || mapped.GetFrom(answer) != nil || mapped.Port != conn.LocalAddr().(*net.UDPAddr).Port {
+			t.Errorf("%s: %v", mapped, err)
+		}
+	}
+}
+
+// junk is what strangers send.
+func junk() [][]byte {
+	list := [][]byte{
+		{0}, {1, 2, 3}, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), bytes.Repeat([]byte{0xff}, 1500), bytes.Repeat([]byte{0}, 1500),
+		{0x40, 0, 0xff, 0xff}, {0x40, 0, 0, 0}, {0x4f, 0xff, 0, 1, 'x'}, {0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5}, {0x80, 0x60, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1},
+		append([]byte{0, 1, 0xff, 0xfc, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...), append([]byte{0, 3, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...),
+		append([]byte{0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 20)...),
+	}
+	for i := range 100 {
+		b := make([]byte, 1+i*15)
+		rand.Read(b)
+		if i%3 == 0 {
+			b[0] &= 1
+		}
+		if i%2 == 0 && len(b) > 8 {
+			copy(b[4:], []byte{0x21, 0x12, 0xa4, 0x42})
+		}
+		list = append(list, b)
+	}
+	for _, method := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodSend, stun.MethodData, stun.MethodConnect} {
+		for _, class := range []stun.MessageClass{stun.ClassRequest, stun.ClassIndication, stun.ClassSuccessResponse, stun.ClassErrorResponse} {
+			for _, integrity := range [][]byte{nil, make([]byte, 20), make([]byte, 3)} {
+				setters := []stun.Setter{stun.TransactionID, stun.NewType(method, class), stun.NewUsername("a:b"), stun.NewRealm("r"), stun.NewNonce("n"), attribute(stun.AttrXORPeerAddress, 0), attribute(stun.AttrChannelNumber)}
+				if integrity != nil {
+					setters = append(setters, attribute(stun.AttrMessageIntegrity, integrity...))
+				}
+				list = append(list, stun.MustBuild(setters...).Raw)
+			}
+		}
+	}
+	return list
+}
+
+func TestJunk(t *testing.T) {
+	s := open(t)
+	user, password := s.Credential("a", time.Hour)
+	udp := s.raw("udp", user, password)
+	udp.allocate()
+	stranger := s.raw("udp", "", "")
+	for _, b := range junk() {
+		udp.write(b)
+		stranger.write(b)
+		for _, transport := range []string{"tcp", "tls"} {
+			r := s.raw(transport, "", "")
+			r.write(b)
+			r.conn.Close()
+		}
+		_, _, secure := s.Addresses()
+		if conn, err := net.Dial("tcp", secure.String()); err == nil {
+			conn.Write(b) // in place of a handshake
+			conn.Close()
+		}
+	}
+	if c := udp.bind(0x4000, media); c != 0 {
+		t.Errorf("channel: %d", c)
+	}
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		if !echoes(t, s.allocated(transport, "a"), media, "hello") {
+			t.Errorf("%s: nothing comes back", transport)
+		}
+	}
+	eventually(t, "the connections with junk are gone", func() bool { return s.Stats().Connections == 2 })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.got {
+		if d.data != "hello" {
+			t.Errorf("%q was delivered", d.data)
+		}
+	}
+}

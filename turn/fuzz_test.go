@@ -1,0 +1,112 @@
+package turn
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun"
+)
+
+// silent is a sender that sends nothing.
+type silent struct{}
+
+func (silent) send(netip.AddrPort, []byte, int, uint16, []byte) int { return 0 }
+func (silent) answer(netip.AddrPort, []byte)                        {}
+func (silent) ended(bool)                                           {}
+
+// FuzzFront gives a front whatever a client may send, with and without an allocation.
+func FuzzFront(f *testing.F) {
+	for _, b := range junk() {
+		f.Add(b, true)
+	}
+	f.Add(appendChannelData(nil, 0x4000, []byte("data"), false), true)
+	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication), peerAddress{media}, attribute(stun.AttrData, 1, 2, 3)).Raw, true)
+	f.Fuzz(func(t *testing.T, b []byte, known bool) {
+		if len(b) > maxDatagram {
+			return
+		}
+		s := &Server{
+			cfg: Config{
+				Media: func() []netip.AddrPort { return []netip.AddrPort{media} }, Limits: Limits{}.filled(), Virtual: virtual,
+				Secret: testSecret, Live: func(string) bool { return true },
+				Deliver: func(b []byte, from netip.AddrPort) {
+					if !virtual.Contains(from.Addr()) || from.Port() == 0 {
+						t.Errorf("from %s", from)
+					}
+				},
+			},
+			strangers: newLimiter(100, 100),
+		}
+		client := netip.MustParseAddrPort("198.51.100.1:5000")
+		fr := &front{server: s, out: silent{}, allocations: make(map[netip.AddrPort]*allocation)}
+		if known {
+			a := &allocation{server: s, front: fr, client: client, user: "a:b", virtual: randomAddr(virtual), permissions: make(map[netip.Addr]*permission)}
+			a.bind(0x4000, media, time.Now().UnixNano())
+			fr.allocations[client] = a
+		}
+		if !fr.take(b, client) {
+			return
+		}
+		// Whatever pion makes of it, the front must stand it.
+		for _, class := range []stun.MessageClass{stun.ClassSuccessResponse, stun.ClassErrorResponse} {
+			fr.answered(stun.MustBuild(stun.NewTransactionIDSetter(fr.request.message.TransactionID), stun.NewType(fr.request.message.Type.Method, class)).Raw)
+			fr.authenticate("1:a", realm, nil)
+			fr.permits(nil, b[:min(len(b), 16)])
+			fr.request.refusal = stun.CodeForbidden
+		}
+		if a := fr.request.allocation; a != nil {
+			for _, p := range a.list() {
+				if p.address != media && p.channel.Load() == 0 {
+					t.Errorf("a peer %s without a request", p.address)
+				}
+			}
+		}
+	})
+}
+
+// FuzzFrame cuts streams and datagrams into messages.
+func FuzzFrame(f *testing.F) {
+	for _, b := range junk() {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < channelHeader {
+			return
+		}
+		if n := frameSize(b); n != 0 && (n < channelHeader || n > maxDatagram || n%4 != 0) {
+			t.Errorf("a message of %d bytes", n)
+		}
+		number, data, ok := channelData(b)
+		if !ok {
+			return
+		}
+		again := appendChannelData(nil, number, data, true)
+		if n := frameSize(again); n != len(again) && len(again) <= maxDatagram {
+			t.Errorf("%d bytes, said to be %d", len(again), n)
+		}
+		if _, same, ok := channelData(again); !ok || !bytes.Equal(same, data) {
+			t.Errorf("%x became %x", data, same)
+		}
+		m := &stun.Message{Raw: appendIndication(nil, indication(peerAddress{media}), data)}
+		if err := m.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		if same, err := m.Get(stun.AttrData); err != nil || !bytes.Equal(same, data) {
+			t.Errorf("%x became %x: %v", data, same, err)
+		}
+	})
+}
+
+// FuzzUser reads user names.
+func FuzzUser(f *testing.F) {
+	for _, name := range []string{"", ":", "1:a", "-1:a", "1", "99999999999999999999:a", "1:a:b", "0x1:a", "1_0:a", "+1:a", " 1:a", "1:"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if expiry, id, ok := parseUser(name); ok && (id == "" || expiry.Unix() <= 0 || len(name) > maxUser) {
+			t.Errorf("%q is %s %q", name, expiry, id)
+		}
+	})
+}
