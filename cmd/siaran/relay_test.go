@@ -9,6 +9,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran/cmd/siaran/internal/whep"
+	"siaran/cmd/siaran/internal/whip"
 )
 
 // iceServers asks the server for its ICE servers, as a page does.
@@ -69,6 +70,21 @@ func TestRelayedViewer(t *testing.T) {
 				list := s.viewers(t, "cats")
 				return len(list) == 1 && strings.Contains(string(list[0]), `"path":"relayed"`)
 			})
+		})
+	}
+}
+
+func TestRelayedBroadcaster(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			s := startBare(t)
+			b := s.broadcast(t, "cats", s.token(t, "cats", "publish"), 25, func(c *whip.Config) {
+				c.ICEServers, c.RelayOnly = over(s.iceServers(t), "transport="+transport), true
+			})
+			b.waitSent(5)
+			v := s.watch(t, "cats", throughRelay(over(s.iceServers(t), "transport="+transport)))
+			eventually(t, "pictures arrive", func() bool { return len(v.pictures()) > 30 })
 		})
 	}
 }
