@@ -71,6 +71,8 @@ func (s *Server) claim(ctx context.Context, claims access.Claims, on access.Targ
 		return err
 	case err != nil && claims.Keeps(on): // whose name it is must be written down first
 		return listingFailed(err)
+	case err == nil && on.New:
+		s.known.put(siaran.Stream{Name: on.Stream, Visibility: siaran.VisibilityPublic, Owner: owner}) // so that it can come back without the listing
 	case err != nil:
 		// Media does not wait for the database: the reporter tells it when it is back.
 		s.log.Warn("the listing could not be asked before a broadcast", "stream", on.Stream, "err", err)
