@@ -9,10 +9,11 @@ const (
 	maxRun        = 60 << 10  // bytes of one message; 64 KiB less headers, and some
 )
 
-// path is an address with its form for the kernel.
+// path is an address with its form for the kernel, and which of our addresses to send from.
 type path struct {
 	address netip.AddrPort
-	relayed bool // through the relay in this process, never to the network
+	local   netip.Addr // invalid: whichever the system likes
+	relayed bool       // through the relay in this process, never to the network
 	raw     rawAddress
 }
 

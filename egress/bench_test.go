@@ -3,6 +3,7 @@ package egress
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 	for i := range viewers {
 		l := newLink(socket, "r")
 		to := sinks[i%len(sinks)].LocalAddr().(*net.UDPAddr).AddrPort()
-		l.selected.Store(socket.path(to))
+		l.selected.Store(socket.path(to, netip.Addr{}))
 		l.lastCheck.Store(time.Now().Add(time.Hour).UnixNano())
 		l.out = sealer(b, profile)
 		v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: uint32(i + 1)}}, nil)
@@ -125,9 +126,13 @@ func BenchmarkStages(b *testing.B) {
 			}
 		})
 	}
-	for name, options := range map[string]SocketOptions{"gso": {}, "sendmmsg": {NoGSO: true}, "plain": {Plain: true}} {
+	for name, options := range map[string]SocketOptions{"gso": {}, "gso-from": {}, "sendmmsg": {NoGSO: true}, "plain": {Plain: true}} {
 		b.Run("send/"+name, func(b *testing.B) {
-			socket, err := Listen("127.0.0.1:0", options)
+			listen, local := "127.0.0.1:0", netip.Addr{}
+			if name == "gso-from" { // one of many addresses
+				listen, local = ":0", netip.AddrFrom4([4]byte{127, 0, 0, 1})
+			}
+			socket, err := Listen(listen, options)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -135,7 +140,7 @@ func BenchmarkStages(b *testing.B) {
 			batch := newBatch(socket.ports[0], &socket.relays, func(int) {})
 			to := make([]*path, 16)
 			for i := range to {
-				to[i] = socket.path(sink(b).LocalAddr().(*net.UDPAddr).AddrPort())
+				to[i] = socket.path(sink(b).LocalAddr().(*net.UDPAddr).AddrPort(), local)
 			}
 			n := 0
 			b.ReportAllocs()

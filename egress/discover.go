@@ -35,7 +35,7 @@ func (s *Socket) Discover(ctx context.Context, server netip.AddrPort) (netip.Add
 		return netip.AddrPort{}, errors.New("a discovery is running already")
 	}
 	defer s.discovery.Store(nil)
-	to := s.path(server)
+	to := s.path(server, netip.Addr{})
 	for wait := discoveryWait; ; wait *= 2 {
 		// An error may be of a datagram before, or go away.
 		failed := s.ports[0].send(request.Raw, to)

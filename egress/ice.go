@@ -40,38 +40,39 @@ func (s *Socket) linkOfCheck(b []byte) *link {
 }
 
 // handleCheck answers a connectivity check as an ICE-lite agent (RFC 8445 section 7.3). It is called by the socket's reader.
-func (l *link) handleCheck(b []byte, from netip.AddrPort) {
+func (l *link) handleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
 	m := &stun.Message{Raw: slices.Clone(b)} // checking the integrity writes to it
 	if m.Decode() != nil {
 		return
 	}
 	name, _ := m.Get(stun.AttrUsername)
 	if string(name) != l.ufrag+":"+l.remoteUfrag || l.integrity.Check(m) != nil {
-		l.answer(from, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeUnauthorized, stun.Fingerprint)
+		l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeUnauthorized, stun.Fingerprint)
 		return
 	}
 	if m.Contains(stun.AttrFingerprint) && stun.Fingerprint.Check(m) != nil {
 		return
 	}
 	if m.Contains(stun.AttrICEControlled) { // an ICE-lite agent is never the controlling one (RFC 8445 section 6.1.1)
-		l.answer(from, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeRoleConflict, l.integrity, stun.Fingerprint)
+		l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeRoleConflict, l.integrity, stun.Fingerprint)
 		return
 	}
-	if !l.admit(from, m.Contains(stun.AttrUseCandidate)) {
+	if !l.admit(from, local, m.Contains(stun.AttrUseCandidate)) {
 		return
 	}
-	l.answer(from, stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
+	l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
 		&stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}, l.integrity, stun.Fingerprint)
 }
 
-func (l *link) answer(to netip.AddrPort, setters ...stun.Setter) {
+// answer leaves from the address that was asked, or the viewer would not know it (RFC 8445 section 7.2.5.2.1).
+func (l *link) answer(to netip.AddrPort, from netip.Addr, setters ...stun.Setter) {
 	if m, err := stun.Build(setters...); err == nil {
-		l.socket.send(m.Raw, l.socket.path(to))
+		l.socket.send(m.Raw, l.socket.path(to, from))
 	}
 }
 
 // admit takes a source whose check was right, and chooses where to send. False means that the link is closed.
-func (l *link) admit(from netip.AddrPort, nominated bool) bool {
+func (l *link) admit(from netip.AddrPort, local netip.Addr, nominated bool) bool {
 	now := time.Now()
 	l.mu.Lock()
 	if l.closed {
@@ -90,8 +91,8 @@ func (l *link) admit(from netip.AddrPort, nominated bool) bool {
 	}
 	l.sources[i].seen = now
 	selected := l.selected.Load()
-	if selected == nil || selected.address != from && (nominated || l.silent(selected.address, now)) {
-		l.selected.Store(l.socket.path(from))
+	if selected == nil || nominated && selected.local != local || selected.address != from && (nominated || l.silent(selected.address, now)) {
+		l.selected.Store(l.socket.path(from, local))
 		if selected == nil {
 			l.pipe = newPipe(l)
 		}

@@ -257,7 +257,7 @@ func TestBatchesArriveAsTheyWere(t *testing.T) {
 			if err := c.conn.SetReadBuffer(4 << 20); err != nil {
 				t.Fatal(err)
 			}
-			to := s.path(c.address())
+			to := s.path(c.address(), netip.Addr{})
 			lost := 0
 			b := newBatch(s.ports[0], &s.relays, func(n int) { lost += n })
 			sizes := []int{1200, 1200, 1200, 700, 1200, 80, 80, 80, 81, 1, 1500, 1500, 1499}

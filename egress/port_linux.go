@@ -18,15 +18,10 @@ import (
 const (
 	readBatch = 64 // datagrams a system call
 	// How long a full send buffer is waited for before a batch is given up.
-	sendPatience = 2 * time.Millisecond
-	controlSize  = 24 // a control message with 16 bits in it, aligned
+	sendPatience   = 2 * time.Millisecond
+	segmentControl = 24 // bytes of a control message with 16 bits in it, aligned
+	controlSize    = segmentControl + sourceControl
 )
-
-// rawAddress is a socket address as the kernel reads it.
-type rawAddress struct {
-	bytes  [unix.SizeofSockaddrInet6]byte
-	length uint32
-}
 
 // batchBuffers are what sendmmsg(2) is given, made once a batch.
 type batchBuffers struct {
@@ -48,6 +43,7 @@ type mmsghdr struct {
 type linuxPort struct {
 	fd       int
 	v6       bool
+	many     bool // bound to all addresses of the machine
 	address  netip.AddrPort
 	gso      atomic.Bool
 	epoll    *os.File
@@ -110,7 +106,7 @@ func openLinux(addr *net.UDPAddr, family int, shared bool) (*linuxPort, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &linuxPort{fd: fd, v6: family == unix.AF_INET6}
+	p := &linuxPort{fd: fd, v6: family == unix.AF_INET6, many: len(addr.IP) == 0 || addr.IP.IsUnspecified()}
 	var sa unix.Sockaddr
 	if p.v6 {
 		if len(addr.IP) == 0 {
@@ -123,6 +119,9 @@ func openLinux(addr *net.UDPAddr, family int, shared bool) (*linuxPort, error) {
 		s := &unix.SockaddrInet4{Port: addr.Port}
 		copy(s.Addr[:], addr.IP.To4())
 		sa = s
+	}
+	if err == nil && p.many {
+		err = p.tellLocal()
 	}
 	if err == nil && shared {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
@@ -164,11 +163,14 @@ func probeGSO(fd int) bool {
 	return err == nil
 }
 
-func newPath(address netip.AddrPort, p port) *path {
+func newPath(address netip.AddrPort, local netip.Addr, p port) *path {
 	to := &path{address: address}
 	lp, ok := p.(*linuxPort)
 	if !ok {
 		return to
+	}
+	if lp.many && local.IsValid() {
+		to.raw.sendFrom(local, lp.v6)
 	}
 	b := to.raw.bytes[:]
 	binary.BigEndian.PutUint16(b[2:], address.Port())
@@ -189,12 +191,16 @@ func newPath(address netip.AddrPort, p port) *path {
 	return to
 }
 
-func (p *linuxPort) read(handle func([]byte, netip.AddrPort)) {
+func (p *linuxPort) read(handle func([]byte, netip.AddrPort, netip.Addr)) {
 	bufs := make([]byte, readBatch*maxDatagram)
 	names := make([]rawAddress, readBatch)
 	vectors := make([]unix.Iovec, readBatch)
 	headers := make([]mmsghdr, readBatch)
+	control := make([]uint64, readBatch*sourceControl/8) // aligned as the kernel wants it
 	for i := range headers {
+		if p.many {
+			headers[i].header.Control = (*byte)(unsafe.Pointer(&control[i*sourceControl/8]))
+		}
 		vectors[i].Base = &bufs[i*maxDatagram]
 		vectors[i].SetLen(maxDatagram)
 		headers[i].header.Iov = &vectors[i]
@@ -204,6 +210,9 @@ func (p *linuxPort) read(handle func([]byte, netip.AddrPort)) {
 	for {
 		for i := range headers {
 			headers[i].header.Namelen = unix.SizeofSockaddrInet6
+			if p.many {
+				headers[i].header.SetControllen(sourceControl)
+			}
 		}
 		var n uintptr
 		if p.readable.Read(func(uintptr) bool {
@@ -219,7 +228,11 @@ func (p *linuxPort) read(handle func([]byte, netip.AddrPort)) {
 		for i := range int(n) {
 			from := names[i].addrPort()
 			if length := int(headers[i].length); length > 0 && from.IsValid() {
-				handle(bufs[i*maxDatagram:i*maxDatagram+length], from)
+				var local netip.Addr
+				if h := &headers[i].header; p.many {
+					local = sentTo(unsafe.Slice(h.Control, int(h.Controllen)))
+				}
+				handle(bufs[i*maxDatagram:i*maxDatagram+length], from, local)
 			}
 		}
 	}
@@ -245,8 +258,7 @@ func (p *linuxPort) send(b []byte, to *path) error {
 	if len(b) == 0 {
 		return nil
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&to.raw.bytes[0])), uintptr(to.raw.length))
+	errno := p.sendOne(b, to)
 	if errno != 0 {
 		return errno
 	}
@@ -279,6 +291,9 @@ func (p *linuxPort) sendBatch(b *batch) (lost int) {
 		case errno == unix.EAGAIN && !waited:
 			waited = true
 			p.waitWritable()
+		case b.messages[sent].to.raw.sourceLength > 0 && notOurs(errno):
+			lost += p.sendSingly(b, &b.messages[sent])
+			sent++
 		case (errno == unix.EIO || errno == unix.EINVAL) && b.messages[sent].segments > 1:
 			p.gso.Store(false) // the device on the way cannot do it
 			lost += p.sendSingly(b, &b.messages[sent])
@@ -294,9 +309,7 @@ func (p *linuxPort) sendBatch(b *batch) (lost int) {
 // sendSingly sends the datagrams of a run one by one.
 func (p *linuxPort) sendSingly(b *batch, m *message) (lost int) {
 	b.each(m, func(datagram []byte) {
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&datagram[0])), uintptr(len(datagram)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&m.to.raw.bytes[0])), uintptr(m.to.raw.length))
-		if errno != 0 {
+		if p.sendOne(datagram, m.to) != 0 {
 			lost++
 		}
 	})
@@ -321,6 +334,10 @@ func (b *batch) fill() {
 		v.SetLen(m.length)
 		*h = unix.Msghdr{Name: &m.to.raw.bytes[0], Namelen: m.to.raw.length, Iov: v}
 		h.SetIovlen(1)
+		if n := m.to.raw.sourceLength; n > 0 {
+			h.Control = &m.to.raw.source[0]
+			h.SetControllen(n)
+		}
 		if m.segments > 1 {
 			c := b.system.control[i*controlSize : (i+1)*controlSize]
 			cmsg := (*unix.Cmsghdr)(unsafe.Pointer(&c[0]))
@@ -328,7 +345,7 @@ func (b *batch) fill() {
 			cmsg.SetLen(unix.CmsgLen(2))
 			binary.NativeEndian.PutUint16(c[unix.CmsgLen(0):], uint16(m.segment))
 			h.Control = &c[0]
-			h.SetControllen(unix.CmsgSpace(2))
+			h.SetControllen(unix.CmsgSpace(2) + copy(c[unix.CmsgSpace(2):], m.to.raw.source[:m.to.raw.sourceLength]))
 		}
 	}
 }

@@ -12,6 +12,6 @@ type (
 	batchBuffers struct{}
 )
 
-func newPath(address netip.AddrPort, _ port) *path { return &path{address: address} }
+func newPath(address netip.AddrPort, _ netip.Addr, _ port) *path { return &path{address: address} }
 
 func openPorts(addr *net.UDPAddr, _ SocketOptions) ([]port, error) { return listenStd(addr) }

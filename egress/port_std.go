@@ -19,7 +19,7 @@ func listenStd(addr *net.UDPAddr) ([]port, error) {
 	return []port{&stdPort{conn}}, nil
 }
 
-func (p *stdPort) read(handle func([]byte, netip.AddrPort)) {
+func (p *stdPort) read(handle func([]byte, netip.AddrPort, netip.Addr)) {
 	buf := make([]byte, maxDatagram)
 	for {
 		n, from, err := p.conn.ReadFromUDPAddrPort(buf)
@@ -27,7 +27,7 @@ func (p *stdPort) read(handle func([]byte, netip.AddrPort)) {
 			return
 		}
 		if err == nil && n > 0 {
-			handle(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+			handle(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), netip.Addr{})
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (s *Socket) Receive(b []byte, from netip.AddrPort) {
 	if len(b) == 0 || len(b) > maxDatagram || !Relayed(from) {
 		return
 	}
-	s.handle(&s.relays, b, from)
+	s.handle(&s.relays, b, from, netip.Addr{})
 }
 
 func (r *relays) check(from netip.AddrPort, now time.Time) bool {

@@ -18,6 +18,7 @@ type restConn struct {
 	pool   sync.Pool
 
 	mu       sync.Mutex
+	locals   map[netip.AddrPort]netip.Addr // which of our addresses a broadcaster has asked
 	deadline time.Time
 	changed  chan struct{} // closed when the deadline changes
 }
@@ -44,6 +45,28 @@ func (c *restConn) push(b []byte, from netip.AddrPort) {
 		c.pool.Put(d)
 		c.socket.drops.rest.Add(1)
 	}
+}
+
+// maxLocals is more than the addresses of all broadcasters. When there are more, junk is among them, and all are learnt anew.
+const maxLocals = 4096
+
+// reached learns which of our addresses a broadcaster's checks have come to, so that what is sent to it leaves from there.
+func (c *restConn) reached(from netip.AddrPort, local netip.Addr) {
+	if !local.IsValid() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.locals == nil || len(c.locals) >= maxLocals {
+		c.locals = make(map[netip.AddrPort]netip.Addr)
+	}
+	c.locals[from] = local
+}
+
+func (c *restConn) asked(by netip.AddrPort) netip.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.locals[by]
 }
 
 func (c *restConn) end() { c.once.Do(func() { close(c.ended) }) }
@@ -81,7 +104,8 @@ func (c *restConn) WriteTo(p []byte, to net.Addr) (int, error) {
 		return 0, fmt.Errorf("write to a %T", to)
 	}
 	address := udp.AddrPort()
-	way := c.socket.path(netip.AddrPortFrom(address.Addr().Unmap(), address.Port()))
+	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
+	way := c.socket.path(address, c.asked(address))
 	if way.relayed {
 		c.socket.relays.send(p, len(p), way.address)
 		return len(p), nil

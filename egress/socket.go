@@ -86,12 +86,12 @@ func Listen(addr string, options SocketOptions) (*Socket, error) {
 	for _, p := range ports {
 		g := newGuard()
 		s.reading.Go(func() {
-			p.read(func(b []byte, from netip.AddrPort) {
+			p.read(func(b []byte, from netip.AddrPort, local netip.Addr) {
 				if Relayed(from) { // forged: such addresses are given inside this process
 					s.drops.guarded.Add(1)
 					return
 				}
-				s.handle(g, b, from)
+				s.handle(g, b, from, local)
 			})
 		})
 	}
@@ -123,9 +123,9 @@ func (s *Socket) Close() error {
 }
 
 // handle is one datagram's way. b is only lent; g is its reader's.
-func (s *Socket) handle(g admission, b []byte, from netip.AddrPort) {
+func (s *Socket) handle(g admission, b []byte, from netip.AddrPort, local netip.Addr) {
 	if b[0] <= 3 {
-		s.handleSTUN(g, b, from)
+		s.handleSTUN(g, b, from, local)
 		return
 	}
 	s.mu.RLock()
@@ -145,7 +145,7 @@ func (s *Socket) handle(g admission, b []byte, from netip.AddrPort) {
 	}
 }
 
-func (s *Socket) handleSTUN(g admission, b []byte, from netip.AddrPort) {
+func (s *Socket) handleSTUN(g admission, b []byte, from netip.AddrPort, local netip.Addr) {
 	if d := s.discovery.Load(); d != nil && d.take(b, from) {
 		return
 	}
@@ -154,13 +154,14 @@ func (s *Socket) handleSTUN(g admission, b []byte, from netip.AddrPort) {
 		return
 	}
 	if l := s.linkOfCheck(b); l != nil {
-		l.handleCheck(b, from)
+		l.handleCheck(b, from, local)
 		return
 	}
 	s.mu.RLock()
 	viewer := s.byAddress[from] != nil
 	s.mu.RUnlock()
 	if !viewer { // a viewer's keepalives (RFC 8445 section 11) are for nobody
+		s.rest.reached(from, local)
 		s.rest.push(b, from)
 	}
 }
@@ -176,8 +177,10 @@ func (s *Socket) send(b []byte, to *path) {
 	}
 }
 
-func (s *Socket) path(address netip.AddrPort) *path {
-	to := newPath(address, s.ports[0])
+// path is the way to an address from one of ours, which may be invalid.
+func (s *Socket) path(address netip.AddrPort, local netip.Addr) *path {
+	to := newPath(address, local, s.ports[0])
+	to.local = local
 	to.relayed = Relayed(address)
 	return to
 }

@@ -362,7 +362,7 @@ func FuzzCheck(f *testing.F) {
 	g, from := newGuard(), netip.MustParseAddrPort("127.0.0.1:9")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 0 {
-			s.handle(g, b, from)
+			s.handle(g, b, from, netip.Addr{})
 		}
 		if l.selected.Load() != nil {
 			t.Error("a check without the password was taken")
