@@ -97,10 +97,11 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 		f.locks[i] = make(chan struct{}, 1)
 	}
 	f.ended, f.end = context.WithCancel(context.Background())
-	if err := f.ask(ctx); err != nil {
+	if err := f.ask(ctx, openTimeout); err != nil {
 		if permanent(err) || ctx.Err() != nil {
+			err = f.explain("open", err) // which the end would be taken for
 			f.end()
-			return nil, errors.Join(f.explain("open", err), client.Close())
+			return nil, errors.Join(err, client.Close())
 		}
 		f.log.Warn("Firestore does not answer; the server starts without it and goes on trying", "error", f.explain("open", err))
 	}
@@ -112,8 +113,8 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 }
 
 // ask reads one document, to find out whether the database can be used.
-func (f *Firestore) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+func (f *Firestore) ask(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	sent := time.Now()
 	snap, err := f.get(ctx, f.nodes().Doc("-"))
