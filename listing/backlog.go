@@ -13,12 +13,16 @@ const (
 	maxRecords   = 1000        // joins and leaves in one update
 	leastRecords = 50          // of a listing that is slow
 	maxLeaves    = 2000        // not written yet; with more, all is written anew
+	moreLeaves   = 50_000      // for a listing in which that is dear
 	maxFinished  = 10_000      // broadcasts that have ended and are not written yet
 )
 
 // backlog knows what the hub has told and what of it the listing does not know yet. What
 // lives is kept whole, so that it can be written anew; what has gone only until that is written.
 type backlog struct {
+	portion int // joins and leaves in one update, as the listing can take them
+	leaves  int // kept before all is written anew
+
 	entries []*entry // as they began, so that the end of one broadcast is written before its stream's next
 	byID    map[siaran.BroadcastID]*entry
 }
@@ -34,7 +38,9 @@ type entry struct {
 	written time.Time
 }
 
-func newBacklog() *backlog { return &backlog{byID: make(map[siaran.BroadcastID]*entry)} }
+func newBacklog() *backlog {
+	return &backlog{portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
+}
 
 // add takes what the feed says.
 func (b *backlog) add(changes []siaran.Change) {
@@ -112,8 +118,8 @@ type part struct {
 // next is what to write now, within bounds, and nil when nothing is due.
 func (b *backlog) next(now time.Time) []part {
 	var parts []part
-	room := maxRecords
-	for _, e := range b.entries {
+	room := b.portion
+	for _, e := range b.byUrgency() {
 		if at, dirty := e.due(); !dirty || at.After(now) {
 			continue
 		}
@@ -139,8 +145,28 @@ func (b *backlog) next(now time.Time) []part {
 	return parts
 }
 
+// byUrgency has what changes a stream go before mere comings and goings, which may be many.
+func (b *backlog) byUrgency() []*entry {
+	if !slices.ContainsFunc(b.entries, func(e *entry) bool { return e.urgent && e.dirty }) {
+		return b.entries
+	}
+	list := make([]*entry, 0, len(b.entries))
+	for _, urgent := range []bool{true, false} {
+		for _, e := range b.entries {
+			if e.urgent == urgent {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// failed has the next update be smaller: the listing may be slow.
+func (b *backlog) failed() { b.portion = max(b.portion/2, leastRecords) }
+
 // wrote forgets what next has given, which the listing knows now.
 func (b *backlog) wrote(parts []part, now time.Time) {
+	b.portion = min(2*b.portion, maxRecords)
 	for _, p := range parts {
 		e := p.entry
 		for _, v := range p.change.Joined {
@@ -150,8 +176,10 @@ func (b *backlog) wrote(parts []part, now time.Time) {
 			delete(e.left, id)
 		}
 		e.dirty = len(e.joined)+len(e.left) > 0 // the rest of what did not fit goes next
-		e.urgent = e.dirty
-		e.written = now
+		e.urgent = e.dirty && e.over()          // its stream's next broadcast must not be overtaken
+		if !e.dirty || e.over() {
+			e.written = now
+		}
 	}
 	b.forget(func(e *entry) bool { return e.over() && !e.dirty })
 }
@@ -166,15 +194,30 @@ func (b *backlog) forget(gone func(*entry) bool) {
 	})
 }
 
-// restart has all that lives written anew, to a listing that knows nothing of this node any more.
-func (b *backlog) restart() {
+// restart has all that lives written anew, to a listing that knows nothing of this node any more but
+// these viewers.
+func (b *backlog) restart(there map[siaran.ViewerID]bool) {
 	b.forgetLeaves()
 	for _, e := range b.entries {
+		clear(e.joined)
 		for id := range e.viewers {
-			e.joined[id] = true
+			if !there[id] {
+				e.joined[id] = true
+			}
 		}
 		e.dirty, e.urgent = true, true
 	}
+}
+
+// living is who watches what lives.
+func (b *backlog) living() map[siaran.BroadcastID]map[siaran.ViewerID]siaran.Viewer {
+	list := make(map[siaran.BroadcastID]map[siaran.ViewerID]siaran.Viewer)
+	for _, e := range b.entries {
+		if !e.over() {
+			list[e.state.ID] = e.viewers
+		}
+	}
+	return list
 }
 
 // forgetLeaves is for when restart follows.
@@ -204,7 +247,7 @@ func (b *backlog) trim() (lost int, overflow bool) {
 			return false
 		})
 	}
-	return lost, leaves > maxLeaves
+	return lost, leaves > b.leaves
 }
 
 // audience is how many watch on this node.

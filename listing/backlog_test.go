@@ -82,7 +82,7 @@ func TestBacklogBounded(t *testing.T) {
 	b := newBacklog()
 	all, ids := viewers(0, maxLeaves+1)
 	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
-	b.restart() // as if all had been tried
+	b.restart(nil) // as if all had been tried
 	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[:maxLeaves]}})
 	if _, overflow := b.trim(); overflow {
 		t.Error("overflows too early")

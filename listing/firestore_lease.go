@@ -149,32 +149,20 @@ func (f *Firestore) sweepNode(ctx context.Context, node string, guard func(*tran
 	if err != nil {
 		return 0, err
 	}
-	streams, err = f.sweepStreams(ctx, node, guard)
-	if err != nil {
+	if streams, err = f.sweepStreams(ctx, node, guard, all); err != nil {
 		return streams, err
 	}
-	running := f.client.CollectionGroup("broadcasts").Where("node", "==", node).Where("endedAt", "==", nil)
-	err = f.batches(ctx, running, guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
-		m := fields(snap.Data())
-		if snap.Ref.Parent.Parent == nil || m.time("endedAt") != 0 {
-			return nil
-		}
-		ended := lastSignOf(m, lease, f.clock.now())
-		return tx.update(snap.Ref, fields{
-			"status": string(siaran.StatusOffline), "reason": string(siaran.EndCrashed), "endedAt": ended,
-			"updatedAt": f.clock.now(), "expireAt": ended.Add(historyKept),
-		})
+	if err := f.sweepBroadcasts(ctx, node, lease, guard, func(siaran.BroadcastID) bool { return true }); err != nil {
+		return streams, err
+	}
+	err = f.batches(ctx, f.client.CollectionGroup("viewers").Where("node", "==", node), guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+		return tx.remove(snap.Ref)
 	})
 	if err != nil {
-		return streams, fmt.Errorf("broadcasts: %w", err)
+		return streams, fmt.Errorf("viewers: %w", err)
 	}
-	for _, group := range []string{"viewers", "nodes"} {
-		err = f.batches(ctx, f.client.CollectionGroup(group).Where("node", "==", node), guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
-			return tx.remove(snap.Ref)
-		})
-		if err != nil {
-			return streams, fmt.Errorf("%s: %w", group, err)
-		}
+	if err := f.sweepCounts(ctx, node, guard, all); err != nil {
+		return streams, err
 	}
 	_, err = f.transact(ctx, func(tx *transaction) error {
 		if err := guard(tx); err != nil {
@@ -185,6 +173,42 @@ func (f *Firestore) sweepNode(ctx context.Context, node string, guard func(*tran
 	return streams, err
 }
 
+func all(fields) bool { return true }
+
+// sweepBroadcasts ends those in the history that were left running.
+func (f *Firestore) sweepBroadcasts(ctx context.Context, node string, lease int64, guard func(*transaction) error, gone func(siaran.BroadcastID) bool) error {
+	running := f.client.CollectionGroup("broadcasts").Where("node", "==", node).Where("endedAt", "==", nil)
+	err := f.batches(ctx, running, guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+		if !gone(siaran.BroadcastID(nameOf(snap.Ref.ID))) {
+			return nil
+		}
+		now := f.clock.now()
+		ended := lastSignOf(snap.Data(), lease, now)
+		return tx.update(snap.Ref, fields{
+			"status": string(siaran.StatusOffline), "reason": string(siaran.EndCrashed), "endedAt": ended,
+			"updatedAt": now, "expireAt": ended.Add(historyKept),
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("broadcasts: %w", err)
+	}
+	return nil
+}
+
+// sweepCounts takes away what a node counted of other nodes' streams.
+func (f *Firestore) sweepCounts(ctx context.Context, node string, guard func(*transaction) error, gone func(fields) bool) error {
+	err := f.batches(ctx, f.client.CollectionGroup("nodes").Where("node", "==", node), guard, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+		if snap.Ref.Parent.Parent == nil || !gone(snap.Data()) {
+			return nil
+		}
+		return tx.remove(snap.Ref)
+	})
+	if err != nil {
+		return fmt.Errorf("counts: %w", err)
+	}
+	return nil
+}
+
 func (f *Firestore) readNodeLease(ctx context.Context, node string) (int64, error) {
 	snap, err := f.get(ctx, f.node(node))
 	if err != nil {
@@ -193,8 +217,8 @@ func (f *Firestore) readNodeLease(ctx context.Context, node string) (int64, erro
 	return fields(snap.Data()).time("leaseUntil"), nil
 }
 
-// sweepStreams makes a node's streams offline.
-func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*transaction) error) (count int, err error) {
+// sweepStreams makes those streams of a node offline that gone tells.
+func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*transaction) error, gone func(fields) bool) (count int, err error) {
 	seen := make(map[string]bool)
 	for {
 		snaps, err := f.query(ctx, f.streams().Where("node", "==", node).Limit(sweepBatch/2))
@@ -222,7 +246,7 @@ func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*t
 				return err
 			}
 			for _, snap := range now {
-				if m := fields(snap.Data()); m.text("node") == node {
+				if m := fields(snap.Data()); m.text("node") == node && gone(m) {
 					gone := offlineFields()
 					gone["updatedAt"] = f.clock.now()
 					if err := tx.update(snap.Ref, gone); err != nil {

@@ -17,7 +17,9 @@ const (
 	callTimeout = 3 * time.Second // of one call to the listing
 	endTimeout  = 3 * time.Second // to write the last state
 	firstRetry  = 250 * time.Millisecond
-	lastRetry   = 5 * time.Second
+	lastRetry   = 2 * time.Second
+	settleTime  = 10 * time.Second // to look at all that is listed of this node
+	auditAfter  = 5 * time.Second  // after an outage: what was asked during it may have been done late
 )
 
 // Reporter writes what changes in a hub into a listing, and holds the node's lease there.
@@ -31,6 +33,7 @@ type Reporter struct {
 	backlog *backlog
 	settled bool      // the listing knows of this node only what the backlog has written
 	held    time.Time // until when our lease is valid at the least
+	auditAt time.Time // zero: not due
 	renewAt time.Time
 	sweepAt time.Time
 	retryAt time.Time
@@ -43,7 +46,18 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Reporter{hub: hub, listing: l, node: node, log: logger, backlog: newBacklog()}
+	r := &Reporter{hub: hub, listing: l, node: node, log: logger, backlog: newBacklog()}
+	if _, ok := l.(keeper); ok {
+		r.backlog.leaves = moreLeaves
+	}
+	return r
+}
+
+// keeper is a listing that is too dear, or too slow, for everything of a node to be taken away and written
+// anew: keep takes away what is not in live, and returns which viewers of live are there. Like Sweep it
+// returns how many streams it took away. It may take longer than other calls, but finds out quickly when nobody answers.
+type keeper interface {
+	keep(ctx context.Context, node string, live map[siaran.BroadcastID]map[siaran.ViewerID]siaran.Viewer) (there map[siaran.ViewerID]bool, swept int, err error)
 }
 
 // Run reports until ctx ends; the hub should be closed by then, so that what was live is
@@ -95,18 +109,22 @@ func (r *Reporter) work(ctx context.Context) {
 		if r.retry == 0 {
 			r.log.Warn("the listing fails; what is live goes on, and is listed again when it is back", "error", err)
 		}
+		r.backlog.failed()
 		r.retry = min(max(2*r.retry, firstRetry), lastRetry)
 		r.retryAt = time.Now().Add(r.retry)
 		return
 	}
 	if r.retry != 0 {
 		r.log.Info("the listing is back")
+		if _, ok := r.listing.(keeper); ok {
+			r.auditAt = time.Now().Add(auditAfter)
+		}
 	}
 	r.retry, r.retryAt = 0, time.Time{}
 }
 
 func (r *Reporter) tryWork(ctx context.Context) error {
-	if !time.Now().Before(r.held) {
+	if r.lapsed() || !r.auditAt.IsZero() && !time.Now().Before(r.auditAt) {
 		r.settled = false // others may have swept what was ours
 	}
 	if err := r.settle(ctx); err != nil {
@@ -133,20 +151,36 @@ func (r *Reporter) settle(ctx context.Context) error {
 		return nil
 	}
 	var swept int
-	err := withTimeout(ctx, func(ctx context.Context) (err error) {
-		swept, err = r.listing.Sweep(ctx, r.node.Name)
-		return err
-	})
+	var there map[siaran.ViewerID]bool
+	var err error
+	if k, ok := r.listing.(keeper); ok {
+		err = within(ctx, settleTime, func(ctx context.Context) (err error) {
+			there, swept, err = k.keep(ctx, r.node.Name, r.backlog.living())
+			return err
+		})
+	} else {
+		err = withTimeout(ctx, func(ctx context.Context) (err error) {
+			swept, err = r.listing.Sweep(ctx, r.node.Name)
+			return err
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("tidying up: %w", err)
 	}
 	if swept > 0 {
 		r.log.Info("streams of this server were still listed and have been taken away", "streams", swept)
 	}
-	r.settled = true
+	r.settled, r.auditAt = true, time.Time{}
 	r.renewAt = time.Time{}
-	r.backlog.restart()
+	r.backlog.restart(there)
 	return nil
+}
+
+// lapsed tells whether our lease may have run out, by the time of day or by the time that has passed: the
+// one can be set, the other stands still while a machine sleeps.
+func (r *Reporter) lapsed() bool {
+	now := time.Now()
+	return !now.Before(r.held) || !now.Round(0).Before(r.held.Round(0))
 }
 
 func (r *Reporter) renew(ctx context.Context, until time.Time) error {
@@ -156,7 +190,7 @@ func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 	if err := withTimeout(ctx, func(ctx context.Context) error { return r.listing.Renew(ctx, node) }); err != nil {
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
-	r.held = until.Round(0) // by the time of day, as others measure it: the monotonic clock stands still while a machine sleeps
+	r.held = until
 	r.renewAt = now.Add(renewPeriod)
 	return nil
 }
@@ -211,6 +245,9 @@ func (r *Reporter) wakeAt() time.Time {
 	if due, any := r.backlog.due(); any && due.Before(at) {
 		at = due
 	}
+	if !r.auditAt.IsZero() && r.auditAt.Before(at) {
+		at = r.auditAt
+	}
 	return at
 }
 
@@ -244,11 +281,15 @@ func (r *Reporter) lastWords(ctx context.Context) error {
 
 // withTimeout calls f with a context of callTimeout.
 func withTimeout(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return within(ctx, callTimeout, f)
+}
+
+func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := f(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %v: %w", callTimeout, err)
+		return fmt.Errorf("no answer within %v: %w", limit, err)
 	}
 	return err
 }
