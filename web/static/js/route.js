@@ -34,21 +34,30 @@ export class Route {
   #gather(candidate) {
     let kind = `${candidate.type} ${candidate.protocol}`;
     if (candidate.type === "relay") {
-      const transport = candidate.relayProtocol ?? ["tls", "tcp", "udp"][candidate.priority >>> 24] ?? "udp"; // libwebrtc's preferences
+      const transport = candidate.relayProtocol || relayTransport(candidate.url ?? "") || "?"; // some browsers do not say
       this.#relays.add(transport);
       kind = `relay over ${transport}`;
     }
     this.#gathered.set(kind, (this.#gathered.get(kind) ?? 0) + 1);
   }
 
+  // #asked is what pc was told, and what it was answered.
+  #asked() {
+    try {
+      const { iceServers = [], iceTransportPolicy } = this.#pc.getConfiguration();
+      return { urls: iceServers.flatMap(({ urls }) => [urls].flat()), onlyRelay: iceTransportPolicy === "relay", answer: this.#pc.remoteDescription?.sdp ?? "" };
+    } catch {
+      return { urls: [], onlyRelay: false, answer: "" }; // Firefox says nothing of what is closed
+    }
+  }
+
   // verdict names what stopped a connection at a stage (connect, secure, media or decode), by what was tried.
   // cause: blocked, refused, norelay, relayless (none where only relays were to be used), dtls, media or decode; code is the relay's when it refused.
   verdict(stage) {
-    const servers = this.#pc.getConfiguration().iceServers ?? [];
-    const offered = new Set(servers.flatMap(({ urls }) => [urls].flat()).map(relayTransport).filter(Boolean));
-    const onlyRelay = this.#pc.getConfiguration().iceTransportPolicy === "relay";
+    const { urls, onlyRelay, answer } = this.#asked();
+    const offered = new Set(urls.map(relayTransport).filter(Boolean));
     const tried = onlyRelay ? [] : ["udp"];
-    if (!onlyRelay && /^a=candidate:\S+ \d+ tcp /im.test(this.#pc.remoteDescription?.sdp ?? "")) tried.push("tcp");
+    if (!onlyRelay && /^a=candidate:\S+ \d+ tcp /im.test(answer)) tried.push("tcp");
     for (const transport of ["udp", "tcp", "tls"]) if (offered.has(transport)) tried.push(`relay-${transport}`);
     const refusal = [...this.#errors.values()].find(({ code }) => code < unreachable);
     let cause = { secure: "dtls", media: "media", decode: "decode" }[stage] ?? "blocked";
@@ -60,17 +69,16 @@ export class Route {
   // report is the same for those who want to know more, in lines of text. It must be asked for before pc is closed.
   async report() {
     const list = (map) => [...map].map(([kind, n]) => `${kind} x${n}`).join(", ") || "none";
+    const { urls, answer } = this.#asked();
     const lines = [
       `times    ${this.marks.map(([what, at]) => `${what} ${at} ms`).join(", ")}`,
       `ours     ${list(this.#gathered)}`,
-      `theirs   ${list(remoteKinds(this.#pc.remoteDescription?.sdp))}`,
+      `theirs   ${list(remoteKinds(answer))}`,
     ];
-    for (const server of this.#pc.getConfiguration().iceServers ?? []) {
-      for (const url of [server.urls].flat()) {
-        const error = this.#errors.get(url) ?? this.#errors.get(url.replace(/\?.*/, ""));
-        const state = error ? `error ${error.code} ${error.text}` : this.#relays.has(relayTransport(url)) ? "open" : "no answer";
-        lines.push(`relay    ${url}: ${state}`);
-      }
+    for (const url of urls.filter(relayTransport)) {
+      const error = this.#errors.get(url);
+      const open = this.#relays.has(relayTransport(url)) ? "open" : this.#relays.has("?") ? "perhaps open" : "";
+      lines.push(`relay    ${url}: ${open || (error ? `error ${error.code} ${error.text}` : "no answer")}`);
     }
     try {
       lines.push(...pairs(await this.#pc.getStats()));
@@ -83,7 +91,7 @@ export class Route {
 
 function remoteKinds(sdp) {
   const kinds = new Map();
-  for (const [, protocol, type] of (sdp ?? "").matchAll(/^a=candidate:\S+ 1 (\S+) \d+ \S+ \d+ typ (\S+)/gim)) {
+  for (const [, protocol, type] of sdp.matchAll(/^a=candidate:\S+ 1 (\S+) \d+ \S+ \d+ typ (\S+)/gim)) {
     const kind = `${type} ${protocol.toLowerCase()}`;
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
