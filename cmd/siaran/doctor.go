@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"siaran/cmd/siaran/internal/doctor"
 	"siaran/egress"
+	"siaran/listing"
 )
 
 // doctorCommand takes what serve takes, and looks instead of serving.
@@ -92,17 +94,19 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 	if u, err := url.Parse(cfg.BaseURL); err == nil && u.Hostname() != "" {
 		m.Hosts = []string{u.Hostname()}
 	}
-	if len(cfg.ACME) > 0 {
-		m.Reference = cfg.ACMECA
-		if m.Reference == "" {
-			m.Reference = letsEncrypt
+	if m.Emulators = emulatorsSet(); cfg.Listing == "firestore" {
+		m.Firestore = func(ctx context.Context) (*listing.Firestore, error) {
+			return cfg.openFirestore(ctx, listing.FirestoreConfig{Presence: listing.PresenceOff})
 		}
+	}
+	switch {
+	case (m.Firestore != nil || cfg.AuthFirebase) && len(m.Emulators) == 0:
+		m.Reference = "https://firestore.googleapis.com/"
+	case len(cfg.ACME) > 0:
+		m.Reference = cmp.Or(cfg.ACMECA, "https://acme-v02.api.letsencrypt.org/directory")
 	}
 	return m
 }
-
-// letsEncrypt is a server whose clock our certificates depend on.
-const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
 // portsOf is the ports that a server opens.
 func portsOf(cfg Config) []doctor.Port {

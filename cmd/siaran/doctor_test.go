@@ -245,3 +245,22 @@ func TestDoctorLeavesNothing(t *testing.T) {
 		t.Errorf("%v %v", entries, err)
 	}
 }
+
+// TestDoctorAsksFirestore and leaves nothing in it.
+func TestDoctorAsksFirestore(t *testing.T) {
+	_, project := useFirestore(t)
+	args := []string{"doctor", "--dev", "--listing", "firestore", "--firebase-project", project, "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", t.TempDir()}
+	code, out, stderr := command(t.Context(), args...)
+	if code != 0 || !strings.Contains(out, "ok    firestore: the database can be read and written") || !strings.Contains(out, "ok    emulators: FIRESTORE_EMULATOR_HOST=") {
+		t.Errorf("%d %q %q", code, out, stderr)
+	}
+	code, out, _ = command(t.Context(), append(args[:1:1], args[2:]...)...)
+	if code != 1 || !strings.Contains(out, "fail  config: FIRESTORE_EMULATOR_HOST=") {
+		t.Errorf("without --dev: %d %q", code, out)
+	}
+	t.Setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+	code, out, _ = command(t.Context(), args...)
+	if code != 1 || !strings.Contains(out, "fail  firestore: Firestore cannot be reached") {
+		t.Errorf("unreachable: %d %q", code, out)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"siaran/egress"
+	"siaran/listing"
 )
 
 // MachineConfig is a server's configuration, as far as it can be checked on its machine.
@@ -29,10 +30,9 @@ type MachineConfig struct {
 
 	MaxViewers, MaxBroadcasts int
 
-	Listing   func(context.Context) []Check // of a listing elsewhere; nil: it is in the data folder
-	Reference string                        // URL of a server whose clock matters; may be empty
-	Emulators bool                          // may be used: this is no production
-	Firebase  bool                          // is used, for listing or accounts
+	Firestore func(context.Context) (*listing.Firestore, error) // opens it; nil: the listing is in the data folder
+	Reference string                                            // URL of a server whose clock matters; may be empty
+	Emulators []string                                          // variables that make emulators be used, as --dev allows
 
 	Resolver *net.Resolver // nil for the system's
 }
@@ -67,9 +67,9 @@ func Machine(ctx context.Context, cfg MachineConfig, tell func(Check)) *Report {
 		f.add(checkDomain(ctx, cfg.Resolver, domain, facts, r)...)
 	}
 	f.add(checkOwnClock(ctx, cfg.Reference, http.DefaultClient))
-	f.add(checkEmulators(cfg.Emulators, cfg.Firebase)...)
-	if cfg.Listing != nil {
-		f.add(cfg.Listing(ctx)...)
+	f.add(checkEmulators(cfg.Emulators, facts.loopback)...)
+	if cfg.Firestore != nil {
+		f.add(checkFirestore(ctx, cfg.Firestore)...)
 	}
 	limit, known := openFiles()
 	f.add(checkFiles(limit, known, cfg.MaxViewers, cfg.MaxBroadcasts))

@@ -1,0 +1,70 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"siaran"
+	"siaran/listing"
+)
+
+const (
+	openTime  = 8 * time.Second // a database that does not answer is given five by the listing
+	queryTime = 3 * time.Second
+)
+
+// checkFirestore opens the database as the server does, reads, writes, and takes away what it has written.
+func checkFirestore(ctx context.Context, open func(context.Context) (*listing.Firestore, error)) []Check {
+	const name = "firestore"
+	opening, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	db, err := open(opening)
+	if err != nil {
+		return []Check{fail(name, plainListing(err)+".", "Set it up as docs/firestore.md says.")}
+	}
+	defer db.Close() // nothing waits to be written
+	for _, step := range []struct {
+		doing string
+		do    func(context.Context) error
+	}{
+		{"read", func(ctx context.Context) error {
+			_, err := db.Streams(ctx, siaran.StreamQuery{Limit: 1})
+			return err
+		}},
+		{"written", func(ctx context.Context) error { return db.Renew(ctx, siaran.Node{Name: ownNode()}) }},
+		{"tidied", func(ctx context.Context) error { // which needs the indexes
+			_, err := db.Sweep(ctx, ownNode())
+			return err
+		}},
+	} {
+		if err := withTime(ctx, queryTime, step.do); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				return []Check{fail(name, "Firestore cannot be reached.", "Let this machine out to firestore.googleapis.com, TCP 443, and see that DNS works.")}
+			}
+			return []Check{fail(name, fmt.Sprintf("the database cannot be %s: %s.", step.doing, plainListing(err)), "Set it up as docs/firestore.md says.")}
+		}
+	}
+	return []Check{ok(name, "the database can be read and written, and has its indexes.")}
+}
+
+func withTime(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return f(ctx)
+}
+
+// ownNode is a server's name that no server has.
+func ownNode() string {
+	host, _ := os.Hostname() // without one it is as good
+	return "doctor of " + strings.ReplaceAll(host, "/", "-")
+}
+
+// plainListing leaves out what the listing says of itself.
+func plainListing(err error) string {
+	text := strings.TrimPrefix(err.Error(), "--listing firestore: ")
+	return strings.TrimRight(strings.TrimPrefix(text, "listing in Firestore: "), ".")
+}
