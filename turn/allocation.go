@@ -23,6 +23,7 @@ type allocation struct {
 	server  *Server
 	front   *front
 	client  netip.AddrPort
+	way     way
 	user    string
 	id      string       // of the credential
 	source  netip.Prefix // of the client
@@ -172,7 +173,7 @@ func (a *allocation) send(b []byte, size int, port uint16) {
 		return
 	}
 	a.used.Store(now)
-	if lost := a.front.out.send(a.client, b, size, number, p.prefix); lost > 0 {
+	if lost := a.way.data(b, size, number, p.prefix); lost > 0 {
 		stats.dropQueue.Add(uint64(lost))
 	}
 	stats.downDatagrams.Add(datagrams)

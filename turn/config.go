@@ -16,6 +16,9 @@ type Config struct {
 	TLS       string      // the same, for TLS over TCP
 	TLSConfig *tls.Config // for TLS; nil: there is none
 
+	// ListenUDP opens the UDP port; nil: a port that works on every system, with a system call for every datagram.
+	ListenUDP func(addr string, handle Handle) (Port, error)
+
 	// Media is where this server's media can be reached, the best address first: all that a client may be relayed to.
 	Media func() []netip.AddrPort
 	// Deliver takes a datagram that a client has sent to the media. b is only lent. It is called from many goroutines
@@ -93,6 +96,9 @@ func (c Config) checked() (Config, error) {
 		if _, _, err := net.SplitHostPort(a); a != "" && err != nil {
 			return c, fmt.Errorf("turn: the address %q is not a host:port: %w", a, err)
 		}
+	}
+	if c.ListenUDP == nil {
+		c.ListenUDP = listenPlain
 	}
 	if c.Live == nil {
 		c.Live = func(string) bool { return true }

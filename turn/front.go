@@ -18,30 +18,39 @@ import (
 // answers requests in one goroutine, one after the other, so that the request in hand is known whenever pion calls.
 type front struct {
 	server *Server
-	out    sender
-	local  netip.AddrPort
+	ways   ways
 	stream bool
 
-	request request // the reader's
+	request request // the reader's, and pion's while it has it in hand
 
 	mu          sync.RWMutex
 	allocations map[netip.AddrPort]*allocation // by client
 }
 
-// sender writes to clients. It never waits.
-type sender interface {
-	// send takes a run of datagrams as ChannelData, or as Data indications when the channel is 0. It returns how many were lost.
-	send(to netip.AddrPort, b []byte, size int, channel uint16, prefix []byte) (lost int)
+// ways is how clients are reached from a socket.
+type ways interface {
+	way(client netip.AddrPort, local netip.Addr) way
+}
+
+// way is how one client is reached. It never waits, and may be used from any goroutine.
+type way interface {
+	// data takes a run of datagrams as ChannelData, or as Data indications when the channel is 0. It returns how many were lost.
+	data(b []byte, size int, channel uint16, prefix []byte) (lost int)
 	// answer takes one message.
-	answer(to netip.AddrPort, b []byte)
-	// ended is told that an allocation has been closed, by us when byPion is false.
+	answer(b []byte)
+	// ended is told that the client's allocation has been closed, by us when byPion is false.
 	ended(byPion bool)
+}
+
+func newFront(s *Server, w ways) *front {
+	return &front{server: s, ways: w, allocations: make(map[netip.AddrPort]*allocation)}
 }
 
 // request is what pion is answering.
 type request struct {
 	message    *stun.Message
 	client     netip.AddrPort
+	local      netip.Addr  // which of our addresses it came to; may be invalid
 	allocation *allocation // of the client; nil: none
 	fresh      *allocation // that the request has made
 	user, id   string
@@ -61,11 +70,11 @@ func (f *front) ended(a *allocation, byPion bool) {
 		delete(f.allocations, a.client)
 	}
 	f.mu.Unlock()
-	f.out.ended(byPion)
+	a.way.ended(byPion)
 }
 
-// take looks at what a client has sent. True: it is a request for pion to answer. Only the reader calls it.
-func (f *front) take(b []byte, from netip.AddrPort) bool {
+// take looks at what a client has sent to an address of ours. True: it is a request for pion to answer. Only the reader calls it.
+func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 	a := f.allocationOf(from)
 	now := time.Now()
 	if number, data, ok := channelData(b); ok {
@@ -95,13 +104,13 @@ func (f *front) take(b []byte, from netip.AddrPort) bool {
 	case stun.NewType(stun.MethodSend, stun.ClassIndication):
 		f.sendIndication(m, a, now.UnixNano())
 	case stun.BindingRequest:
-		f.binding(m, from)
+		f.binding(m, from, local)
 	case allocateRequest, refreshRequest, permissionRequest, channelRequest:
 		if a != nil && !a.up.take(now.UnixNano(), requestCost, f.server.cfg.Limits.Rate) {
 			f.server.stats.dropRate.Add(1)
 			return false
 		}
-		f.request = request{message: m, client: from, allocation: a}
+		f.request = request{message: m, client: from, local: local, allocation: a}
 		return true
 	default:
 		f.server.stats.dropJunk.Add(1)
@@ -146,7 +155,7 @@ func (f *front) sendIndication(m *stun.Message, a *allocation, now int64) {
 
 // binding answers a client that asks for its address (RFC 8489 section 12). What would be more than twice as long as the
 // question is left out, so that no one gains by forging a source.
-func (f *front) binding(m *stun.Message, from netip.AddrPort) {
+func (f *front) binding(m *stun.Message, from netip.AddrPort, local netip.Addr) {
 	setters := []stun.Setter{
 		stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
 		&stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())},
@@ -156,7 +165,7 @@ func (f *front) binding(m *stun.Message, from netip.AddrPort) {
 	}
 	if answer, err := stun.Build(setters...); err == nil && (f.stream || len(answer.Raw) <= 2*len(m.Raw)) {
 		f.server.stats.bindings.Add(1)
-		f.out.answer(from, answer.Raw)
+		f.ways.way(from, local).answer(answer.Raw)
 	}
 }
 
@@ -235,7 +244,14 @@ func (f *front) answered(b []byte) {
 	case r.key != nil && !f.signed():
 		stats.authWrong.Add(1)
 	}
-	f.out.answer(r.client, b)
+	switch {
+	case r.allocation != nil:
+		r.allocation.way.answer(b)
+	case r.fresh != nil:
+		r.fresh.way.answer(b)
+	default:
+		f.ways.way(r.client, r.local).answer(b)
+	}
 }
 
 // granted applies what pion has said yes to.

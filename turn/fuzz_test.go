@@ -12,9 +12,10 @@ import (
 // silent is a sender that sends nothing.
 type silent struct{}
 
-func (silent) send(netip.AddrPort, []byte, int, uint16, []byte) int { return 0 }
-func (silent) answer(netip.AddrPort, []byte)                        {}
-func (silent) ended(bool)                                           {}
+func (silent) way(netip.AddrPort, netip.Addr) way          { return silent{} }
+func (silent) data([]byte, int, uint16, []byte) (lost int) { return 0 }
+func (silent) answer([]byte)                               {}
+func (silent) ended(bool)                                  {}
 
 // FuzzFront gives a front whatever a client may send, with and without an allocation.
 func FuzzFront(f *testing.F) {
@@ -40,13 +41,13 @@ func FuzzFront(f *testing.F) {
 			strangers: newLimiter(100, 100),
 		}
 		client := netip.MustParseAddrPort("198.51.100.1:5000")
-		fr := &front{server: s, out: silent{}, allocations: make(map[netip.AddrPort]*allocation)}
+		fr := newFront(s, silent{})
 		if known {
-			a := &allocation{server: s, front: fr, client: client, user: "a:b", virtual: randomAddr(virtual), permissions: make(map[netip.Addr]*permission)}
+			a := &allocation{server: s, front: fr, way: silent{}, client: client, user: "a:b", virtual: randomAddr(virtual), permissions: make(map[netip.Addr]*permission)}
 			a.bind(0x4000, media, time.Now().UnixNano())
 			fr.allocations[client] = a
 		}
-		if !fr.take(b, client) {
+		if !fr.take(b, client, netip.Addr{}) {
 			return
 		}
 		// Whatever pion makes of it, the front must stand it.

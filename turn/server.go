@@ -20,7 +20,7 @@ type Server struct {
 	strangers *limiter
 	stats     counters
 
-	udp       []*udpSocket
+	udp       *udpSocket     // nil: none
 	listeners []net.Listener // TCP, then TLS
 	running   sync.WaitGroup // readers, writers, allocations; waited for by Close
 	closing   chan struct{}
@@ -87,8 +87,8 @@ func explain(name, addr string, err error) error {
 
 // Addresses are where the relay listens; not valid where it does not.
 func (s *Server) Addresses() (udp, tcp, tls netip.AddrPort) {
-	if len(s.udp) > 0 {
-		udp = s.udp[0].front.local
+	if s.udp != nil {
+		udp = s.udp.port.Address()
 	}
 	listeners := s.listeners
 	for _, a := range []struct {
@@ -124,8 +124,8 @@ func (s *Server) Close() error {
 	for _, a := range s.live() {
 		a.close()
 	}
-	for _, u := range s.udp {
-		errs = append(errs, u.Close())
+	if s.udp != nil {
+		errs = append(errs, s.udp.Close())
 	}
 	for _, c := range streams {
 		c.finish() // what is still to be written is written first
@@ -187,7 +187,7 @@ func (s *Server) allocate(f *front, r *request) (*allocation, stun.ErrorCode) {
 		return nil, code
 	}
 	a := &allocation{
-		server: s, front: f, client: r.client, user: r.user, id: r.id, source: sourceOf(r.client.Addr()),
+		server: s, front: f, client: r.client, way: f.ways.way(r.client, r.local), user: r.user, id: r.id, source: sourceOf(r.client.Addr()),
 		virtual: randomAddr(s.cfg.Virtual), relayed: relayed,
 		permissions: make(map[netip.Addr]*permission), done: make(chan struct{}),
 	}

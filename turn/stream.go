@@ -12,12 +12,11 @@ import (
 )
 
 const (
-	streamBuffer  = 4 << 10          // bytes read at once
-	kernelBuffer  = 256 << 10        // bytes that the kernel keeps of what is written
-	writeTime     = 10 * time.Second // a client that takes nothing for so long is cut off
-	lingerTime    = time.Second      // for the last bytes of a connection that we end
-	acceptPause   = 50 * time.Millisecond
-	streamRelease = 3 // owners of a stream: reader, writer and whoever has made it
+	streamBuffer = 4 << 10          // bytes read at once
+	kernelBuffer = 256 << 10        // bytes that the kernel keeps of what is written
+	writeTime    = 10 * time.Second // a client that takes nothing for so long is cut off
+	lingerTime   = time.Second      // for the last bytes of a connection that we end
+	acceptPause  = 50 * time.Millisecond
 )
 
 // stream is one client's TCP or TLS connection, as pion's server reads it.
@@ -88,7 +87,8 @@ func (s *Server) admit(conn net.Conn) *stream {
 		server: s, conn: conn, client: client, source: sourceOf(client.Addr()),
 		read: bufio.NewReaderSize(conn, streamBuffer), wake: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
-	c.front = &front{server: s, out: c, stream: true, local: addrPort(conn.LocalAddr()), allocations: make(map[netip.AddrPort]*allocation)}
+	c.front = newFront(s, c)
+	c.front.stream = true
 	now := time.Now().UnixNano()
 	c.since.Store(now)
 	c.heard.Store(now)
@@ -110,8 +110,8 @@ func (s *Server) admit(conn net.Conn) *stream {
 func (s *Server) dismiss(c *stream) {
 	c.once.Do(func() {
 		close(c.dead)
-		if t, ok := c.conn.(*tls.Conn); ok {
-			_ = t.NetConn().Close() // its own Close could wait for a client that does not read
+		if t, ok := c.conn.(interface{ NetConn() net.Conn }); ok { // of TLS: its own Close could wait for a client that does not read
+			_ = t.NetConn().Close()
 		}
 		_ = c.conn.Close()
 		s.mu.Lock()
@@ -149,7 +149,7 @@ func (c *stream) ReadFrom(b []byte) (int, net.Addr, error) {
 			c.server.running.Done()
 			return 0, nil, err
 		}
-		if c.front.take(message, c.client) {
+		if c.front.take(message, c.client, netip.Addr{}) {
 			return copy(b, message), net.TCPAddrFromAddrPort(c.client), nil
 		}
 	}
@@ -188,7 +188,9 @@ func (c *stream) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return len(b), nil
 }
 
-func (c *stream) answer(_ netip.AddrPort, b []byte) {
+func (c *stream) way(netip.AddrPort, netip.Addr) way { return c }
+
+func (c *stream) answer(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ending && len(c.pending)+len(b) <= c.server.cfg.Limits.Queue {
@@ -197,7 +199,7 @@ func (c *stream) answer(_ netip.AddrPort, b []byte) {
 	}
 }
 
-func (c *stream) send(_ netip.AddrPort, b []byte, size int, channel uint16, prefix []byte) (lost int) {
+func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(b) > 0 {
@@ -287,7 +289,7 @@ func (c *stream) Close() error {
 }
 
 // LocalAddr implements net.PacketConn.
-func (c *stream) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.front.local) }
+func (c *stream) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 
 // SetDeadline implements net.PacketConn.
 func (c *stream) SetDeadline(time.Time) error { return nil }

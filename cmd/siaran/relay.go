@@ -149,7 +149,8 @@ func (s *server) openRelay(context.Context) (err error) {
 	}
 	s.relay, err = turn.Open(turn.Config{
 		UDP: *s.cfg.TURN, TCP: *s.cfg.TURN, TLS: *s.cfg.TURNS, TLSConfig: s.tlsConfig(),
-		Media: s.socket.Addresses, Deliver: s.socket.Receive, Virtual: egress.RelayedNet,
+		ListenUDP: func(addr string, handle turn.Handle) (turn.Port, error) { return egress.ListenOther(addr, handle) },
+		Media:     s.socket.Addresses, Deliver: s.socket.Receive, Virtual: egress.RelayedNet,
 		Secret: func(day int64) []byte { return s.secret.Derive("turn " + strconv.FormatInt(day, 10)) },
 		Live:   s.liveCredential,
 		Limits: limits, Logger: s.logger,
