@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,7 +204,7 @@ func TestInside(t *testing.T) {
 	}
 	part, ok := insideParts[name]
 	if !ok {
-		t.Fatal(fmt.Sprintf("no part %q", name))
+		t.Fatalf("no part %q", name)
 	}
 	part(t, &testServer{URL: os.Getenv(insideURL), Admin: os.Getenv(insideAdmin)})
 }

@@ -29,6 +29,7 @@ func TestNetworks(t *testing.T) {
 		"only TCP 443":          onlyHTTPS,
 		"Chromium without UDP":  chromiumWithoutUDP,
 		"lossy":                 lossyLink,
+		"several addresses":     severalAddresses,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +101,17 @@ func onlyIPv6(t *testing.T, l *lab) {
 	client.inside("publish by TCP", s)
 }
 
+// severalAddresses: only the server's second one can be reached, and the system would send from the first.
+func severalAddresses(t *testing.T, l *lab) {
+	server, client := l.host("server"), l.host("client")
+	server.wire("eth0", "203.0.113.1/24 203.0.113.5/24 2001:db8:1::5/64 2001:db8:1::1/64", client, "eth0", "203.0.113.2/24 2001:db8:1::2/64")
+	client.firewall(`
+		table inet odd {
+			chain in { type filter hook input priority filter; meta l4proto udp ip saddr 203.0.113.1 drop; meta l4proto udp ip6 saddr 2001:db8:1::1 drop; }
+		}`)
+	client.inside("publish and watch", server.serve("--listen=203.0.113.1:8080"))
+}
+
 const dropUDP = `
 	table inet office {
 		chain in { type filter hook input priority filter; meta l4proto udp iifname != "lo" drop; }
@@ -133,7 +145,7 @@ func chromiumWithoutUDP(t *testing.T, l *lab) {
 	server, office := l.host("server"), l.host("office")
 	server.wire("eth0", "203.0.113.1/24", office, "eth0", "203.0.113.2/24")
 	office.firewall(dropUDP)
-	office.inside("Chromium", server.serve("--listen=203.0.113.1:8080"))
+	office.inside("Chromium", server.serve("--listen=203.0.113.1:8080", "--turn=")) // it might take the relay
 }
 
 // lossyLink loses three of a hundred packets each way.
