@@ -319,8 +319,12 @@ func TestStagesAreNamed(t *testing.T) {
 	for _, l := range looks {
 		blocked.shoot("watch-blocked", l)
 	}
+	blocked.clickID("language")
+	blocked.wait("Indonesian", shadow+`.getElementById("message").textContent === "Gambar dan suara tidak dapat lewat"`)
+	blocked.shoot("watch-blocked-id", looks[2])
 	studio.clickID("stop")
 	studio.waitState("idle")
+	studio.wait("the notice goes", `document.getElementById("trouble").textContent === ""`)
 	for _, p := range append(tabs, studio) {
 		p.checkQuiet()
 	}

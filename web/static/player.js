@@ -24,6 +24,7 @@ export class SiaranPlayer extends HTMLElement {
   #clock;
   #leave;
   #keyScope;
+  #network = navigator.connection?.type;
 
   get state() {
     return this.receiver?.state ?? "idle";
@@ -66,7 +67,13 @@ export class SiaranPlayer extends HTMLElement {
 
   #onHide = () => this.#stop(); // deletes the session while the page goes
   #onShow = (event) => event.persisted && this.#start(); // back from the browser's page cache
-  #onNetwork = () => navigator.onLine && this.receiver?.networkChanged();
+  // Browsers also tell of each new estimate of the speed, which is no reason to begin anew.
+  #onNetwork = (event) => {
+    const network = navigator.connection?.type;
+    if (event.type === "change" && network === this.#network) return;
+    this.#network = network;
+    if (navigator.onLine) this.receiver?.networkChanged();
+  };
 
   #start() {
     this.#stop();

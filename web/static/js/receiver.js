@@ -5,14 +5,13 @@ import { askICE, transportPolicy } from "./ice.js";
 import { fullReport, Route } from "./route.js";
 import { stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
+import { watchStalls } from "./stalls.js";
 import { inbound, Rates, received } from "./stats.js";
 
 // All in milliseconds.
 const connectTime = 12000; // from the answer to a connection
 const mediaTime = 5000; // connected, and no packet
 const decodeTime = 10000; // packets, and no picture
-const stallTime = 5000; // live, and no packet any more
-const freezeTime = 15000; // live, and packets without a picture; longer than encoders are apart with key frames
 const longestWait = 30000;
 const fatal = new Set([400, 401, 403, 404, 405, 415, 422]);
 const calm = new Set(["stopped", "again", "network", "ended"]); // reasons to stop connecting that are no failures
@@ -81,7 +80,7 @@ export class Receiver extends EventTarget {
   }
 
   networkChanged() {
-    if (this.state === "live") this.#lost("network");
+    if (this.state !== "interrupted") this.#lost("network");
     this.#wake();
   }
 
@@ -219,8 +218,8 @@ export class Receiver extends EventTarget {
       this.#seen = true;
       this.stats().then((stats) => { this.#relayed = stats?.path?.relayed ?? false; });
       this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
-      const watchdog = this.#watchStalls(pc);
-      const reason = await lost.finally(() => clearInterval(watchdog));
+      const unwatch = watchStalls(pc, { live: () => this.state === "live", playing: () => !this.#video.paused }, () => this.#lost("stalled"));
+      const reason = await lost.finally(unwatch);
       if (reason === "hung up") session.abandon(); // the server has nothing left to delete
       return reason;
     } catch (error) {
@@ -288,22 +287,5 @@ export class Receiver extends EventTarget {
       clearInterval(timer);
       video.removeEventListener("loadeddata", done);
     });
-  }
-
-  // #watchStalls gives up a session that is connected but brings nothing, or nothing that can be shown, while the stream is live.
-  #watchStalls(pc) {
-    let before = {};
-    let packetsAt;
-    let framesAt;
-    return setInterval(async () => {
-      if (pc.connectionState === "closed") return;
-      const now = received(await pc.getStats());
-      const time = performance.now();
-      const idle = this.state !== "live" || document.hidden || this.#video.paused;
-      if (now.packets !== before.packets || this.state !== "live" || document.hidden) packetsAt = time;
-      if (now.frames !== before.frames || now.videoPackets === before.videoPackets || idle) framesAt = time;
-      before = now;
-      if (time - packetsAt > stallTime || time - framesAt > freezeTime) this.#lost("stalled");
-    }, 1000);
   }
 }

@@ -295,6 +295,7 @@ function stop() {
   feed?.close();
   own = undefined;
   steps.reset("peer");
+  say();
   if (!token) leave(); // signed out meanwhile
 }
 
