@@ -212,29 +212,32 @@ func (o *outside) checkUDP(ctx context.Context) []Check {
 	case refused(v.err) != "":
 		return []Check{fail(name, "the server refuses a viewer: "+refused(v.err)+".", "Look at the server's log.")}
 	case v.err != nil && !v.connected:
-		return []Check{o.noRoute(name, v.announced)}
+		return []Check{o.noRoute(name, "UDP", v.announced)}
 	case v.err != nil:
 		return []Check{fail(name, "UDP comes through, but encryption (DTLS) does not begin.", "Look for a firewall on the way that changes or drops large UDP packets.")}
 	}
 	return []Check{fail(name, "connected, but no media comes.", "See whether the broadcaster still sends; look at the server's log.")}
 }
 
-// noRoute says what is known of a UDP port that does not answer.
-func (o *outside) noRoute(name string, announced []netip.AddrPort) Check {
+// noRoute says what is known of a media port that does not answer.
+func (o *outside) noRoute(name, network string, announced []netip.AddrPort) Check {
+	if !o.addrs[0].IsLoopback() { // what is announced for programs on the server's machine is of no use here
+		announced = slices.DeleteFunc(slices.Clone(announced), func(a netip.AddrPort) bool { return a.Addr().IsLoopback() })
+	}
 	if len(announced) == 0 {
 		return fail(name, "the server announces no address for media.", "Say --public-ip on the server.")
 	}
+	port := announced[0].Port()
 	inside := !slices.ContainsFunc(announced, func(a netip.AddrPort) bool { return !private(a.Addr()) })
 	if inside && !private(o.addrs[0]) {
-		return fail(name, fmt.Sprintf("no route over UDP: the server announces private addresses only (%s).", listedPorts(announced)),
-			fmt.Sprintf("Say --public-ip %s on the server, and forward UDP %d to it.", o.addrs[0], announced[0].Port()))
+		return fail(name, fmt.Sprintf("no route over %s: the server announces private addresses only (%s).", network, listedPorts(announced)),
+			fmt.Sprintf("Say --public-ip %s on the server, and forward %s %d to it.", o.addrs[0], network, port))
 	}
-	strange := !slices.ContainsFunc(announced, func(a netip.AddrPort) bool { return slices.Contains(o.addrs, a.Addr()) })
-	remedy := fmt.Sprintf("Open UDP %d in the firewall of the server and of its provider; or it is this network that lets no UDP out.", announced[0].Port())
-	if strange {
-		remedy = fmt.Sprintf("%s If none of these addresses is the server's, correct --public-ip.", remedy)
+	remedy := fmt.Sprintf("Open %s %d in the firewall of the server and of its provider; or it is this network that does not let it out.", network, port)
+	if !slices.ContainsFunc(announced, func(a netip.AddrPort) bool { return slices.Contains(o.addrs, a.Addr()) }) {
+		remedy += " If this is not where the server is, correct --public-ip."
 	}
-	return fail(name, fmt.Sprintf("no route over UDP: %s does not answer.", listedPorts(announced)), remedy)
+	return fail(name, fmt.Sprintf("no route over %s: %s does not answer.", network, listedPorts(announced)), remedy)
 }
 
 // refused is what the server said to a request for media, empty when that is not what went wrong.

@@ -159,5 +159,5 @@ func (o *outside) checkTCPMedia(ctx context.Context) {
 		o.add(skip(name, "the server takes no broadcasts over TCP (--tcp is off)."))
 		return
 	}
-	o.add(fail(name, fmt.Sprintf("no route over TCP: %s does not answer as a media port.", listedPorts(ports)), fmt.Sprintf("Open TCP %d in the firewall of the server and of its provider.", ports[0].Port())))
+	o.add(o.noRoute(name, "TCP", ports))
 }

@@ -36,7 +36,10 @@ type relay struct {
 
 func (r relay) String() string { return net.JoinHostPort(r.host, r.port) }
 
-const maxRelays = 3 // for each transport
+const (
+	maxRelays = 3 // for each transport
+	maxTried  = 3 // addresses of one
+)
 
 // relaysOver picks those that are reached over a transport.
 func (o *outside) relaysOver(kind transportKind) []relay {
@@ -135,7 +138,26 @@ func (o *outside) allocate(ctx context.Context, name string, r relay) (*allocati
 	if err != nil || len(ips) == 0 {
 		return nil, []Check{fail(name, fmt.Sprintf("the relay's name %s has no address: %s.", r.host, plainDNS(err)), "Correct the domain's records, or --base-url, --public-ip and --ice-server, which the name comes from.")}
 	}
-	at := net.JoinHostPort(ips[0].String(), r.port)
+	// What TCP has reached goes first: there may be no route to addresses of the other family.
+	slices.SortStableFunc(ips, func(a, b netip.Addr) int { return o.unreached(a) - o.unreached(b) })
+	for i, ip := range ips[:min(len(ips), maxTried)] {
+		a, trouble := o.allocateAt(ctx, name, r, net.JoinHostPort(ip.String(), r.port))
+		if a != nil || i+1 == min(len(ips), maxTried) || ctx.Err() != nil {
+			return a, trouble
+		}
+	}
+	return nil, nil
+}
+
+// unreached sorts addresses.
+func (o *outside) unreached(ip netip.Addr) int {
+	if slices.Contains(o.addrs, ip) {
+		return 0
+	}
+	return 1
+}
+
+func (o *outside) allocateAt(ctx context.Context, name string, r relay, at string) (*allocation, []Check) {
 	conn, trouble := o.dialRelay(ctx, name, r, at)
 	if conn == nil {
 		return nil, trouble
