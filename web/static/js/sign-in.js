@@ -129,6 +129,7 @@ export class SignIn {
       }))));
     gate.before(form);
     gate.classList.add("other-way");
+    gate.querySelector("h2").dataset.t = "signIn.key";
 
     document.querySelector(".forget").after(h("p", { class: "soft forget", id: "signed-in", hidden: true }, h("span", { "data-sign-in": "who" }),
       button("sign-out", "quiet", () => this.#hooks.busy() || signOut(this.#auth))));
@@ -170,8 +171,9 @@ export class SignIn {
     this.#auth.languageCode = language; // of the mails and of Google's window
     for (const element of document.querySelectorAll("[data-sign-in]")) {
       const key = element.dataset.signIn;
-      setText(element, t(`signIn.${key.replace(/^sign-in-/, "")}`, { who: this.#user?.email || this.#user?.displayName || "?" }));
+      setText(element, t(`signIn.${key.replace(/^sign-(in-)?/, "")}`, { who: this.#user?.email || this.#user?.displayName || "?" }));
     }
+    setText(byId("gate").querySelector("h2"), t("signIn.key"));
     byId("own-names").setAttribute("aria-label", t("signIn.names"));
     this.#draw();
   }

@@ -74,7 +74,7 @@ export default {
   "live.network": "The server cannot be reached.", "live.busy": "The server is full or asks to wait. Trying again…", "live.codec": "The server does not take this browser's formats.", "live.failed": "The server refused: {detail}", "live.stolen": "The broadcast was ended or continued elsewhere.",
   "end.other": "End the broadcast that is live", leave: "You are live. Leaving ends the broadcast.",
 
-  "signIn.title": "Sign in to broadcast", "signIn.text": "With your account you keep the names that you broadcast under.", "signIn.google": "Continue with Google", "signIn.or": "or with e-mail",
+  "signIn.key": "Or with a key", "signIn.title": "Sign in to broadcast", "signIn.text": "With your account you keep the names that you broadcast under.", "signIn.google": "Continue with Google", "signIn.or": "or with e-mail",
   "signIn.email": "E-mail", "signIn.password": "Password", "signIn.go": "Sign in", "signIn.new": "Create an account", "signIn.forgot": "Forgot the password?", "signIn.who": "Signed in as {who}",
   "signIn.out": "Sign out", "signIn.names": "Names that you have used", "signIn.wrong": "E-mail or password is wrong.",
   "signIn.disabled": "This account has been disabled. Ask whoever runs this server.", "signIn.popup": "The browser has blocked Google's window. Allow pop-ups for this page, then try again.", "signIn.closed": "Google's window was closed before you had signed in.",

@@ -72,7 +72,7 @@ export default {
   "live.network": "Server tidak dapat dihubungi.", "live.busy": "Server penuh atau meminta menunggu. Mencoba lagi…", "live.codec": "Server tidak menerima format peramban ini.", "live.failed": "Server menolak: {detail}", "live.stolen": "Siaran diakhiri atau dilanjutkan dari tempat lain.",
   "end.other": "Akhiri siaran yang sedang berlangsung", leave: "Anda sedang siaran. Bila pergi, siaran berakhir.",
 
-  "signIn.title": "Masuk untuk siaran", "signIn.text": "Dengan akun, nama siaran yang Anda pakai tetap milik Anda.", "signIn.google": "Lanjut dengan Google", "signIn.or": "atau dengan email",
+  "signIn.key": "Atau dengan kunci", "signIn.title": "Masuk untuk siaran", "signIn.text": "Dengan akun, nama siaran yang Anda pakai tetap milik Anda.", "signIn.google": "Lanjut dengan Google", "signIn.or": "atau dengan email",
   "signIn.email": "Email", "signIn.password": "Kata sandi", "signIn.go": "Masuk", "signIn.new": "Buat akun", "signIn.forgot": "Lupa kata sandi?", "signIn.who": "Masuk sebagai {who}",
   "signIn.out": "Keluar", "signIn.names": "Nama yang pernah Anda pakai", "signIn.wrong": "Email atau kata sandi salah.",
   "signIn.disabled": "Akun ini dinonaktifkan. Hubungi pengelola server ini.", "signIn.popup": "Jendela Google diblokir peramban. Izinkan pop-up untuk halaman ini, lalu coba lagi.", "signIn.closed": "Jendela Google ditutup sebelum Anda masuk.",
