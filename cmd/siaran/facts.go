@@ -19,6 +19,7 @@ type facts struct {
 	admin  string // that token
 	media  string // UDP addresses
 	tcp    string // TCP addresses; empty: none
+	relay  string // where TURN is spoken, or that it is not
 	wrong  string // with the addresses; empty: nothing
 	data   string // folder
 	demo   bool
@@ -47,7 +48,7 @@ func (s *server) facts() (facts, error) {
 		}
 	}
 	return facts{
-		tcp: strings.Join(tcp, ", "), wrong: s.addressWarning(),
+		tcp: strings.Join(tcp, ", "), relay: s.relayFact(), wrong: s.addressWarning(),
 		url: url, studio: url + "/studio#token=" + admin, admin: admin,
 		media: strings.Join(media, ", "), data: data, demo: s.cfg.Demo, https: s.certificateFact(), plain: s.plain(),
 	}, nil
@@ -70,6 +71,7 @@ func (f facts) print(w io.Writer) {
 	if f.tcp != "" {
 		fmt.Fprintf(&b, "              TCP %s, for broadcasters without UDP\n", f.tcp)
 	}
+	fmt.Fprintf(&b, "  Relay       %s\n", f.relay)
 	if f.https != "" {
 		fmt.Fprintf(&b, "  HTTPS       %s\n", f.https)
 	}
@@ -109,7 +111,7 @@ func wrapped(text, indent string) string {
 
 // log tells the same to a log, which is no place for the token.
 func (f facts) log(logger *slog.Logger) {
-	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "tcp", f.tcp, "https", f.https, "data", f.data, "demo", f.demo)
+	logger.Info("ready", "url", f.url, "studio", f.url+"/studio", "whip", f.url+"/whip/{stream}", "media", f.media, "tcp", f.tcp, "relay", f.relay, "https", f.https, "data", f.data, "demo", f.demo)
 	if f.wrong != "" {
 		logger.Warn(f.wrong)
 	}

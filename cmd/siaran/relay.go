@@ -335,6 +335,27 @@ func (s *server) sharedPort() uint16 {
 	return port
 }
 
+// relayFact says where TURN is spoken.
+func (s *server) relayFact() string {
+	if s.relay == nil {
+		return "none: clients without UDP to the media port cannot watch"
+	}
+	var parts []string
+	udp, tcp, tls := s.relay.Addresses()
+	if udp.IsValid() {
+		parts = append(parts, "UDP "+udp.String(), "TCP "+tcp.String())
+	}
+	if tls.IsValid() {
+		parts = append(parts, "TLS "+tls.String())
+	}
+	if port := s.httpsPort(); port != 0 {
+		parts = append(parts, fmt.Sprintf("TLS on the port of HTTPS (%d)", port))
+	} else {
+		parts = append(parts, "no TLS, which needs a certificate (--acme or --tls-cert)")
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (s *server) externalServers() ([]externalServer, error) {
 	var list []externalServer
 	for _, text := range s.cfg.ICEServer {

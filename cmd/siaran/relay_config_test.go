@@ -1,0 +1,157 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestRelayConfig(t *testing.T) {
+	none, own, secure := "", "127.0.0.1:4000", "127.0.0.1:4001"
+	for name, test := range map[string]struct {
+		change      func(*Config)
+		turn, turns string
+		wrong       string
+	}{
+		"by default":            {func(c *Config) { c.UDP = ":8189" }, ":3478", "", ""},
+		"where UDP is":          {func(c *Config) { c.UDP = "192.0.2.1:8189" }, "192.0.2.1:3478", "", ""},
+		"random where UDP is":   {func(c *Config) { c.UDP = "127.0.0.1:0" }, "127.0.0.1:0", "", ""},
+		"with HTTPS":            {func(c *Config) { c.UDP = ":8189"; c.ACME = []string{"a.example.org"} }, ":3478", ":5349", ""},
+		"off":                   {func(c *Config) { c.TURN = &none; c.ACME = []string{"a.example.org"} }, "", "", ""},
+		"only TLS":              {func(c *Config) { c.TURN = &none; c.TURNS = &secure; c.ACME = []string{"a.example.org"} }, "", secure, ""},
+		"chosen":                {func(c *Config) { c.TURN = &own }, own, "", ""},
+		"no certificate":        {func(c *Config) { c.TURNS = &secure }, "", "", "--turns: it needs a certificate"},
+		"no address":            {func(c *Config) { bad := "3478"; c.TURN = &bad }, "", "", `--turn "3478"`},
+		"a host with a port":    {func(c *Config) { c.TURNHost = "a:1" }, "", "", "--turn-host"},
+		"a host that is none":   {func(c *Config) { c.TURNHost = "a;b" }, "", "", "--turn-host"},
+		"no allocations":        {func(c *Config) { c.TURNAllocations = -1 }, "", "", "--turn-allocations -1"},
+		"no room for media":     {func(c *Config) { c.TURNBitrate = 5000 }, "", "", "--turn-bitrate 5000"},
+		"no user":               {func(c *Config) { c.ICEServer = []string{"turn:a.example.org"} }, "", "", "--ice-server-secret"},
+		"no password":           {func(c *Config) { c.ICEServer = []string{"turn:u@a.example.org"} }, "", "", "user:password"},
+		"a secret that is told": {func(c *Config) { c.ICEServer = []string{"turn:u:se cret@a.example.org"} }, "", "", "spaces"},
+		"another scheme":        {func(c *Config) { c.ICEServer = []string{"https://a.example.org"} }, "", "", "stun:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := testConfig(t.TempDir())
+			test.change(&c)
+			c, err := c.checked()
+			if test.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "se cret") {
+					t.Errorf("%v, want %q", err, test.wrong)
+				}
+				return
+			}
+			if err != nil || *c.TURN != test.turn || *c.TURNS != test.turns {
+				t.Errorf("%q and %q, want %q and %q: %v", *c.TURN, *c.TURNS, test.turn, test.turns, err)
+			}
+		})
+	}
+}
+
+func TestExternalICEServers(t *testing.T) {
+	for text, want := range map[string]externalServer{
+		"stun:stun.example.org":                      {url: "stun:stun.example.org"},
+		"stun:stun.example.org:3478":                 {url: "stun:stun.example.org:3478"},
+		"turn:u:p@turn.example.org":                  {url: "turn:turn.example.org", user: "u", password: "p"},
+		"turn:u:p:q@turn.example.org?transport=tcp":  {url: "turn:turn.example.org?transport=tcp", user: "u", password: "p:q"},
+		"turn:u:p@q@turn.example.org:1":              {url: "turn:turn.example.org:1", user: "u", password: "p@q"},
+		"turns:turn.example.org:443?transport=tcp":   {url: "turns:turn.example.org:443?transport=tcp", secret: "shared"},
+		"turn:[2001:db8::1]:3478?transport=udp":      {url: "turn:[2001:db8::1]:3478?transport=udp", secret: "shared"},
+		"stun:u:p@stun.example.org":                  {},
+		"stun:stun.example.org?transport=udp":        {},
+		"turn:turn.example.org?transport=sctp":       {},
+		"turn:turn.example.org/path":                 {},
+		"turn:":                                      {},
+		"turn:u:p@":                                  {},
+		"turn://turn.example.org":                    {},
+		"http:turn.example.org":                      {},
+		"turn:a b":                                   {},
+		"turn:turn.example.org?transport=udp&x=\"; ": {},
+	} {
+		got, err := parseICEServer(text, "shared")
+		if got != want || (err == nil) != (want.url != "") {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+}
+
+func FuzzICEServer(f *testing.F) {
+	for _, text := range []string{"stun:a", "turn:u:p@h:1?transport=udp", "turns:[::1]:5349", "turn:@", "turn:::@@::", "x"} {
+		f.Add(text, "secret")
+	}
+	f.Fuzz(func(t *testing.T, text, secret string) {
+		s, err := parseICEServer(text, secret)
+		if err != nil {
+			return
+		}
+		scheme, rest, _ := strings.Cut(s.url, ":")
+		u, err := url.Parse("x://" + rest)
+		if err != nil || u.Host == "" || strings.ContainsAny(s.url, "\";,<> \r\n") {
+			t.Errorf("%q became %q", text, s.url)
+		}
+		if strings.HasPrefix(scheme, "turn") != (s.user != "" || s.secret != "") {
+			t.Errorf("%q: %+v", text, s)
+		}
+	})
+}
+
+func TestHostOfRelay(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")
+	everywhere := netip.IPv4Unspecified()
+	for name, test := range map[string]struct {
+		change    func(*Config)
+		bound     netip.Addr
+		asked     string
+		host, tls string
+	}{
+		"what the client says":      {func(*Config) {}, everywhere, "live.example.org", "live.example.org", "live.example.org"},
+		"nothing is known":          {func(*Config) {}, everywhere, "", "127.0.0.1", ""},
+		"localhost":                 {func(*Config) {}, everywhere, "localhost", "127.0.0.1", "localhost"},
+		"one address":               {func(*Config) {}, v4, "live.example.org", "203.0.113.1", "live.example.org"},
+		"the base URL":              {func(c *Config) { c.BaseURL = "https://live.example.org:8443" }, everywhere, "10.0.0.1", "live.example.org", "live.example.org"},
+		"a public address":          {func(c *Config) { c.PublicIP = []netip.Addr{v4}; c.BaseURL = "https://live.example.org" }, everywhere, "x", "203.0.113.1", "live.example.org"},
+		"IPv4 of several":           {func(c *Config) { c.PublicIP = []netip.Addr{v6, v4} }, everywhere, "x", "203.0.113.1", "x"},
+		"IPv6 for who came over it": {func(c *Config) { c.PublicIP = []netip.Addr{v4, v6} }, everywhere, "2001:db8::5", "2001:db8::1", "2001:db8::5"},
+		"IPv6 alone":                {func(c *Config) { c.PublicIP = []netip.Addr{v6} }, everywhere, "x", "2001:db8::1", "x"},
+		"as it is set":              {func(c *Config) { c.TURNHost = "turn.example.org"; c.PublicIP = []netip.Addr{v4} }, v4, "x", "turn.example.org", "turn.example.org"},
+		"a domain of ACME":          {func(c *Config) { c.ACME = []string{"a.example.org", "b.example.org"} }, everywhere, "b.example.org", "b.example.org", "b.example.org"},
+		"the first domain of ACME":  {func(c *Config) { c.ACME = []string{"a.example.org", "b.example.org"} }, everywhere, "10.0.0.1", "10.0.0.1", "a.example.org"},
+	} {
+		var s server
+		test.change(&s.cfg)
+		if host, tls := s.relayHost(test.bound, test.asked), s.certificateHost(test.asked); host != test.host || tls != test.tls {
+			t.Errorf("%s: %q and %q", name, host, tls)
+		}
+	}
+}
+
+// TestAnnouncedServers looks at the order (T16) and that there is one credential for all.
+func TestAnnouncedServers(t *testing.T) {
+	s := startServer(t, func(c *Config) {
+		c.ICEServer = []string{"stun:stun.example.org", "turn:u:p@turn.example.org", "turn:other.example.org"}
+		c.ICESecret = "shared"
+	})
+	list := s.iceServers(t)
+	if len(list) != 4 {
+		t.Fatalf("%+v", list)
+	}
+	var order []string
+	for _, u := range list[0].URLs {
+		scheme, rest, _ := strings.Cut(u, ":")
+		address, query, _ := strings.Cut(rest, "?")
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || host != "127.0.0.1" {
+			t.Errorf("%s: %v", u, err)
+		}
+		order = append(order, scheme+" "+query)
+	}
+	if want := []string{"turn transport=udp", "turn transport=tcp"}; !reflect.DeepEqual(order, want) {
+		t.Errorf("%v", order)
+	}
+	if list[2].Username != "u" || list[2].Credential != "p" || !strings.Contains(list[3].Username, ":") || list[3].Credential == "" {
+		t.Errorf("%+v", list[1:])
+	}
+}
