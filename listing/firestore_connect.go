@@ -24,7 +24,7 @@ const emulatorVariable = "FIRESTORE_EMULATOR_HOST"
 
 // reconnect bounds how long it takes to notice that the database is back.
 var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 	MinConnectTimeout: 3 * time.Second,
 })
 
@@ -79,21 +79,27 @@ func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Cl
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: cfg.Project}, options...)
 	if err != nil {
-		return nil, err
+		return nil, adviceOnCredentials(err)
 	}
 	client, err := app.Firestore(ctx)
 	if err != nil {
-		if help := firestoreAdvice(err); help != nil {
-			return nil, fmt.Errorf("%w (%w)", help, err)
-		}
-		return nil, err
+		return nil, adviceOnCredentials(err)
 	}
 	return client, nil
 }
 
+// adviceOnCredentials explains why there is no client: before the first question, only they can be wrong.
+func adviceOnCredentials(err error) error {
+	help := firestoreAdvice(err)
+	if help == nil {
+		help = errNoCredentials
+	}
+	return fmt.Errorf("%w (%w)", help, err)
+}
+
 var (
 	errNoProject     = errors.New("no project is known: set --firebase-project or FIREBASE_PROJECT")
-	errNoCredentials = errors.New("there are no credentials: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account")
+	errNoCredentials = errors.New("there are no credentials that can be read: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account")
 	errCredentials   = errors.New("the credentials are not accepted: look at the service account's file and whether the account is still enabled")
 	errNoDatabase    = errors.New("the project has no Firestore database: create one in native mode in the Firebase console")
 	errNotPermitted  = errors.New("the service account may not use this database: check the project, give the account the role Cloud Datastore User, and see that the Firestore API is enabled")

@@ -34,7 +34,7 @@ func (f *Firestore) count(stream siaran.StreamName, node string) *firestore.Docu
 }
 
 // documentID makes an id that Firestore takes of any name: it knows no slashes, no "." and "..", and
-// nothing that begins with two underscores.
+// nothing between double underscores.
 func documentID(name string) string {
 	id := strings.NewReplacer("%", "%25", "/", "%2F").Replace(name)
 	switch {
@@ -42,7 +42,7 @@ func documentID(name string) string {
 		return "%"
 	case id == "." || id == "..":
 		return strings.ReplaceAll(id, ".", "%2E")
-	case strings.HasPrefix(id, "__"):
+	case strings.HasPrefix(id, "__") && strings.HasSuffix(id, "__"):
 		return "%5F" + id[1:]
 	}
 	return id

@@ -28,6 +28,8 @@ type Reporter struct {
 	listing siaran.Listing
 	node    siaran.Node
 	log     *slog.Logger
+	lease   time.Duration
+	renewal time.Duration
 
 	// owned by Run
 	backlog *backlog
@@ -46,7 +48,7 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reporter{hub: hub, listing: l, node: node, log: logger, backlog: newBacklog()}
+	r := &Reporter{hub: hub, listing: l, node: node, log: logger, lease: leasePeriod, renewal: renewPeriod, backlog: newBacklog()}
 	if _, ok := l.(keeper); ok {
 		r.backlog.leaves = moreLeaves
 	}
@@ -131,7 +133,7 @@ func (r *Reporter) tryWork(ctx context.Context) error {
 		return err
 	}
 	if !time.Now().Before(r.renewAt) {
-		if err := r.renew(ctx, time.Now().Add(leasePeriod)); err != nil {
+		if err := r.renew(ctx, time.Now().Add(r.lease)); err != nil {
 			return err
 		}
 	}
@@ -191,7 +193,7 @@ func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
 	r.held = until
-	r.renewAt = now.Add(renewPeriod)
+	r.renewAt = now.Add(r.renewal)
 	return nil
 }
 
@@ -229,7 +231,7 @@ func (r *Reporter) sweep(ctx context.Context) error {
 	if swept > 0 {
 		r.log.Info("streams of servers that died have been taken from the listing", "streams", swept)
 	}
-	r.sweepAt = time.Now().Add(leasePeriod)
+	r.sweepAt = time.Now().Add(r.lease)
 	return nil
 }
 
@@ -262,7 +264,7 @@ func (r *Reporter) finish() error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the listing does not know that this server has stopped; its streams go from it within %v: %w", leasePeriod, err)
+			return fmt.Errorf("the listing does not know that this server has stopped; its streams go from it within %v: %w", r.lease, err)
 		case <-time.After(pause):
 		}
 	}

@@ -1,0 +1,287 @@
+package listing
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"siaran"
+	"siaran/listing/emulator"
+)
+
+// figure is a number of a test that can be made larger by hand: the time that it takes is for people who wait.
+func figure(t testing.TB, name string, usual int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	return n
+}
+
+// TestFirestoreCost counts what viewers who come and go cost. By hand: SIARAN_VIEWERS=1000 SIARAN_SECONDS=60.
+func TestFirestoreCost(t *testing.T) {
+	for _, presence := range []Presence{PresenceDocuments, PresenceCounts, PresenceOff} {
+		t.Run(string(presence), func(t *testing.T) { testCost(t, presence) })
+	}
+}
+
+func testCost(t *testing.T, presence Presence) {
+	viewers := figure(t, "SIARAN_VIEWERS", 200)
+	period := time.Duration(figure(t, "SIARAN_SECONDS", 6)) * time.Second
+	s := startStation(t, "here", FirestoreConfig{Project: emulator.Project(), Presence: presence})
+	p := publish(t, s.hub, "cats")
+	eventually(t, "the stream is live", func() bool { return s.read().streams["cats"].text("status") == "live" })
+	before := s.f.Stats()
+	began := time.Now()
+	// Everyone comes at some time of the first half and stays for half of the period.
+	comes := make([]time.Duration, viewers)
+	for i := range comes {
+		comes[i] = rand.N(period / 2)
+	}
+	slices.Sort(comes)
+	ids := make([]siaran.ViewerID, viewers)
+	joined, left, most := 0, 0, 0
+	for left < viewers {
+		now := time.Since(began)
+		for joined < viewers && comes[joined] <= now {
+			ids[joined] = join(t, p)
+			joined++
+		}
+		for left < joined && comes[left]+period/2 <= now {
+			p.Broadcast().Leave(ids[left])
+			left++
+		}
+		most = max(most, joined-left)
+		time.Sleep(10 * time.Millisecond) // of the period
+	}
+	eventually(t, "nobody is left", func() bool {
+		d := s.read()
+		return len(d.viewers["cats"]) == 0 && d.streams["cats"].number("viewers") == 0
+	})
+	took := time.Since(began)
+	after := s.f.Stats()
+	writes, deletes, reads := after.Writes-before.Writes, after.Deletes-before.Deletes, after.Reads-before.Reads
+	leases := uint64(took/renewPeriod) + 2
+	counts := uint64(took/countPause) + 2
+	t.Logf("%d viewers in %v with presence %s: %d writes, %d deletes, %d reads by the listeners; at most %d leases and %d counts are among the writes",
+		viewers, took.Round(100*time.Millisecond), presence, writes, deletes, reads, leases, counts)
+	var perViewer uint64
+	switch presence {
+	case PresenceDocuments:
+		perViewer = 2 * uint64(viewers)
+	case PresenceOff:
+		counts = 0
+	}
+	if ops := writes + deletes; ops > perViewer+leases+counts {
+		t.Errorf("%d writes and deletes, want at most %d for the viewers, %d leases and %d counts", ops, perViewer, leases, counts)
+	}
+	if presence == PresenceDocuments && (writes < uint64(viewers) || deletes != uint64(viewers)) {
+		t.Errorf("%d writes and %d deletes for %d viewers", writes, deletes, viewers)
+	}
+	if reads > 2*(leases+counts)+10 {
+		t.Errorf("%d reads", reads)
+	}
+	s.stop()
+	if h, err := s.f.Broadcasts(t.Context(), "cats", 1); err != nil || len(h) != 1 {
+		t.Errorf("history %+v, %v", h, err)
+	} else if wantPeak := map[bool]int{true: 0, false: most}[presence == PresenceOff]; h[0].PeakViewers < wantPeak || h[0].EndReason != siaran.EndShutdown {
+		t.Errorf("history %+v, want a peak of at least %d", h, wantPeak)
+	}
+}
+
+// TestFirestoreOutage has viewers come and go while the database does not answer, or has lost everything.
+// By hand: SIARAN_SECONDS=60 SIARAN_VIEWERS=1000.
+func TestFirestoreOutage(t *testing.T) {
+	for name, outage := range map[string]struct{ begin, end func(*emulator.Emulator) }{
+		"paused":    {(*emulator.Emulator).Pause, (*emulator.Emulator).Resume},
+		"restarted": {(*emulator.Emulator).Stop, (*emulator.Emulator).Restart},
+	} {
+		t.Run(name, func(t *testing.T) { testFirestoreOutage(t, outage.begin, outage.end) })
+	}
+}
+
+func testFirestoreOutage(t *testing.T, begin, end func(*emulator.Emulator)) {
+	viewers := figure(t, "SIARAN_VIEWERS", 200)
+	period := time.Duration(figure(t, "SIARAN_SECONDS", 8)) * time.Second
+	e := emulator.New(t)
+	s := startStation(t, "here", FirestoreConfig{Emulator: e.Host, Project: emulator.Project()}, short)
+	stays, ends := publish(t, s.hub, "stays"), publish(t, s.hub, "ends")
+	var watching []siaran.ViewerID
+	for range viewers / 2 {
+		watching = append(watching, join(t, stays))
+		join(t, ends)
+	}
+	eventually(t, "all is written", func() bool { return s.read().agrees(stays, "here", watching) })
+
+	begin(e)
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	heap := memory.HeapAlloc
+	began, slowest := time.Now(), time.Duration(0)
+	var comes *siaran.Publication
+	for i := range viewers {
+		asked := time.Now()
+		id := join(t, stays)
+		if i%3 == 0 {
+			stays.Broadcast().Leave(id)
+		} else {
+			watching = append(watching, id)
+		}
+		if i%2 == 0 {
+			k := rand.IntN(len(watching))
+			stays.Broadcast().Leave(watching[k])
+			watching = slices.Delete(watching, k, k+1)
+		}
+		slowest = max(slowest, time.Since(asked))
+		switch i {
+		case viewers / 3:
+			ends.Stop()
+		case viewers / 2:
+			comes = publish(t, s.hub, "comes")
+		}
+		time.Sleep(time.Until(began.Add(time.Duration(i+1) * period / time.Duration(viewers)))) // of the period
+	}
+	if slowest > time.Second {
+		t.Errorf("joining took %v while the database was away", slowest)
+	}
+	if err := s.f.Ready(t.Context()); period > unreadyAfter && err == nil {
+		t.Error("the server says that it is ready without its database")
+	}
+	runtime.ReadMemStats(&memory)
+	t.Logf("the heap grew from %d to %d kB while %d came", heap/1024, memory.HeapAlloc/1024, viewers)
+	end(e)
+	back := time.Now()
+	eventually(t, "the documents say what is", func() bool {
+		d := s.read()
+		return d.agrees(stays, "here", watching) && d.agrees(comes, "here", nil) && len(d.viewers["ends"]) == 0 && d.streams["ends"].text("status") != "live"
+	})
+	took := time.Since(back)
+	t.Logf("after %v without the database, %d joins and their leaves, the documents were right %v after it came back", period, viewers, took.Round(10*time.Millisecond))
+	if took > 10*time.Second {
+		t.Errorf("it took %v for the documents to be right, want 10 s at most", took)
+	}
+	eventually(t, "the server's own memory is right", func() bool {
+		row, ok := s.f.mirror.live("stays")
+		return ok && row.Viewers == len(watching) && row.LeaseUntil != 0 && s.f.Ready(t.Context()) == nil
+	})
+	s.stop()
+}
+
+// TestFirestoreTwoServers has two servers on one database, and kills one of them.
+func TestFirestoreTwoServers(t *testing.T) {
+	cfg := FirestoreConfig{Project: emulator.Project()}
+	one, two := startStation(t, "one", cfg, short), startStation(t, "two", cfg, short)
+	cats, dogs := publish(t, one.hub, "cats"), publish(t, two.hub, "dogs")
+	for range 50 {
+		join(t, cats)
+	}
+	stays := join(t, dogs)
+	sees := func(s *station, want ...siaran.StreamName) func() bool {
+		seen := follow(t, s.f)
+		return func() bool { return slices.Equal(seen(), want) }
+	}
+	near, far := sees(one, "cats", "dogs"), sees(two, "cats", "dogs")
+	alone := sees(two, "dogs")
+	eventually(t, "both see both", func() bool { return near() && far() })
+	eventually(t, "all are written", func() bool { return len(one.read().viewers["cats"]) == 50 })
+
+	killed := time.Now()
+	one.crash()
+	eventually(t, "the other sees its own stream alone", alone)
+	if took := time.Since(killed); took > shortLease+leaseMargin+2*time.Second { // two more for a machine under load
+		t.Errorf("it took %v, want the lease and its margin, %v", took, shortLease+leaseMargin)
+	} else {
+		t.Logf("the dead server's stream was gone after %v", took.Round(10*time.Millisecond))
+	}
+	if list, err := two.f.Streams(t.Context(), siaran.StreamQuery{}); err != nil || len(list) != 1 {
+		t.Errorf("listed are %+v, %v", list, err)
+	}
+	eventually(t, "the other has tidied up", func() bool {
+		d := two.read()
+		return len(d.viewers["cats"]) == 0 && d.streams["cats"].text("status") == "offline" && len(d.nodes) == 1 &&
+			d.broadcasts[string(cats.Broadcast().ID())].text("reason") == "crashed" && d.agrees(dogs, "two", []siaran.ViewerID{stays})
+	})
+	two.stop()
+}
+
+// follow returns what a watch of the listing knows.
+func follow(t *testing.T, f *Firestore) func() []siaran.StreamName {
+	t.Helper()
+	names := make(chan map[siaran.StreamName]bool, 1)
+	names <- make(map[siaran.StreamName]bool)
+	ended := make(chan error, 1)
+	edit := func(change func(map[siaran.StreamName]bool)) {
+		m := <-names
+		change(m)
+		names <- m
+	}
+	go func() {
+		ended <- f.Watch(t.Context(), func(list []siaran.Stream) {
+			edit(func(m map[siaran.StreamName]bool) {
+				for _, s := range list {
+					m[s.Name] = true
+				}
+			})
+		}, func(e siaran.StreamEvent) {
+			edit(func(m map[siaran.StreamName]bool) {
+				if e.Gone {
+					delete(m, e.Stream.Name)
+				} else {
+					m[e.Stream.Name] = true
+				}
+			})
+		})
+	}()
+	t.Cleanup(func() { <-ended })
+	return func() (list []siaran.StreamName) {
+		edit(func(m map[siaran.StreamName]bool) {
+			for name := range m {
+				list = append(list, name)
+			}
+		})
+		slices.Sort(list)
+		return list
+	}
+}
+
+// TestFirestoreRestart has a server come back under its name before its lease has run out.
+func TestFirestoreRestart(t *testing.T) {
+	cfg := FirestoreConfig{Project: emulator.Project()}
+	s := startStation(t, "here", cfg)
+	var old []*siaran.Publication
+	for _, name := range []siaran.StreamName{"a", "b", "c"} {
+		p := publish(t, s.hub, name)
+		for range 20 {
+			join(t, p)
+		}
+		old = append(old, p)
+	}
+	eventually(t, "all are written", func() bool {
+		d := s.read()
+		return len(d.viewers["a"])+len(d.viewers["b"])+len(d.viewers["c"]) == 60
+	})
+	s.crash()
+	s = startStation(t, "here", cfg)
+	p := publish(t, s.hub, "a")
+	v := join(t, p)
+	eventually(t, "only what lives is there", func() bool {
+		d := s.read()
+		return d.agrees(p, "here", []siaran.ViewerID{v}) && len(d.viewers["b"])+len(d.viewers["c"]) == 0 && d.streams["b"].text("status") == "offline"
+	})
+	d := s.read()
+	for _, p := range old {
+		if m := d.broadcasts[string(p.Broadcast().ID())]; m.text("reason") != "crashed" || m.time("endedAt") == 0 {
+			t.Errorf("the old broadcast %s of %s is %v, want it crashed: %v", p.Broadcast().ID(), p.Broadcast().Stream(), m, d.broadcasts)
+		}
+	}
+	s.stop()
+}
