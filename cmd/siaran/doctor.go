@@ -92,7 +92,10 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 		m.Certificates = []doctor.KeyPair{{Certificate: cfg.TLSCert, Key: cfg.TLSKey}}
 	}
 	if u, err := url.Parse(cfg.BaseURL); err == nil && u.Hostname() != "" {
-		m.Hosts = []string{u.Hostname()}
+		m.Hosts = append(m.Hosts, u.Hostname())
+	}
+	if cfg.TURNHost != "" && *cfg.TURNS != "" {
+		m.Hosts = append(m.Hosts, cfg.TURNHost)
 	}
 	if m.Emulators = emulatorsSet(); cfg.Listing == "firestore" {
 		m.Firestore = func(ctx context.Context) (*listing.Firestore, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -161,21 +162,14 @@ func between(t *testing.T, s *testServer, change func(*http.Response) error) str
 	return p.URL
 }
 
-// TestDoctorSeesBlockedUDP: the media port of the answer drops all that comes, as behind a firewall.
-func TestDoctorSeesBlockedUDP(t *testing.T) {
-	s := startServer(t)
-	wall, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer wall.Close()
+// astray is a proxy whose answers name another media port for UDP.
+func astray(t *testing.T, s *testServer, to netip.AddrPort) string {
 	media, err := netip.ParseAddrPort(s.media)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dropping := wall.LocalAddr().(*net.UDPAddr).AddrPort()
-	words := func(a netip.AddrPort) string { return strings.ReplaceAll(a.String(), ":", " ") }
-	u := between(t, s, func(res *http.Response) error {
+	words := func(a netip.AddrPort) string { return fmt.Sprint(a.Addr(), " ", a.Port()) }
+	return between(t, s, func(res *http.Response) error {
 		if res.StatusCode != http.StatusCreated {
 			return nil
 		}
@@ -183,10 +177,10 @@ func TestDoctorSeesBlockedUDP(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		var out []string // with TCP candidates as they are, and UDP ones led astray
+		var out []string
 		for _, line := range strings.SplitAfter(string(text), "\n") {
 			if strings.HasPrefix(line, "a=candidate") && strings.Contains(strings.ToLower(line), " udp ") {
-				line = strings.ReplaceAll(line, words(media), words(dropping))
+				line = strings.ReplaceAll(line, words(media), words(to))
 			}
 			out = append(out, line)
 		}
@@ -196,13 +190,33 @@ func TestDoctorSeesBlockedUDP(t *testing.T) {
 		res.Header.Del("Content-Length")
 		return nil
 	})
-	r := examine(t, doctor.ServerConfig{URL: u, Token: s.token(t, access.AllStreams, access.Publish)})
+}
+
+// TestDoctorSeesBlockedUDP: the media port of the answer drops all that comes, as behind a firewall.
+func TestDoctorSeesBlockedUDP(t *testing.T) {
+	s := startServer(t)
+	wall, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wall.Close()
+	dropping := wall.LocalAddr().(*net.UDPAddr).AddrPort()
+	r := examine(t, doctor.ServerConfig{URL: astray(t, s, dropping), Token: s.token(t, access.AllStreams, access.Publish)})
 	wantFinding(t, r, "udp", doctor.Fail, "no route over UDP: "+dropping.String())
 	wantFinding(t, r, "turn-udp", doctor.Fail, "nothing comes back") // the relay knows no such media port
 	wantFinding(t, r, "ice-tcp", doctor.OK, "connected")
 	if r.OK {
 		t.Error("that is not well")
 	}
+}
+
+// TestDoctorSeesTheWrongAddress: the answer names one that is not the server's. Its relay refuses to go there.
+func TestDoctorSeesTheWrongAddress(t *testing.T) {
+	s := startServer(t)
+	r := examine(t, doctor.ServerConfig{URL: astray(t, s, netip.MustParseAddrPort("127.9.9.9:9")), Token: s.token(t, access.AllStreams, access.Publish)})
+	wantFinding(t, r, "udp", doctor.Fail, "correct --public-ip")
+	wantFinding(t, r, "turn-udp", doctor.Fail, "refuses to reach the media port 127.9.9.9:9 (403)")
+	wantFinding(t, r, "turn-tcp", doctor.Fail, "(403)")
 }
 
 // TestDoctorSeesClocksThatDiffer through a proxy that shifts the Date.

@@ -97,6 +97,7 @@ func stunServer(t *testing.T, mapped net.IP) string {
 }
 
 func TestAskingSTUN(t *testing.T) {
+	t.Parallel()
 	good, mute := stunServer(t, net.IPv4(203, 0, 113, 7)), stunServer(t, nil)
 	got := mappedAddresses(t.Context(), []string{good, good, mute, "127.0.0.1:1", "nonsense"})
 	if len(got) != 1 || got[0] != netip.MustParseAddr("203.0.113.7") {

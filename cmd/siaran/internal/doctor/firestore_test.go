@@ -19,6 +19,7 @@ func opening(cfg listing.FirestoreConfig) func(context.Context) (*listing.Firest
 }
 
 func TestFirestoreUnreachable(t *testing.T) {
+	t.Parallel()
 	one(t, checkFirestore(t.Context(), opening(listing.FirestoreConfig{Project: "demo-x", Emulator: closed(t)})), Fail, "cannot be reached")
 }
 

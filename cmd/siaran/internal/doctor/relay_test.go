@@ -95,6 +95,7 @@ func TestRelayThatRefuses(t *testing.T) {
 
 // TestRelayThatIsSilent: a port that drops what comes, as behind a firewall.
 func TestRelayThatIsSilent(t *testing.T) {
+	t.Parallel()
 	r := look(t, ServerConfig{URL: told(t, "turn:"+busy(t, "udp")+"?transport=udp")})
 	one(t, named(r, "turn-udp"), Fail, "no route over UDP")
 }
