@@ -201,7 +201,7 @@ func TestPlainHTTPToTLS(t *testing.T) {
 
 // TestSlowClients are hung up on, whatever part of the beginning they hold back, and harm nobody.
 func TestSlowClients(t *testing.T) {
-	s := start(t, func(c *Config) { c.Limits = Limits{Handshake: time.Second, FirstBytes: time.Second} })
+	s := start(t, func(c *Config) { c.Limits = Limits{Handshake: 4 * time.Second, FirstBytes: 2 * time.Second} })
 	nothing := s.raw()
 	half := s.raw()
 	if _, err := half.Write([]byte{22, 3, 1, 2, 0, 1}); err != nil {
