@@ -1,0 +1,19 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"siaran/web/access"
+)
+
+// TestStrictSessionAuth: the address of a session alone is not enough then, which it is otherwise.
+func TestStrictSessionAuth(t *testing.T) {
+	for strict, want := range map[bool]int{true: http.StatusUnauthorized, false: http.StatusOK} {
+		s := startServer(t, func(c *Config) { c.StrictSessionAuth = strict })
+		b := s.broadcast(t, cats, s.token(t, "cats", access.Publish), 25)
+		if got := s.request(t, http.MethodDelete, b.session.Resource(), "", "", "").StatusCode; got != want {
+			t.Errorf("strict %v: %d", strict, got)
+		}
+	}
+}
