@@ -48,6 +48,8 @@ type Limits struct {
 	Rate  int // bytes a second of one allocation, each way; 2500000 (20 Mbit/s)
 	Queue int // bytes that wait for one TCP or TLS client; 512 KiB
 
+	AllQueues int // bytes that are being written to such clients, over which no more may wait; 256 MiB
+
 	// Requests a second of one source that has no allocation there, and how many at once; 100, 1000.
 	Requests, RequestBurst int
 
@@ -74,6 +76,7 @@ func (l Limits) filled() Limits {
 	fill(&l.ConnectionsPerSource, 2000)
 	fill(&l.Rate, 2_500_000)
 	fill(&l.Queue, 512<<10)
+	fill(&l.AllQueues, 256<<20)
 	fill(&l.Requests, 100)
 	fill(&l.RequestBurst, 1000)
 	wait(&l.FirstAllocation, 15*time.Second)

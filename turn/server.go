@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ type Server struct {
 	cfg       Config
 	strangers *limiter
 	stats     counters
+	queued    atomic.Int64 // bytes that are being written to TCP and TLS clients
 
 	udp       *udpSocket     // nil: none
 	listeners []net.Listener // TCP, then TLS

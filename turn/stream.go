@@ -13,7 +13,8 @@ import (
 
 const (
 	streamBuffer = 4 << 10          // bytes read at once
-	kernelBuffer = 256 << 10        // bytes that the kernel keeps of what is written
+	unsent       = 64 << 10         // bytes that the kernel keeps before it sends them
+	queueTime    = time.Second / 2  // what would wait longer than this is better lost
 	writeTime    = 10 * time.Second // a client that takes nothing for so long is cut off
 	lingerTime   = time.Second      // for the last bytes of a connection that we end
 	acceptPause  = 50 * time.Millisecond
@@ -34,6 +35,7 @@ type stream struct {
 
 	mu      sync.Mutex
 	pending []byte // to be written
+	begun   int64  // when the first of it came; unix nanoseconds
 	ending  bool   // nothing more is taken
 	wake    chan struct{}
 	dead    chan struct{} // closed with the connection
@@ -79,9 +81,7 @@ func (s *Server) handle(conn net.Conn) {
 
 // admit counts a connection in, or closes it.
 func (s *Server) admit(conn net.Conn) *stream {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(kernelBuffer) // a short queue: what is late is better lost
-	}
+	shortQueue(conn)
 	client := addrPort(conn.RemoteAddr())
 	c := &stream{
 		server: s, conn: conn, client: client, source: sourceOf(client.Addr()),
@@ -193,7 +193,10 @@ func (c *stream) way(netip.AddrPort, netip.Addr) way { return c }
 func (c *stream) answer(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ending && len(c.pending)+len(b) <= c.server.cfg.Limits.Queue {
+	if !c.ending && c.room(len(b)) {
+		if len(c.pending) == 0 {
+			c.begun = time.Now().UnixNano()
+		}
 		c.pending = append(c.pending, b...)
 		c.rouse()
 	}
@@ -202,11 +205,16 @@ func (c *stream) answer(b []byte) {
 func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now().UnixNano()
+	if len(c.pending) == 0 {
+		c.begun = now
+	}
+	late := now-c.begun > int64(queueTime)
 	for len(b) > 0 {
 		data := b[:min(size, len(b))]
 		b = b[len(data):]
 		switch {
-		case c.ending || len(c.pending)+len(data)+64 > c.server.cfg.Limits.Queue:
+		case c.ending || late || !c.room(len(data)+maxFraming):
 			lost++
 		case channel != 0:
 			c.pending = appendChannelData(c.pending, channel, data, true)
@@ -216,6 +224,15 @@ func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost i
 	}
 	c.rouse()
 	return lost
+}
+
+// maxFraming is what data becomes longer by, in a Data indication for an IPv6 address.
+const maxFraming = stunHeader + 24 + 4 + 3
+
+// room tells whether n more bytes may wait, for this client and of all. The caller holds mu.
+func (c *stream) room(n int) bool {
+	l := &c.server.cfg.Limits
+	return len(c.pending)+n <= l.Queue && c.server.queued.Load() <= int64(l.AllQueues)
 }
 
 // rouse wakes the writer. The caller holds mu.
@@ -246,7 +263,10 @@ func (c *stream) write() {
 		}
 		_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 		if len(out) > 0 {
-			if _, err := c.conn.Write(out); err != nil {
+			c.server.queued.Add(int64(len(out)))
+			_, err := c.conn.Write(out)
+			c.server.queued.Add(-int64(len(out)))
+			if err != nil {
 				c.server.stats.closedSlow.Add(1)
 				c.server.dismiss(c)
 				return

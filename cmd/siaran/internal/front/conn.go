@@ -71,6 +71,9 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn is the connection itself, as that of *tls.Conn is, for those who set options of the system.
+func (c *counted) NetConn() net.Conn { return c.Conn }
+
 // sourceOf is what stands for one site: an address of IPv4, a /64 of IPv6.
 func sourceOf(addr net.Addr) netip.Prefix {
 	tcp, ok := addr.(*net.TCPAddr)
