@@ -154,7 +154,7 @@ func BenchmarkStages(b *testing.B) {
 	}
 }
 
-func sealer(b *testing.B, profile srtp.ProtectionProfile) *srtp.Context {
+func sealer(b testing.TB, profile srtp.ProtectionProfile) *srtp.Context {
 	b.Helper()
 	key, err := profile.KeyLen()
 	if err != nil {

@@ -119,13 +119,15 @@ func ntp(t time.Time) uint64 {
 	return uint64(t.Unix()+from1900)<<32 | uint64(t.Nanosecond())<<32/1_000_000_000
 }
 
-// handleRTCP takes an SRTCP datagram of the viewer.
+// handleRTCP takes an SRTCP datagram of the viewer. That it reports is consent as good as a check: only the viewer can seal it, and it
+// cannot be replayed. Viewers on pion make no checks for as long as they report.
 func (v *viewer) handleRTCP(w *worker, sealed []byte, now time.Time) {
 	plain, err := v.link.in.DecryptRTCP(nil, sealed, nil)
 	if err != nil {
 		w.stats.refused.Add(1)
 		return
 	}
+	v.link.lastCheck.Store(now.UnixNano())
 	v.handleCompound(w, plain, now)
 }
 
