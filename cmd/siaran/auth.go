@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -92,18 +93,9 @@ func (s *server) openAuth(ctx context.Context) (err error) {
 	if s.signIn, err = s.cfg.signIn(); err != nil {
 		return err
 	}
-	project := s.cfg.firebaseProject()
-	switch {
-	case s.signIn != nil && project == "":
-		project = s.signIn.Project
-	case s.signIn != nil && project != s.signIn.Project:
-		return fmt.Errorf("--firebase-web-config is of the project %s, the server's is %s: give that of one project", s.signIn.Project, project)
-	case project == "":
-		return errors.New("--auth-firebase: which project? Give --firebase-project")
-	}
-	accounts, err := firebaseauth.Open(ctx, firebaseauth.Config{Project: project, Logger: s.logger})
+	accounts, err := s.cfg.openAccounts(ctx, s.signIn, s.logger)
 	if err != nil {
-		return fmt.Errorf("--auth-firebase: the accounts cannot be asked: name the key file of a service account in GOOGLE_APPLICATION_CREDENTIALS: %w", err)
+		return err
 	}
 	switch err := accounts.Check(ctx); {
 	case errors.Is(err, access.ErrUnreachable):
@@ -113,6 +105,24 @@ func (s *server) openAuth(ctx context.Context) (err error) {
 	}
 	s.tokens = access.ByIssuer(s.secret, map[string]access.TokenVerifier{accounts.Issuer(): accounts})
 	return nil
+}
+
+// openAccounts opens the accounts of the project that is meant, and does not ask for any.
+func (c Config) openAccounts(ctx context.Context, signIn *web.SignIn, logger *slog.Logger) (*firebaseauth.Verifier, error) {
+	project := c.firebaseProject()
+	switch {
+	case signIn != nil && project == "":
+		project = signIn.Project
+	case signIn != nil && project != signIn.Project:
+		return nil, fmt.Errorf("--firebase-web-config is of the project %s, the server's is %s: give that of one project", signIn.Project, project)
+	case project == "":
+		return nil, errors.New("--auth-firebase: which project? Give --firebase-project")
+	}
+	accounts, err := firebaseauth.Open(ctx, firebaseauth.Config{Project: project, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("--auth-firebase: the accounts cannot be asked: name the key file of a service account in GOOGLE_APPLICATION_CREDENTIALS: %w", err)
+	}
+	return accounts, nil
 }
 
 // firebaseProject is the project that the server is told, empty when it is not.

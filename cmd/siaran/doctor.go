@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"slices"
 
@@ -102,6 +103,9 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 			return cfg.openFirestore(ctx, listing.FirestoreConfig{Presence: listing.PresenceOff})
 		}
 	}
+	if cfg.AuthFirebase {
+		m.Accounts = cfg.askAccounts
+	}
 	switch {
 	case (m.Firestore != nil || cfg.AuthFirebase) && len(m.Emulators) == 0:
 		m.Reference = "https://firestore.googleapis.com/"
@@ -109,6 +113,19 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 		m.Reference = cmp.Or(cfg.ACMECA, "https://acme-v02.api.letsencrypt.org/directory")
 	}
 	return m
+}
+
+// askAccounts finds out whether Firebase Authentication can be used.
+func (c Config) askAccounts(ctx context.Context) error {
+	signIn, err := c.signIn()
+	if err != nil {
+		return err
+	}
+	accounts, err := c.openAccounts(ctx, signIn, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return accounts.Check(ctx)
 }
 
 // portsOf is the ports that a server opens.

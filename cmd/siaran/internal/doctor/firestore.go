@@ -10,6 +10,7 @@ import (
 
 	"siaran"
 	"siaran/listing"
+	"siaran/web/access"
 )
 
 const (
@@ -67,4 +68,17 @@ func ownNode() string {
 func plainListing(err error) string {
 	text := strings.TrimPrefix(err.Error(), "--listing firestore: ")
 	return strings.TrimRight(strings.TrimPrefix(text, "listing in Firestore: "), ".")
+}
+
+// checkAccounts asks Firebase Authentication as the server does.
+func checkAccounts(ctx context.Context, ask func(context.Context) error) Check {
+	const name = "accounts"
+	err := withTime(ctx, openTime, ask)
+	switch {
+	case err == nil:
+		return ok(name, "Firebase Authentication can be asked.")
+	case errors.Is(err, access.ErrUnreachable):
+		return fail(name, "Firebase Authentication does not answer: nobody can be let in with an account.", "Let this machine out to identitytoolkit.googleapis.com and www.googleapis.com, TCP 443, and see that DNS works.")
+	}
+	return fail(name, strings.TrimRight(strings.TrimPrefix(err.Error(), "--auth-firebase: "), ".")+".", "Set it up as docs/auth.md says.")
 }

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"siaran/listing"
+	"siaran/web/access"
 )
 
 func opening(cfg listing.FirestoreConfig) func(context.Context) (*listing.Firestore, error) {
@@ -62,4 +65,17 @@ func TestFirestoreWithoutCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	one(t, checkFirestore(t.Context(), opening(listing.FirestoreConfig{Project: "demo-x", Credentials: path})), Fail)
+}
+
+func TestAccounts(t *testing.T) {
+	for err, want := range map[error]struct {
+		status Status
+		says   string
+	}{
+		nil: {OK, "can be asked"},
+		fmt.Errorf("%w: dial", access.ErrUnreachable):        {Fail, "does not answer"},
+		errors.New("--auth-firebase: which project? Give x"): {Fail, "accounts: which project? Give x."},
+	} {
+		said(t, checkAccounts(t.Context(), func(context.Context) error { return err }), want.status, want.says)
+	}
 }

@@ -31,6 +31,7 @@ type MachineConfig struct {
 	MaxViewers, MaxBroadcasts int
 
 	Firestore func(context.Context) (*listing.Firestore, error) // opens it; nil: the listing is in the data folder
+	Accounts  func(context.Context) error                       // asks Firebase Authentication; nil: it is not used
 	Reference string                                            // URL of a server whose clock matters; may be empty
 	Emulators []string                                          // variables that make emulators be used, as --dev allows
 
@@ -70,6 +71,9 @@ func Machine(ctx context.Context, cfg MachineConfig, tell func(Check)) *Report {
 	f.add(checkEmulators(cfg.Emulators, facts.loopback)...)
 	if cfg.Firestore != nil {
 		f.add(checkFirestore(ctx, cfg.Firestore)...)
+	}
+	if cfg.Accounts != nil {
+		f.add(checkAccounts(ctx, cfg.Accounts))
 	}
 	limit, known := openFiles()
 	f.add(checkFiles(limit, known, cfg.MaxViewers, cfg.MaxBroadcasts))

@@ -183,9 +183,12 @@ func (o *outside) checkTCP(ctx context.Context) bool {
 	}
 	o.addrs = good
 	for _, r := range bad {
+		if r.ip.IsLoopback() { // localhost has two, of which a server may use one
+			continue
+		}
 		o.add(warn(name, fmt.Sprintf("TCP %s of %s does not open: %s; clients that take this address wait or fail.", o.port(), r.ip, plainDial(r.err)), "Open it there too, or take the address out of DNS."))
 	}
-	if len(bad) == 0 {
+	if len(bad) == 0 || bad[0].ip.IsLoopback() {
 		o.add(ok(name, "TCP %s is open.", o.port()))
 	}
 	return true
