@@ -123,7 +123,7 @@ func (b *backlog) next(now time.Time) []part {
 		if at, dirty := e.due(); !dirty || at.After(now) {
 			continue
 		}
-		if room <= 0 || len(parts) >= maxRecords {
+		if room <= 0 || len(parts) >= b.portion {
 			break
 		}
 		c := siaran.Change{State: e.state}

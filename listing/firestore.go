@@ -42,6 +42,7 @@ type FirestoreConfig struct {
 const (
 	leaseMargin   = 2 * time.Second // beyond a lease, for clocks that differ
 	openTimeout   = 5 * time.Second // of the first question to the database
+	patience      = 5 * time.Second // of a call that has no deadline
 	writesASecond = 500             // what Firestore wants a new collection to begin with
 )
 
@@ -65,6 +66,8 @@ type Firestore struct {
 		mu   sync.Mutex
 		byID map[siaran.BroadcastID]post
 	}
+
+	clockWarning sync.Once
 
 	close sync.Once
 	ended context.Context // when Close is called
@@ -121,7 +124,7 @@ func (f *Firestore) ask(ctx context.Context, limit time.Duration) error {
 	if err == nil {
 		f.clock.observe(snap.ReadTime, sent)
 	}
-	f.health.note(err)
+	f.answered(err)
 	return err
 }
 
@@ -141,19 +144,30 @@ func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.
 	if f.ended.Err() != nil {
 		return f.explain(doing, siaran.ErrClosed)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	limit := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(f.ended, cancel)()
 	err := call(ctx)
 	if known(err) {
-		f.health.note(nil)
+		f.answered(nil)
 		return err
 	}
-	f.health.note(err)
+	f.answered(err)
 	if err != nil {
 		return f.explain(doing, err)
 	}
 	return nil
+}
+
+// answered keeps how the database does. When it is back, the listeners may not know for a minute, and are begun anew.
+func (f *Firestore) answered(err error) {
+	if f.health.note(err) && f.mirror != nil {
+		f.mirror.again()
+	}
 }
 
 // known tells errors of the domain, which mean that the database has answered.
@@ -210,20 +224,23 @@ const (
 	unreadyAfter = leasePeriod               // without an answer for so long, streams of others cannot be shown any more
 )
 
-func (h *health) note(err error) {
+// note takes an answer and tells whether it is the first good one after a time without.
+func (h *health) note(err error) (back bool) {
 	if errors.Is(err, context.Canceled) {
-		return // says nothing about the database
+		return false // says nothing about the database
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil {
+		back = h.failed != nil && time.Since(h.since) > time.Second
 		h.failed, h.heard = nil, time.Now()
-		return
+		return back
 	}
 	if h.failed == nil {
 		h.since = time.Now()
 	}
 	h.failed = err
+	return false
 }
 
 func (h *health) inContact() bool {

@@ -138,6 +138,9 @@ type counted struct {
 // not, because their documents have been changed by others. The BulkWriter ends with it: one never
 // takes the same document twice.
 func (w *flush) send(ctx context.Context) (done []counted, refused []siaran.BroadcastID, err error) {
+	if len(w.sets)+len(w.deletes)+len(w.counts) == 0 {
+		return nil, nil, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	writer := w.f.client.BulkWriter(ctx)

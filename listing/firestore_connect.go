@@ -44,6 +44,7 @@ func (emulatorRights) RequireTransportSecurity() bool { return false }
 var environment sync.Mutex
 
 func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Client, err error) {
+	ctx = context.WithoutCancel(ctx) // the client keeps it to renew its credentials
 	environment.Lock()
 	defer environment.Unlock()
 	host, set := os.LookupEnv(emulatorVariable)

@@ -69,15 +69,6 @@ func (s *station) crash() {
 	s.hub.Close()
 }
 
-func joinTB(t testing.TB, p *siaran.Publication) siaran.ViewerID {
-	t.Helper()
-	id := siaran.NewViewerID()
-	if err := p.Broadcast().Join(siaran.Viewer{ID: id, JoinedAt: time.Now(), Path: "direct"}); err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 // documents is what is in the database, read as any Firebase app would.
 type documents struct {
 	streams    map[string]fields

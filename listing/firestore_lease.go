@@ -23,6 +23,9 @@ func (f *Firestore) Renew(ctx context.Context, node siaran.Node) error {
 		if !until.After(f.clock.now()) {
 			until = time.Unix(0, 0) // given back: no margin is due
 		}
+		if f.presence == PresenceOff {
+			node.Viewers = 0
+		}
 		sent := time.Now()
 		result, err := f.node(node.Name).Set(ctx, map[string]any{
 			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers},
@@ -32,9 +35,19 @@ func (f *Firestore) Renew(ctx context.Context, node siaran.Node) error {
 		}
 		f.stats.writes.Add(1)
 		f.clock.observe(result.UpdateTime, sent)
+		f.warnOfClock()
 		f.mirror.expect(node.Name, fields{"leaseUntil": until}.time("leaseUntil"))
 		return nil
 	})
+}
+
+// warnOfClock says once that this machine's clock is wrong. Leases do not hang on it, but what people are shown does.
+func (f *Firestore) warnOfClock() {
+	if d := f.clock.difference(); d.Abs() > leaseMargin && f.clock.fixed == nil {
+		f.clockWarning.Do(func() {
+			f.log.Warn("this machine's clock is wrong: have it set by the network", "ahead by", d.Round(time.Millisecond))
+		})
+	}
 }
 
 // Sweep implements siaran.Listing.

@@ -94,7 +94,7 @@ func (m *mirror) run() {
 
 // listen runs the listeners, again and again.
 func (m *mirror) listen() {
-	pause := firstRetry
+	pause, warned := firstRetry, false
 	for m.f.ended.Err() == nil {
 		begun := time.Now()
 		err := m.follow()
@@ -103,11 +103,14 @@ func (m *mirror) listen() {
 			return
 		}
 		if errors.Is(err, errDeaf) || time.Since(begun) > lastRetry {
-			pause = firstRetry
+			pause, warned = firstRetry, false
 		}
 		if !errors.Is(err, errDeaf) {
 			m.f.health.note(err)
-			m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
+			if !warned {
+				m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
+			}
+			warned = true
 		}
 		select {
 		case <-m.f.ended.Done():
@@ -218,7 +221,13 @@ func (m *mirror) expect(node string, lease int64) {
 	if m.await.since.IsZero() && m.leases[node] < lease {
 		m.await.since = time.Now()
 	}
-	if m.deaf != nil && !m.f.health.inContact() && m.ever { // back after an outage: the listener may not know for a minute
+}
+
+// again begins the listeners anew.
+func (m *mirror) again() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.deaf != nil {
 		m.deaf()
 	}
 }
