@@ -3,6 +3,7 @@ package egress
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,18 +28,15 @@ type Relay interface {
 
 // relays is what a socket has to do with its relay.
 type relays struct {
-	relay Relay // set before anything is received
+	relay atomic.Pointer[Relay]
 
 	mu    sync.Mutex
-	guard *guard
+	guard *guard // made when it is first asked
 }
 
-// Join lets a relay's clients in. It is called once, before the socket's servers begin; the relay
-// is closed after them and before the socket.
-func (s *Socket) Join(r Relay) {
-	s.relays.guard = newGuard()
-	s.relays.relay = r
-}
+// Join lets a relay take what is for its clients, who may speak already. The relay is closed before the socket, and after
+// the servers on it.
+func (s *Socket) Join(r Relay) { s.relays.relay.Store(&r) }
 
 // Receive takes a datagram that a relay's client has sent to this socket. b is only lent.
 // It may be called from any goroutine.
@@ -52,29 +50,38 @@ func (s *Socket) Receive(b []byte, from netip.AddrPort) {
 func (r *relays) check(from netip.AddrPort, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.guard.check(from, now)
+	return r.guarded().check(from, now)
 }
 
 func (r *relays) datagram(from netip.AddrPort, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.guard.datagram(from, now)
+	return r.guarded().datagram(from, now)
+}
+
+// guarded is the guard. The caller holds mu.
+func (r *relays) guarded() *guard {
+	if r.guard == nil {
+		r.guard = newGuard()
+	}
+	return r.guard
 }
 
 func (r *relays) send(b []byte, size int, to netip.AddrPort) {
-	if r.relay != nil {
-		r.relay.Send(b, size, to)
+	if relay := r.relay.Load(); relay != nil {
+		(*relay).Send(b, size, to)
 	}
 }
 
 // release tells the relay which of a session's addresses nobody uses any more.
 func (r *relays) release(addresses []netip.AddrPort) {
-	if r.relay == nil {
+	relay := r.relay.Load()
+	if relay == nil {
 		return
 	}
 	for _, a := range addresses {
 		if Relayed(a) {
-			r.relay.Release(a)
+			(*relay).Release(a)
 		}
 	}
 }
