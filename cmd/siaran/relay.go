@@ -323,8 +323,12 @@ func (s *server) baseHost() string {
 	return u.Hostname()
 }
 
-// sharedPort is where clients reach HTTPS that is spoken by this process, and so TURN over TLS too; 0: nowhere.
+// sharedPort is where clients reach HTTPS that is spoken by this process, and so TURN over TLS too; 0: nowhere, as
+// when a proxy answers there, which understands HTTP alone.
 func (s *server) sharedPort() uint16 {
+	if len(s.cfg.TrustedProxy) > 0 {
+		return 0
+	}
 	port := uint16(s.httpsPort())
 	if u, err := url.Parse(s.cfg.BaseURL); port != 0 && err == nil && u.Scheme == "https" {
 		port = 443

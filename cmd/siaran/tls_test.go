@@ -393,3 +393,13 @@ func TestWarningOfPlainHTTP(t *testing.T) {
 		}
 	}
 }
+
+// TestRelayBesideAProxy: what answers at the public address of HTTPS then knows nothing of TURN.
+func TestRelayBesideAProxy(t *testing.T) {
+	s := startSecure(t, func(c *Config) { c.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} })
+	_, port, _ := net.SplitHostPort(s.host())
+	servers := over(s.iceServers(t), "turns:")
+	if len(servers) != 1 || strings.Contains(servers[0].URLs[0], ":"+port+"?") {
+		t.Errorf("%v, HTTPS is at %s", servers, port)
+	}
+}
