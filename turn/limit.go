@@ -9,8 +9,7 @@ import (
 
 // bucket bounds a rate of bytes. It holds what may go in one second.
 type bucket struct {
-	full   int64 // when it is full again, were nothing taken; unix nanoseconds
-	inited bool
+	full int64 // when it is full again, were nothing taken; unix nanoseconds
 }
 
 // take tells whether n more may go at a rate a second. A bucket belongs to one goroutine at a time.

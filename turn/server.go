@@ -33,9 +33,8 @@ type Server struct {
 	perCredential map[string]int
 	perSource     map[netip.Prefix]int
 
-	streams        map[*stream]struct{}
-	streamsOfOne   map[netip.Prefix]int
-	streamsRefused uint64
+	streams      map[*stream]struct{}
+	streamsOfOne map[netip.Prefix]int
 }
 
 // Open starts a relay. On error nothing stays open.
