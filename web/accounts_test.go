@@ -26,6 +26,8 @@ func (a accounts) Verify(ctx context.Context, token string) (access.Claims, erro
 		return access.Claims{}, access.ErrDisabled
 	case name == "out":
 		return access.Claims{}, access.ErrSignedOut
+	case name == "late":
+		return access.Claims{}, access.ErrExpired
 	case name == "away":
 		return access.Claims{}, access.ErrUnreachable
 	case name == "adm":
@@ -202,7 +204,13 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 	if _, err := s.listing.Stream(t.Context(), "kopi"); err == nil {
 		t.Error("who is refused leaves a stream behind")
 	}
-	s.onAir("teh", "account:ana:1")
+	b := s.onAir("teh", "account:ana:1")
+	for _, token := range []string{"account:away:1", "account:late:1"} { // the address of the session is enough
+		if r := s.do(call{method: "GET", path: b.location, token: token}); r.StatusCode != 204 {
+			t.Errorf("%s: %d %s", token, r.StatusCode, r.body)
+		}
+	}
+	wantProblem(t, s.do(call{method: "GET", path: b.location, token: "account:disabled:1"}), 403)
 	s.viewer().mustOpen("/whep/teh", "account:away:1") // a public stream needs no token
 	var self struct {
 		Stream, Account string

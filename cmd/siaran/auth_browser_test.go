@@ -76,6 +76,12 @@ func TestSignInAndGoLive(t *testing.T) {
 	dashboard := b.open(s.URL + "/")
 	dashboard.wait("a card", `document.querySelector('[data-stream="kopi"]')`)
 
+	// Its token is renewed before it runs out, and used from then on.
+	eval[bool](ana, `(Date.now = ((now) => () => now() + 56 * 60_000)(Date.now), dispatchEvent(new Event("online")), true)`)
+	ana.wait("another token", `performance.getEntriesByType("resource").some((r) => r.name.includes("securetoken.googleapis.com/v1/token"))`)
+	ana.fill("title", "Kopi malam")
+	dashboard.wait("the new title", `document.querySelector('[data-stream="kopi"]').textContent.includes("Kopi malam")`)
+
 	budi := b.open(s.URL + "/studio")
 	budi.signIn("budi@example.org")
 	budi.broadcastAs("kopi", "Mine")
