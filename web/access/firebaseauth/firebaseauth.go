@@ -21,7 +21,7 @@ import (
 // Bounds of what Google is asked.
 const (
 	verifyTime  = 4 * time.Second // an encoder waits 8 s for its answer
-	checkTime   = 8 * time.Second
+	checkTime   = 10 * time.Second // the SDK tries for 8 s when it cannot connect
 	maxLookups  = 32 // at the same time
 	maxToken    = 4096
 	rememberFor = 30 * time.Second // also how late a disabled account is noticed
@@ -89,7 +89,7 @@ func (v *Verifier) Check(ctx context.Context) error {
 		return nil
 	case auth.IsConfigurationNotFound(err):
 		return fmt.Errorf("the project %s has no Authentication: switch it on in the Firebase console", v.project)
-	case auth.IsInsufficientPermission(err) || auth.IsProjectNotFound(err) || errorutils.IsPermissionDenied(err) || errorutils.IsUnauthenticated(err):
+	case errorutils.IsPermissionDenied(err) || errorutils.IsUnauthenticated(err):
 		return fmt.Errorf("these credentials may not look up accounts of the project %s; give the service account the role Firebase Authentication Viewer: %w", v.project, err)
 	}
 	return unreachable{err}
