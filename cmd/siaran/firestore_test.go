@@ -26,7 +26,11 @@ const (
 // useFirestore makes a Firestore for servers of this test: an option of theirs, and the project.
 func useFirestore(t testing.TB) (option func(node string) func(*Config), project string) {
 	t.Helper()
-	t.Setenv("FIRESTORE_EMULATOR_HOST", emulator.Start(t))
+	return useFirestoreAt(t, emulator.Start(t))
+}
+
+func useFirestoreAt(t testing.TB, host string) (option func(node string) func(*Config), project string) {
+	t.Setenv("FIRESTORE_EMULATOR_HOST", host)
 	project = emulator.Project()
 	return func(node string) func(*Config) {
 		return func(c *Config) { c.Listing, c.FirebaseProject, c.Dev, c.Node = "firestore", project, true, node }
