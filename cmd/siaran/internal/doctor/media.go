@@ -24,6 +24,7 @@ import (
 
 const (
 	mediaTime    = 7 * time.Second // for one session, until its first packet
+	notLivePause = 200 * time.Millisecond
 	maxAnnounced = 16
 )
 
@@ -103,9 +104,24 @@ type sight struct {
 }
 
 // look watches the stream until a first packet has come, or for mediaTime.
-func (o *outside) look(ctx context.Context, setting func(*webrtc.SettingEngine)) (v sight) {
+func (o *outside) look(ctx context.Context, setting func(*webrtc.SettingEngine)) sight {
 	ctx, cancel := context.WithTimeout(ctx, mediaTime)
 	defer cancel()
+	for {
+		v := o.lookOnce(ctx, setting)
+		var status *whep.StatusError
+		if !errors.As(v.err, &status) || status.Code != http.StatusConflict { // a stream that begins is not live at once
+			return v
+		}
+		select {
+		case <-time.After(notLivePause):
+		case <-ctx.Done():
+			return v
+		}
+	}
+}
+
+func (o *outside) lookOnce(ctx context.Context, setting func(*webrtc.SettingEngine)) (v sight) {
 	var pc *webrtc.PeerConnection
 	var connected atomic.Bool
 	first := make(chan struct{}, 1)
@@ -167,9 +183,15 @@ func addrOf(s string) netip.Addr {
 
 // announced is where the server's answer says that media may be sent to over UDP or TCP, each address once.
 func announced(pc *webrtc.PeerConnection, network webrtc.NetworkType) []netip.AddrPort {
-	answer := pc.RemoteDescription()
+	if answer := pc.RemoteDescription(); answer != nil {
+		return candidatesIn(answer.SDP, network.Protocol())
+	}
+	return nil
+}
+
+func candidatesIn(answer, protocol string) []netip.AddrPort {
 	var d sdp.SessionDescription
-	if answer == nil || d.Unmarshal([]byte(answer.SDP)) != nil {
+	if d.Unmarshal([]byte(answer)) != nil {
 		return nil
 	}
 	attributes := slices.Clone(d.Attributes)
@@ -182,7 +204,7 @@ func announced(pc *webrtc.PeerConnection, network webrtc.NetworkType) []netip.Ad
 			continue
 		}
 		c, err := ice.UnmarshalCandidate(a.Value)
-		if err != nil || c.NetworkType().NetworkShort() != network.Protocol() {
+		if err != nil || c.NetworkType().NetworkShort() != protocol {
 			continue
 		}
 		if at := netip.AddrPortFrom(addrOf(c.Address()), uint16(c.Port())); at.IsValid() && !slices.Contains(list, at) {
