@@ -20,9 +20,9 @@ import (
 
 // Bounds of what Google is asked.
 const (
-	verifyTime  = 4 * time.Second // an encoder waits 8 s for its answer
+	verifyTime  = 4 * time.Second  // an encoder waits 8 s for its answer
 	checkTime   = 10 * time.Second // the SDK tries for 8 s when it cannot connect
-	maxLookups  = 32 // at the same time
+	maxLookups  = 32               // at the same time
 	maxToken    = 4096
 	rememberFor = 30 * time.Second // also how late a disabled account is noticed
 	maxRemember = 4096             // tokens
