@@ -88,7 +88,7 @@ func (c AddressConfig) announces(name string) bool {
 
 // openMediaTCP opens the TCP port of broadcasters.
 func (s *server) openMediaTCP(ctx context.Context) (err error) {
-	if *s.cfg.TCP == "" {
+	if s.cfg.TCP == nil || *s.cfg.TCP == "" {
 		return nil
 	}
 	var lc net.ListenConfig
