@@ -1,0 +1,155 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"golang.org/x/sync/errgroup"
+)
+
+// run keeps the mirror until the listing is closed.
+func (m *mirror) run() {
+	var g errgroup.Group
+	g.Go(func() error { m.listen(); return nil })
+	tick := time.NewTicker(watchTick)
+	defer tick.Stop()
+	for m.f.ended.Err() == nil {
+		select {
+		case <-m.f.ended.Done():
+		case <-m.changed:
+			m.rebuild()
+			m.f.sums.poke()
+		case <-tick.C:
+			m.check()
+			continue
+		}
+		select {
+		case <-m.f.ended.Done():
+		case <-time.After(watchPause):
+		}
+	}
+	g.Wait()
+}
+
+// listen runs the listeners, again and again.
+func (m *mirror) listen() {
+	pause, warned := firstRetry, false
+	for m.f.ended.Err() == nil {
+		begun := time.Now()
+		err := m.follow()
+		m.lost()
+		if m.f.ended.Err() != nil {
+			return
+		}
+		if errors.Is(err, errDeaf) || time.Since(begun) > lastRetry {
+			pause, warned = firstRetry, false
+		}
+		if !errors.Is(err, errDeaf) {
+			m.f.health.note(err)
+			if !warned {
+				m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
+			}
+			warned = true
+		}
+		select {
+		case <-m.f.ended.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastRetry)
+	}
+}
+
+var errDeaf = errors.New("the listener tells nothing any more")
+
+// follow runs both listeners until one fails.
+func (m *mirror) follow() error {
+	ctx, cancel := context.WithCancelCause(m.f.ended)
+	defer cancel(nil)
+	m.mu.Lock()
+	m.deaf = func() { cancel(errDeaf) }
+	m.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return m.snapshots(ctx, 0, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
+	})
+	g.Go(func() error { return m.snapshots(ctx, 1, m.f.client.CollectionGroup("nodes").Query, m.takeNodes) })
+	err := g.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errDeaf) {
+		return errDeaf
+	}
+	return err
+}
+
+// snapshots feeds take with each result of q until ctx ends or the listener fails.
+func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query, take func(docs []*firestore.DocumentSnapshot, asOf time.Time)) (err error) {
+	defer func() { // the library asserts what the server tells it
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the listener failed: %v", r)
+		}
+	}()
+	it := q.Snapshots(ctx)
+	defer it.Stop()
+	for {
+		snap, err := it.Next()
+		if err != nil {
+			return err
+		}
+		docs, err := snap.Documents.GetAll()
+		if err != nil {
+			return err
+		}
+		m.f.stats.reads.Add(uint64(len(snap.Changes)))
+		m.mu.Lock()
+		take(docs, snap.ReadTime)
+		m.heard[which] = true
+		m.ever = m.ever || m.heard[0] && m.heard[1]
+		m.mu.Unlock()
+		m.f.health.note(nil)
+		m.poke()
+	}
+}
+
+// takeStreams replaces all streams. The caller holds m.mu.
+func (m *mirror) takeStreams(docs []*firestore.DocumentSnapshot, asOf time.Time) {
+	m.asOf = asOf
+	clear(m.rows)
+	for _, d := range docs {
+		name := nameOf(d.Ref.ID)
+		m.rows[name] = mirrored{readStreamDocument(name, d.Data()), d.UpdateTime}
+	}
+}
+
+// takeNodes replaces all leases and counts. The caller holds m.mu.
+func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
+	clear(m.leases)
+	clear(m.counts)
+	for _, d := range docs {
+		name, content := nameOf(d.Ref.ID), fields(d.Data())
+		if stream := d.Ref.Parent.Parent; stream != nil {
+			m.counts[countKey{nameOf(stream.ID), name}] = edgeCount{content.text("broadcastId"), content.number("viewers")}
+		} else {
+			m.leases[name] = content.time("leaseUntil")
+		}
+	}
+	if m.leases[m.await.node] >= m.await.lease {
+		m.await.since = time.Time{}
+	}
+}
+
+func (m *mirror) poke() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// lost says that the listeners have ended.
+func (m *mirror) lost() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = [2]bool{}
+	m.deaf = nil
+}
