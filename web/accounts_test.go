@@ -177,6 +177,34 @@ func TestWritingAboutANameKeepsIt(t *testing.T) {
 	wantProblem(t, s.do(call{method: "GET", path: "/api/streams?owner=firebase:ana"}), 400)
 }
 
+// TestNamesOfOneAccountAreBounded, by publishing and by writing about them; what it keeps already it may go on with.
+func TestNamesOfOneAccountAreBounded(t *testing.T) {
+	s := start(t, withAccounts, func(c *Config) { c.Limits.Names = 2 })
+	edit := func(name, token string) reply {
+		return s.do(call{method: "PATCH", path: "/api/streams/" + name, token: token, body: `{}`}.with(jsonBody...))
+	}
+	for _, name := range []string{"one", "two", "one"} {
+		if r := edit(name, "account:ana:1"); r.StatusCode != 200 {
+			t.Fatalf("%d %s", r.StatusCode, r.body)
+		}
+	}
+	if p := wantProblem(t, edit("three", "account:ana:1"), 403); p.Code != "too-many-names" {
+		t.Errorf("told %+v", p)
+	}
+	wantProblem(t, s.broadcaster().open("/whip/three", "account:ana:1"), 403)
+	s.onAir("two", "account:ana:1")
+	for i, token := range []string{"account:budi:1", "account:adm:1", s.admin} {
+		for _, name := range []string{"a", "b", "c"} {
+			if i == 0 && name == "c" { // an account like any other
+				continue
+			}
+			if r := edit(name+string(rune(48+i)), token); r.StatusCode != 200 {
+				t.Errorf("%d %s", r.StatusCode, r.body)
+			}
+		}
+	}
+}
+
 // TestAccountsThatAreNotLetIn: what is said, and that somebody else's outage is not the token's fault.
 func TestAccountsThatAreNotLetIn(t *testing.T) {
 	s := start(t, withAccounts)

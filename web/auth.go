@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -75,6 +76,9 @@ func (s *Server) kept(c echo.Context) (siaran.Stream, access.Claims, error) {
 	if err != nil || !claims.Keeps(target(stream, there)) {
 		return stream, claims, err
 	}
+	if err := s.roomFor(c.Request().Context(), claims); err != nil {
+		return stream, claims, err
+	}
 	switch err := s.cfg.Listing.Claim(c.Request().Context(), stream.Name, s.cfg.Node, claims.Account); {
 	case errors.Is(err, siaran.ErrNotOwner) || errors.Is(err, siaran.ErrStreamTaken): // another was faster
 		return stream, claims, siaran.ErrNotOwner
@@ -83,6 +87,22 @@ func (s *Server) kept(c echo.Context) (siaran.Stream, access.Claims, error) {
 	}
 	stream.Owner = claims.Account
 	return stream, claims, nil
+}
+
+// roomFor bounds how many names an account keeps: accounts cost nothing to make, and streams stay in the listing.
+func (s *Server) roomFor(ctx context.Context, claims access.Claims) error {
+	if claims.IsAdmin() {
+		return nil
+	}
+	most := s.cfg.Limits.Names
+	kept, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{All: true, Private: true, Owner: claims.Account, Limit: most})
+	switch {
+	case err != nil:
+		return listingFailed(err)
+	case len(kept) >= most:
+		return &failure{status: http.StatusForbidden, code: "too-many-names", detail: fmt.Sprintf("an account keeps at most %d names: use one of them", most)}
+	}
+	return nil
 }
 
 func (s *Server) manage(c echo.Context) (stream siaran.Stream, there bool, claims access.Claims, err error) {

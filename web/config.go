@@ -46,6 +46,7 @@ type Limits struct {
 	Address  Rate // PATCH, DELETE and changes through the API, by source address
 	ICE      Rate // GET of ICE servers, by source address
 	Watchers int  // clients of the event stream
+	Names    int  // streams that one account keeps, at most 1000
 }
 
 // Rate is how often something may be done.
@@ -127,6 +128,9 @@ func (l Limits) filled() Limits {
 	fill(&l.Session, Rate{20, 100})
 	fill(&l.Address, Rate{500, 3000})
 	fill(&l.ICE, Rate{100, 3000})
+	if l.Names <= 0 {
+		l.Names = 100
+	}
 	if l.Watchers <= 0 {
 		l.Watchers = 10000
 	}

@@ -64,6 +64,11 @@ func (s *Server) claim(ctx context.Context, claims access.Claims, on access.Targ
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
+	if claims.Keeps(on) {
+		if err := s.roomFor(ctx, claims); err != nil {
+			return err
+		}
+	}
 	switch err := s.cfg.Listing.Claim(ctx, on.Stream, s.cfg.Node, owner); {
 	case errors.Is(err, siaran.ErrStreamTaken):
 		return fail(http.StatusConflict, "the stream is live on another server; end that broadcast first")
