@@ -14,6 +14,7 @@ import (
 const (
 	sweepBatch = 250 // documents
 	sweepClaim = 30 * time.Second
+	sweepTime  = 1500 * time.Millisecond // at a time, for other servers: ours has more to write
 )
 
 // Renew implements siaran.Listing. The lease is written in the database's time.
@@ -62,6 +63,7 @@ func (f *Firestore) Sweep(ctx context.Context, node string) (count int, err erro
 		if err != nil {
 			return err
 		}
+		began := time.Now()
 		for _, name := range dead {
 			claimed, err := f.claimSweep(ctx, name)
 			if err != nil {
@@ -70,12 +72,17 @@ func (f *Firestore) Sweep(ctx context.Context, node string) (count int, err erro
 			if !claimed {
 				continue
 			}
-			n, err := f.sweepNode(ctx, name, func(tx *transaction) error { return f.stillOurs(tx, name) })
+			n, err := f.sweepNode(ctx, name, func(tx *transaction) error {
+				if time.Since(began) > sweepTime {
+					return errLater
+				}
+				return f.stillOurs(tx, name)
+			})
 			count += n
 			switch {
-			case errors.Is(err, errBack):
-			case err != nil && ctx.Err() != nil && count > 0: // it goes on with the next call
+			case errors.Is(err, errLater):
 				return nil
+			case errors.Is(err, errBack):
 			case err != nil:
 				return err
 			}
@@ -117,7 +124,10 @@ func (f *Firestore) deadNodes(ctx context.Context) ([]string, error) {
 	return dead, nil
 }
 
-var errBack = errors.New("the node is back, or another server sweeps it")
+var (
+	errBack  = errors.New("the node is back, or another server sweeps it")
+	errLater = errors.New("the sweep goes on with the next call")
+)
 
 // claimSweep makes us the one who sweeps a dead node.
 func (f *Firestore) claimSweep(ctx context.Context, node string) (claimed bool, err error) {

@@ -30,6 +30,7 @@ const (
 	listingFile = "siaran.db"
 	demoStream  = siaran.StreamName("demo")
 	demoTitle   = "Siaran demo"
+	demoRetry   = 5 * time.Second
 	linkLife    = 30 * 24 * time.Hour // of the token in the printed studio link
 )
 
@@ -231,6 +232,16 @@ func (s *server) serve(ctx context.Context, ready func(facts)) error {
 	return errors.Join(err, answers.Wait(), s.close())
 }
 
+// listDemo is the demo's stream, with a title when it is new.
+func (s *server) listDemo(ctx context.Context) (siaran.Stream, error) {
+	stream, err := s.listing.Stream(ctx, demoStream)
+	if errors.Is(err, siaran.ErrUnknownStream) {
+		title := demoTitle
+		stream, err = s.listing.Edit(ctx, demoStream, siaran.StreamEdit{Title: &title})
+	}
+	return stream, err
+}
+
 // publishDemo broadcasts the built-in clip through the public endpoint, as anyone would. Its requests do not leave the
 // process: no certificate is good for an address of the machine itself.
 func (s *server) publishDemo(ctx context.Context) error {
@@ -238,13 +249,15 @@ func (s *server) publishDemo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stream, err := s.listing.Stream(ctx, demoStream)
-	if errors.Is(err, siaran.ErrUnknownStream) {
-		title := demoTitle
-		stream, err = s.listing.Edit(ctx, demoStream, siaran.StreamEdit{Title: &title})
-	}
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
+	stream, err := s.listDemo(ctx)
+	for err != nil { // the listing may come later
+		s.logger.Warn("the demo waits for the listing", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(demoRetry):
+		}
+		stream, err = s.listDemo(ctx)
 	}
 	token, err := s.secret.Mint(access.Claims{Stream: string(demoStream), Scopes: []access.Scope{access.Publish}, KeyGeneration: stream.KeyGeneration})
 	if err != nil {
