@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"testing"
 )
 
@@ -103,29 +102,5 @@ func TestDataFolder(t *testing.T) {
 	}
 	if runtime.GOOS == "linux" && os.Getuid() == 0 {
 		one(t, checkData("/proc/self/none", nobody), Fail, "cannot be made")
-	}
-}
-
-func TestLockIsSeen(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		return
-	}
-	dir := t.TempDir()
-	if dataLocked(dir) {
-		t.Error("no lock is there")
-	}
-	f, err := os.Create(filepath.Join(dir, lockFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if dataLocked(dir) {
-		t.Error("nobody holds it")
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		t.Fatal(err)
-	}
-	if !dataLocked(dir) {
-		t.Error("it is held")
 	}
 }
