@@ -259,11 +259,11 @@ func TestTCPEvictsStrangers(t *testing.T) {
 		defer ours.Close()
 		if i == 0 {
 			first = ours
+			if err := first.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		s.admit(addressed{theirs, &net.TCPAddr{IP: net.IPv4(198, 51, byte(i>>8), byte(i)), Port: 4000}})
-	}
-	if err := first.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
 	}
 	if _, err := first.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the oldest: %v", err)
