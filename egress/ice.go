@@ -60,8 +60,9 @@ func (l *link) handleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
 	if !l.admit(from, local, m.Contains(stun.AttrUseCandidate)) {
 		return
 	}
+	mapped := l.socket.relays.mapped(from)
 	l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
-		&stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}, l.integrity, stun.Fingerprint)
+		&stun.XORMappedAddress{IP: mapped.Addr().AsSlice(), Port: int(mapped.Port())}, l.integrity, stun.Fingerprint)
 }
 
 // answer leaves from the address that was asked, or the viewer would not know it (RFC 8445 section 7.2.5.2.1).

@@ -24,6 +24,8 @@ type Relay interface {
 	Send(b []byte, size int, to netip.AddrPort)
 	// Release says that the session that used an address has ended.
 	Release(address netip.AddrPort)
+	// Relayed gives the relayed address (RFC 8656) that the client at an address was told; not valid when there is none.
+	Relayed(address netip.AddrPort) netip.AddrPort
 }
 
 // relays is what a socket has to do with its relay.
@@ -45,6 +47,16 @@ func (s *Socket) Receive(b []byte, from netip.AddrPort) {
 		return
 	}
 	s.handle(&s.relays, b, from, netip.Addr{})
+}
+
+// mapped is where a datagram comes from in its sender's eyes: a relay's client knows nothing of its address in [RelayedNet].
+func (r *relays) mapped(from netip.AddrPort) netip.AddrPort {
+	if relay := r.relay.Load(); relay != nil && Relayed(from) {
+		if told := (*relay).Relayed(from); told.IsValid() {
+			return told
+		}
+	}
+	return from
 }
 
 func (r *relays) check(from netip.AddrPort, now time.Time) bool {

@@ -41,7 +41,15 @@ func (r *keptRelay) Release(a netip.AddrPort) {
 	r.released = append(r.released, a)
 }
 
+func (r *keptRelay) Relayed(a netip.AddrPort) netip.AddrPort {
+	if a != relayedClient {
+		return netip.AddrPort{}
+	}
+	return toldAddress
+}
+
 var (
+	toldAddress   = netip.MustParseAddrPort("203.0.113.9:50000")
 	relayedClient = netip.MustParseAddrPort("[100::1234]:1")
 	otherClient   = netip.MustParseAddrPort("[100::5678]:1")
 )
@@ -73,6 +81,10 @@ func TestRelayedClient(t *testing.T) {
 	answer := &stun.Message{Raw: relay.sent[0].datagrams[0]}
 	if err := answer.Decode(); err != nil || answer.Type != stun.BindingSuccess {
 		t.Fatalf("%v: %v", answer, err)
+	}
+	var mapped stun.XORMappedAddress
+	if err := mapped.GetFrom(answer); err != nil || mapped.String() != toldAddress.String() {
+		t.Errorf("the client is told to be %s: %v", mapped, err) // a browser would not know its own candidate by another
 	}
 	reports := 0
 	l.rtcp = func([]byte) { reports++ }

@@ -153,6 +153,14 @@ func (s *Server) Release(address netip.AddrPort) {
 	}
 }
 
+// Relayed gives the relayed address that the client at a virtual address was told; not valid when there is none.
+func (s *Server) Relayed(address netip.AddrPort) netip.AddrPort {
+	if a := s.at(address.Addr()); a != nil {
+		return a.relayed
+	}
+	return netip.AddrPort{}
+}
+
 func (s *Server) at(virtual netip.Addr) *allocation {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

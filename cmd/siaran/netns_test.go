@@ -233,7 +233,7 @@ func allByHTTPS(t *testing.T, s *testServer) {
 	checkRelayed(t, s, b, servers)
 	watch := startBrowser(t, (&secure{cert: os.Getenv(insideCert)}).believing(t)).open(s.URL + "/watch/demo")
 	watch.waitMedia()
-	if got := eval[string](watch, relayProtocol); got != "tls" {
+	if got := eval[string](watch, relayProtocol); got != "relay tls" {
 		t.Errorf("Chromium comes by %s", got)
 	}
 }

@@ -32,11 +32,11 @@ func (s *secure) believing(t *testing.T) chromedp.ExecAllocatorOption {
 	return chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// relayProtocol is what getStats() says of the way to the relay that a player uses. Its candidateType is prflx, as the
-// media sees a relay in its own process under another address than the client.
+// relayProtocol is what getStats() says of the way that a player uses: its own candidate's type, and how it reaches the relay.
 const relayProtocol = player + `.receiver.reports().then((all) => {
 	const by = (id) => all.find((r) => r.id === id);
-	return by(by(all.find((r) => r.type === "transport").selectedCandidatePairId)?.localCandidateId)?.relayProtocol ?? "none";
+	const local = by(by(all.find((r) => r.type === "transport").selectedCandidatePairId)?.localCandidateId);
+	return local?.candidateType + " " + local?.relayProtocol;
 })`
 
 // playFor waits until each of the tabs has played for so many seconds, and gives the pictures that each has decoded meanwhile.
@@ -93,8 +93,8 @@ func TestRelayedInChromium(t *testing.T) {
 
 	for i, v := range viewers {
 		v.waitMedia()
-		if got := eval[string](v, relayProtocol); got != transports[i] {
-			t.Errorf("it comes through a relay over %s, want %s", got, transports[i])
+		if got := eval[string](v, relayProtocol); got != "relay "+transports[i] {
+			t.Errorf("it comes by %s, want a relay over %s", got, transports[i])
 		}
 		t.Logf("%s: %s", transports[i], eval[string](v, player+`.receiver.route.marks.map((m) => m.join(" ")).join(", ")`))
 	}
