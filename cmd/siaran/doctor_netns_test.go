@@ -74,6 +74,20 @@ func TestDoctorInNetworks(t *testing.T) {
 		wantFinding(t, r, "udp", doctor.Fail, "--public-ip 203.0.113.1")
 		wantFinding(t, r, "turn-udp", doctor.OK, "media came through the relay 203.0.113.1:3478")
 	})
+	t.Run("IPv6 only", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t)
+		server, client := l.host("server"), l.host("client")
+		server.wire("eth0", "2001:db8:1::1/64", client, "eth0", "2001:db8:1::2/64")
+		r, code := client.doctor(server.serve("--listen=[2001:db8:1::1]:8080"), "http://[2001:db8:1::1]:8080")
+		if code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		wantFinding(t, r, "udp", doctor.OK, "[2001:db8:1::1]:8189")
+		wantFinding(t, r, "turn-udp", doctor.OK, "[2001:db8:1::1]:3478")
+		wantFinding(t, r, "turn-tcp", doctor.OK, "[2001:db8:1::1]:3478")
+		wantFinding(t, r, "ice-tcp", doctor.OK, "connected")
+	})
 	t.Run("a closed port", func(t *testing.T) {
 		t.Parallel()
 		l := newLab(t)

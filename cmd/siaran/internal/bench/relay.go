@@ -134,10 +134,7 @@ func (v *viewer) allocate(ctx context.Context, candidates []netip.AddrPort) ([]n
 	}
 	var reached []netip.AddrPort
 	var refused error
-	for _, to := range candidates {
-		if !to.Addr().Is4() && len(candidates) > 1 { // relayed addresses are of IPv4
-			continue
-		}
+	for _, to := range worthAChannel(candidates) {
 		channel := uint16(firstChannel + len(reached))
 		peer := peerAddress(to)
 		if _, err := v.ask(ctx, stun.MethodChannelBind, number(stun.AttrChannelNumber, uint32(channel)<<16), peer); err != nil {
@@ -153,6 +150,20 @@ func (v *viewer) allocate(ctx context.Context, candidates []netip.AddrPort) ([]n
 		return nil, fmt.Errorf("none of the server's %d addresses may be reached: %w", len(candidates), refused)
 	}
 	return reached, nil
+}
+
+// worthAChannel leaves out what a relay is not likely to reach when there is better: each channel takes time.
+func worthAChannel(candidates []netip.AddrPort) []netip.AddrPort {
+	for _, good := range []func(netip.Addr) bool{
+		func(ip netip.Addr) bool { return ip.Is4() && !ip.IsLoopback() }, // most relayed addresses are of IPv4
+		func(ip netip.Addr) bool { return !ip.IsLoopback() },
+	} {
+		list := slices.DeleteFunc(slices.Clone(candidates), func(a netip.AddrPort) bool { return !good(a.Addr()) })
+		if len(list) > 0 {
+			return list
+		}
+	}
+	return candidates
 }
 
 func number(attribute stun.AttrType, value uint32) stun.Setter {

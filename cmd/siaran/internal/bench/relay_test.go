@@ -37,6 +37,24 @@ func TestRelaysInLinks(t *testing.T) {
 	}
 }
 
+func TestWorthAChannel(t *testing.T) {
+	parse := func(list ...string) (out []netip.AddrPort) {
+		for _, s := range list {
+			out = append(out, netip.MustParseAddrPort(s))
+		}
+		return out
+	}
+	for _, c := range []struct{ from, want []netip.AddrPort }{
+		{parse("192.0.2.1:1", "[2001:db8::1]:1", "127.0.0.1:1"), parse("192.0.2.1:1")},
+		{parse("[2001:db8::1]:1", "127.0.0.1:1"), parse("[2001:db8::1]:1")},
+		{parse("127.0.0.1:1", "[::1]:1"), parse("127.0.0.1:1", "[::1]:1")},
+	} {
+		if got := worthAChannel(c.from); !slices.Equal(got, c.want) {
+			t.Errorf("%v of %v", got, c.from)
+		}
+	}
+}
+
 // sent is a socket that keeps what is sent.
 type sent struct {
 	nowhere
