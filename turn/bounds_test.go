@@ -160,7 +160,7 @@ func TestConnections(t *testing.T) {
 		}
 	})
 	t.Run("that do nothing", func(t *testing.T) {
-		s := open(t, func(c *Config) { c.Limits.FirstAllocation = time.Second })
+		s := open(t, func(c *Config) { c.Limits.FirstAllocation = 4 * time.Second })
 		_, tcp, secure := s.Addresses()
 		for _, to := range []netip.AddrPort{tcp, secure, tcp, secure} { // those to TLS not even shake hands
 			conn, err := net.Dial("tcp", to.String())
@@ -176,7 +176,7 @@ func TestConnections(t *testing.T) {
 		}
 	})
 	t.Run("that fall silent", func(t *testing.T) {
-		s := open(t, func(c *Config) { c.Limits.Idle = time.Second })
+		s := open(t, func(c *Config) { c.Limits.Idle = 3 * time.Second })
 		s.allocated("tls", "a")
 		eventually(t, "it is closed", func() bool { st := s.Stats(); return st.Closed.Idle == 1 && st.Allocations == 0 && st.Connections == 0 })
 	})

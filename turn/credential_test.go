@@ -86,7 +86,7 @@ func pair(user, password string) func(stun.ErrorCode) struct {
 
 func TestAllocationOutlivesItsCredential(t *testing.T) {
 	s := open(t)
-	user, password := s.Credential("a", 2*time.Second)
+	user, password := s.Credential("a", 4*time.Second)
 	expiry, _, _ := parseUser(user)
 	r := s.raw("udp", user, password)
 	r.allocate()
