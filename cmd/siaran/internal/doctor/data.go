@@ -22,7 +22,7 @@ func checkData(dir string, r running) []Check {
 	case errors.Is(err, fs.ErrNotExist):
 		return []Check{checkParent(dir)}
 	case err != nil:
-		return []Check{fail(name, fmt.Sprintf("%s cannot be looked at: %v.", dir, err), "Allow this user to, or choose another folder with --data.")}
+		return []Check{fail(name, fmt.Sprintf("%s cannot be looked at: %v.", dir, errors.Unwrap(err)), "Allow this user to, or choose another folder with --data.")}
 	case !info.IsDir():
 		return []Check{fail(name, dir+" is no folder.", "Choose another with --data.")}
 	}
@@ -51,16 +51,12 @@ func checkData(dir string, r running) []Check {
 // checkParent looks for the folder that a new one would be made in.
 func checkParent(dir string) Check {
 	above, err := filepath.Abs(dir)
-	for err == nil {
-		above = filepath.Dir(above)
-		if _, err := os.Stat(above); err == nil {
-			break
-		}
-		if above == filepath.Dir(above) {
-			break
-		}
-	}
 	if err == nil {
+		for there := false; !there && above != filepath.Dir(above); {
+			above = filepath.Dir(above)
+			_, missing := os.Stat(above)
+			there = missing == nil
+		}
 		err = tryFile(above)
 	}
 	if err != nil {
