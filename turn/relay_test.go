@@ -3,6 +3,7 @@ package turn
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +97,28 @@ func TestIndicationsAndChannels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenIsWhole: when one of the ports cannot be had, the others are free again.
+func TestOpenIsWhole(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	cfg := Config{
+		UDP: busy.Addr().String(), TCP: busy.Addr().String(), Virtual: virtual, Secret: testSecret,
+		Media: func() []netip.AddrPort { return nil }, Deliver: func([]byte, netip.AddrPort) {},
+	}
+	if s, err := Open(cfg); err == nil {
+		s.Close()
+		t.Fatal("it opens")
+	} else if !strings.Contains(err.Error(), "in use") {
+		t.Error(err)
+	}
+	conn, err := net.ListenPacket("udp", cfg.UDP)
+	if err != nil {
+		t.Fatalf("the UDP port is still taken: %v", err)
+	}
+	conn.Close()
 }

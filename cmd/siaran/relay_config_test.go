@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -153,5 +154,36 @@ func TestAnnouncedServers(t *testing.T) {
 	}
 	if list[2].Username != "u" || list[2].Credential != "p" || !strings.Contains(list[3].Username, ":") || list[3].Credential == "" {
 		t.Errorf("%+v", list[1:])
+	}
+}
+
+func TestRelayPortInUse(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	busy := conn.LocalAddr().String()
+	c := testConfig(t.TempDir())
+	c.TURN = &busy
+	if c, err = c.checked(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openServer(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err == nil {
+		s.close()
+		t.Fatal("the server starts")
+	}
+	for _, part := range []string{"--turn", busy, "in use", "another"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in: %v", part, err)
+		}
+	}
+}
+
+func TestNoRelay(t *testing.T) {
+	s := startServer(t, func(c *Config) { none := ""; c.TURN = &none })
+	if list := s.iceServers(t); len(list) != 0 {
+		t.Errorf("%+v", list)
 	}
 }
