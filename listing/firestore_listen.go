@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -76,6 +77,7 @@ func (m *mirror) follow() error {
 		return m.snapshots(ctx, 0, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
 	})
 	g.Go(func() error { return m.snapshots(ctx, 1, m.f.client.CollectionGroup("nodes").Query, m.takeNodes) })
+	g.Go(func() error { return m.secondLook(ctx) })
 	err := g.Wait()
 	if cause := context.Cause(ctx); errors.Is(cause, errDeaf) {
 		return errDeaf
@@ -152,4 +154,77 @@ func (m *mirror) lost() {
 	defer m.mu.Unlock()
 	m.heard = [2]bool{}
 	m.deaf = nil
+}
+
+// secondLook compares what the listeners have told with the database, once after they began. The emulator misses what is
+// written in the moment in which a listener begins, and never tells it.
+func (m *mirror) secondLook(ctx context.Context) error {
+	if !sleep(ctx, lookPause) {
+		return nil
+	}
+	streams, err := m.f.query(ctx, m.f.streams().Where("status", "in", liveStatuses))
+	if err != nil {
+		return nil // the listeners will say so too
+	}
+	nodes, err := m.f.query(ctx, m.f.nodes().Query)
+	if err != nil {
+		return nil
+	}
+	extra := m.extra(streams)
+	if len(extra) == 0 && m.knows(streams, nodes) || !sleep(ctx, lookPause) { // it may have been written just now
+		return nil
+	}
+	if m.has(extra) || !m.knows(streams, nodes) {
+		return errDeaf
+	}
+	return nil
+}
+
+// knows tells whether memory is as new as these documents.
+func (m *mirror) knows(streams, nodes []*firestore.DocumentSnapshot) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, snap := range streams {
+		if m.rows[nameOf(snap.Ref.ID)].updated.Before(snap.UpdateTime) {
+			return false
+		}
+	}
+	for _, snap := range nodes {
+		if m.leases[nameOf(snap.Ref.ID)] < fields(snap.Data()).time("leaseUntil") {
+			return false
+		}
+	}
+	return true
+}
+
+// extra are rows that are not among these documents.
+func (m *mirror) extra(streams []*firestore.DocumentSnapshot) map[string]mirrored {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rows := maps.Clone(m.rows)
+	for _, snap := range streams {
+		delete(rows, nameOf(snap.Ref.ID))
+	}
+	return rows
+}
+
+// has tells whether any of these rows is still there as it was.
+func (m *mirror) has(rows map[string]mirrored) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, r := range rows {
+		if now, there := m.rows[name]; there && now.updated.Equal(r.updated) {
+			return true
+		}
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

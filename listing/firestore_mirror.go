@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	lookPause = 500 * time.Millisecond
 	deafAfter = 4 * time.Second // a listener that has not seen our lease by then is begun anew
 )
 
