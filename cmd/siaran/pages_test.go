@@ -63,7 +63,7 @@ func (s *testServer) publishDemo(t *testing.T, stream siaran.StreamName) (stop f
 // waitMedia waits until a player is live, then for more pictures on the screen and more sound decoded.
 func (p *tab) waitMedia() {
 	p.t.Helper()
-	p.waitState("live")
+	p.wait("a player that is live", player+`?.receiver?.state === "live"`)
 	decoded := fmt.Sprintf(inbound, "framesDecoded")
 	from, shown := eval[int](p, decoded), eval[int](p, framesShown)
 	p.wait("more frames decoded", fmt.Sprintf("%s.then((n) => n > %d)", decoded, from+10))
