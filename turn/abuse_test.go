@@ -162,6 +162,47 @@ func TestNothingButOurMediaIsReached(t *testing.T) {
 	}
 }
 
+// cutAddresses are messages that end with an address of no length, in all sizes: stun panics at those that fill their memory.
+func cutAddresses() [][]byte {
+	var list [][]byte
+	for _, kind := range []stun.MessageType{stun.NewType(stun.MethodSend, stun.ClassIndication), permissionRequest, channelRequest, stun.BindingRequest} {
+		for filler := range 40 {
+			setters := []stun.Setter{stun.TransactionID, kind}
+			for range filler {
+				setters = append(setters, attribute(stun.AttrSoftware))
+			}
+			list = append(list, stun.MustBuild(append(setters, attribute(stun.AttrXORPeerAddress))...).Raw)
+		}
+	}
+	return list
+}
+
+func TestCutAddresses(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		s := open(t, func(c *Config) { c.Limits.Rate = 1 << 30 })
+		stranger := s.raw(transport, "", "")
+		for _, b := range cutAddresses() {
+			stranger.write(b)
+		}
+		user, password := s.Credential("a", time.Hour)
+		r := s.raw(transport, user, password)
+		r.allocate()
+		for _, method := range []stun.Method{stun.MethodCreatePermission, stun.MethodChannelBind} { // signed, so that pion reads them
+			for filler := range 16 {
+				setters := []stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest), channelNumber(firstChannel)}
+				for range filler {
+					setters = append(setters, attribute(stun.AttrSoftware))
+				}
+				setters = append(setters, stun.NewUsername(r.user), r.nonce, r.realm, stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
+				r.write(stun.MustBuild(append(setters, attribute(stun.AttrXORPeerAddress))...).Raw)
+			}
+		}
+		if c := r.bind(firstChannel+1, media); c != 0 {
+			t.Errorf("%s: channel: %d", transport, c)
+		}
+	}
+}
+
 func TestUnusualRequests(t *testing.T) {
 	s := open(t)
 	user, password := s.Credential("a", time.Hour)

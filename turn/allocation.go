@@ -255,7 +255,7 @@ func (p peerAddress) AddTo(m *stun.Message) error {
 // peerOf reads the first XOR-PEER-ADDRESS of a message. A form that hides an IPv4 address in an IPv6 one is none.
 func peerOf(m *stun.Message) (netip.AddrPort, bool) {
 	var x stun.XORMappedAddress
-	if x.GetFromAs(m, stun.AttrXORPeerAddress) != nil {
+	if !addressesWhole(m) || x.GetFromAs(m, stun.AttrXORPeerAddress) != nil {
 		return netip.AddrPort{}, false
 	}
 	ip, ok := plainIP(x.IP)

@@ -315,7 +315,7 @@ func junk() [][]byte {
 	for _, method := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodSend, stun.MethodData, stun.MethodConnect} {
 		for _, class := range []stun.MessageClass{stun.ClassRequest, stun.ClassIndication, stun.ClassSuccessResponse, stun.ClassErrorResponse} {
 			for _, integrity := range [][]byte{nil, make([]byte, 20), make([]byte, 3)} {
-				setters := []stun.Setter{stun.TransactionID, stun.NewType(method, class), stun.NewUsername("a:b"), stun.NewRealm("r"), stun.NewNonce("n"), attribute(stun.AttrXORPeerAddress, 0), attribute(stun.AttrChannelNumber)}
+				setters := []stun.Setter{stun.TransactionID, stun.NewType(method, class), stun.NewUsername("a:b"), stun.NewRealm("r"), stun.NewNonce("n"), peerAddress{media}, attribute(stun.AttrChannelNumber)}
 				if integrity != nil {
 					setters = append(setters, attribute(stun.AttrMessageIntegrity, integrity...))
 				}

@@ -57,6 +57,20 @@ func appendChannelData(dst []byte, number uint16, data []byte, pad bool) []byte 
 	return dst
 }
 
+// addressesWhole tells whether each address in a message can be one by its length. stun reads the family of shorter ones from
+// beyond their end, and panics where the message ends there.
+func addressesWhole(m *stun.Message) bool {
+	for _, a := range m.Attributes {
+		switch a.Type {
+		case stun.AttrXORPeerAddress, stun.AttrXORRelayedAddress, stun.AttrXORMappedAddress, stun.AttrMappedAddress:
+			if a.Length != 8 && a.Length != 20 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // indication is the part of Data indications of one peer that is always the same: header and XOR-PEER-ADDRESS.
 func indication(peer stun.Setter) []byte {
 	m, err := stun.Build(stun.NewType(stun.MethodData, stun.ClassIndication), stun.TransactionID, peer)

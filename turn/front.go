@@ -96,8 +96,12 @@ func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 		return false
 	}
 	m := &stun.Message{Raw: append([]byte(nil), b...)}
-	if m.Decode() != nil {
+	if m.Decode() != nil || !addressesWhole(m) {
 		f.server.stats.dropJunk.Add(1)
+		return false
+	}
+	if a != nil && m.Type.Class == stun.ClassRequest && !a.up.take(now.UnixNano(), requestCost, f.server.cfg.Limits.Rate) {
+		f.server.stats.dropRate.Add(1)
 		return false
 	}
 	switch m.Type {
@@ -106,10 +110,6 @@ func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 	case stun.BindingRequest:
 		f.binding(m, from, local)
 	case allocateRequest, refreshRequest, permissionRequest, channelRequest:
-		if a != nil && !a.up.take(now.UnixNano(), requestCost, f.server.cfg.Limits.Rate) {
-			f.server.stats.dropRate.Add(1)
-			return false
-		}
 		f.request = request{message: m, client: from, local: local, allocation: a}
 		return true
 	default:

@@ -22,6 +22,10 @@ func FuzzFront(f *testing.F) {
 	for _, b := range junk() {
 		f.Add(b, true)
 	}
+	for _, b := range cutAddresses() {
+		f.Add(b, true)
+		f.Add(b, false)
+	}
 	f.Add(appendChannelData(nil, 0x4000, []byte("data"), false), true)
 	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication), peerAddress{media}, attribute(stun.AttrData, 1, 2, 3)).Raw, true)
 	f.Fuzz(func(t *testing.T, b []byte, known bool) {

@@ -136,7 +136,11 @@ func (w *udpWay) data(b []byte, size int, channel uint16, prefix []byte) (lost i
 	return lost
 }
 
-func (w *udpWay) answer(b []byte) { w.send(b, len(b)) }
+func (w *udpWay) answer(b []byte) {
+	if len(b) > 0 {
+		w.send(b, len(b))
+	}
+}
 
 func (w *udpWay) ended(bool) {}
 
