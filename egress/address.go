@@ -51,6 +51,7 @@ func (a *addresses) look() []netip.AddrPort {
 	switch {
 	case len(a.public) > 0:
 		ips = slices.Clone(a.public)
+		slices.SortStableFunc(ips, func(x, y netip.Addr) int { return x.Unmap().BitLen() - y.Unmap().BitLen() }) // IPv4 first
 		if a.local.Addr().IsUnspecified() {
 			ips = append(ips, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 		}

@@ -51,14 +51,19 @@ func TestAddressOrder(t *testing.T) {
 }
 
 func TestPublicAddressesAreAnnouncedAlone(t *testing.T) {
-	s := listenFor(t, "[::]:0", SocketOptions{Public: addrs("203.0.113.7 2001:db8::7")})
-	port := s.addresses.local.Port()
-	var want []netip.AddrPort
-	for _, ip := range addrs("203.0.113.7 2001:db8::7 127.0.0.1") {
-		want = append(want, netip.AddrPortFrom(ip, port))
-	}
-	if got := s.Addresses(); !slices.Equal(got, want) {
-		t.Errorf("%v, not %v", got, want)
+	for said, told := range map[string]string{
+		"203.0.113.7 2001:db8::7":             "203.0.113.7 2001:db8::7 127.0.0.1",
+		"2001:db8::7 203.0.113.7 203.0.113.6": "203.0.113.7 203.0.113.6 2001:db8::7 127.0.0.1", // some clients take the first
+	} {
+		s := listenFor(t, "[::]:0", SocketOptions{Public: addrs(said)})
+		port := s.addresses.local.Port()
+		var want []netip.AddrPort
+		for _, ip := range addrs(told) {
+			want = append(want, netip.AddrPortFrom(ip, port))
+		}
+		if got := s.Addresses(); !slices.Equal(got, want) {
+			t.Errorf("%v, not %v", got, want)
+		}
 	}
 }
 
@@ -171,6 +176,8 @@ func FuzzDiscover(f *testing.F) {
 		{stun.BindingSuccess, &stun.XORMappedAddress{IP: net.ParseIP("2001:db8::1"), Port: 1}, stun.Fingerprint},
 		{stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeUnauthorized},
 		{stun.BindingRequest},
+		{stun.BindingSuccess, stun.RawAttribute{Type: stun.AttrXORMappedAddress}}, // stun panics when it reads beyond
+		{stun.BindingSuccess, stun.RawAttribute{Type: stun.AttrXORMappedAddress, Value: []byte{0, 1, 2, 3}}},
 	} {
 		f.Add(built(f)(stun.Build(append([]stun.Setter{stun.NewTransactionIDSetter(id)}, setters...)...)).Raw)
 	}

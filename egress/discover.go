@@ -70,7 +70,9 @@ func (d *discovery) take(b []byte, from netip.AddrPort) bool {
 	}
 	var mapped stun.XORMappedAddress
 	var found netip.AddrPort // stays invalid when there is no answer in it
-	if m.Type == stun.BindingSuccess && mapped.GetFrom(&m) == nil {
+	value, _ := m.Get(stun.AttrXORMappedAddress)
+	// GetFrom panics when the attribute is shorter than its head.
+	if m.Type == stun.BindingSuccess && len(value) > 4 && mapped.GetFrom(&m) == nil {
 		if ip, ok := netip.AddrFromSlice(mapped.IP); ok && mapped.Port > 0 && usable(ip.Unmap()) {
 			found = netip.AddrPortFrom(ip.Unmap(), uint16(mapped.Port))
 		}
