@@ -48,6 +48,11 @@ func (s *server) serveRedirect(ctx context.Context) error {
 
 // sendOn keeps method and body with 308: of 301 clients make a GET (RFC 9725 section 4.5, RFC 9110 section 15.4.9).
 func (s *server) sendOn(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.RequestURI()
+	if !strings.HasPrefix(path, "/") { // such as *, or x:.example.net, which would make another host of ours
+		http.Error(w, "the address of the request is no path", http.StatusBadRequest)
+		return
+	}
 	to := s.cfg.BaseURL
 	if !strings.HasPrefix(to, "https://") {
 		host, ok := web.HostOf(r.Host)
@@ -57,6 +62,6 @@ func (s *server) sendOn(w http.ResponseWriter, r *http.Request) {
 		}
 		to = withPort("https", host, s.tcp.Addr().(*net.TCPAddr).Port)
 	}
-	w.Header().Set("Location", to+r.URL.RequestURI())
+	w.Header().Set("Location", to+path)
 	w.WriteHeader(http.StatusPermanentRedirect)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -222,6 +223,18 @@ func TestRedirectToBaseURL(t *testing.T) {
 	res.Body.Close()
 	if to := res.Header.Get("Location"); to != "https://live.example.org/tv/watch/cats" {
 		t.Error(to)
+	}
+	for _, line := range []string{"OPTIONS *", "GET x:.evil.example/"} {
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, line+" HTTP/1.1\r\nHost: live.example.org\r\n\r\n")
+		answer, _ := io.ReadAll(conn) // the server closes it
+		conn.Close()
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 400") {
+			t.Errorf("%s: %q", line, answer)
+		}
 	}
 }
 
