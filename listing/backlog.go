@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	countPause   = time.Second // at least, between two writes about one broadcast whose status stays
+	countPause   = time.Second // at least, between two writes about one broadcast whose status stays, unless the listing says otherwise
 	maxRecords   = 1000        // joins and leaves in one update
 	leastRecords = 50          // of a listing that is slow
+	maxUrgent    = 100         // broadcasts whose status changes, in one update; each may need a transaction
 	maxLeaves    = 2000        // not written yet; with more, all is written anew
 	moreLeaves   = 50_000      // for a listing in which that is dear
 	maxFinished  = 10_000      // broadcasts that have ended and are not written yet
@@ -20,8 +21,9 @@ const (
 // backlog knows what the hub has told and what of it the listing does not know yet. What
 // lives is kept whole, so that it can be written anew; what has gone only until that is written.
 type backlog struct {
-	portion int // joins and leaves in one update, as the listing can take them
-	leaves  int // kept before all is written anew
+	pause   time.Duration // at least, between two writes about one broadcast whose status stays
+	portion int           // joins and leaves in one update, as the listing can take them
+	leaves  int           // kept before all is written anew
 
 	entries []*entry // as they began, so that the end of one broadcast is written before its stream's next
 	byID    map[siaran.BroadcastID]*entry
@@ -39,7 +41,7 @@ type entry struct {
 }
 
 func newBacklog() *backlog {
-	return &backlog{portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
+	return &backlog{pause: countPause, portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
 }
 
 // add takes what the feed says.
@@ -89,20 +91,20 @@ func same[T comparable](a, b *T) bool {
 func (e *entry) over() bool { return e.state.Status == siaran.StatusOffline }
 
 // due is when the entry may be written; false when there is nothing to write.
-func (e *entry) due() (time.Time, bool) {
+func (e *entry) due(pause time.Duration) (time.Time, bool) {
 	switch {
 	case !e.dirty:
 		return time.Time{}, false
 	case e.urgent:
 		return time.Time{}, true
 	}
-	return e.written.Add(countPause), true
+	return e.written.Add(pause), true
 }
 
 // due is when the next entry may be written.
 func (b *backlog) due() (earliest time.Time, any bool) {
 	for _, e := range b.entries {
-		if at, dirty := e.due(); dirty && (!any || at.Before(earliest)) {
+		if at, dirty := e.due(b.pause); dirty && (!any || at.Before(earliest)) {
 			earliest, any = at, true
 		}
 	}
@@ -118,12 +120,15 @@ type part struct {
 // next is what to write now, within bounds, and nil when nothing is due.
 func (b *backlog) next(now time.Time) []part {
 	var parts []part
-	room := b.portion
+	room, urgent := b.portion, 0
 	for _, e := range b.byUrgency() {
-		if at, dirty := e.due(); !dirty || at.After(now) {
+		if at, dirty := e.due(b.pause); !dirty || at.After(now) {
 			continue
 		}
-		if room <= 0 || len(parts) >= b.portion {
+		if e.urgent {
+			urgent++
+		}
+		if room <= 0 || len(parts) >= b.portion || urgent > maxUrgent {
 			break
 		}
 		c := siaran.Change{State: e.state}

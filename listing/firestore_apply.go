@@ -2,9 +2,11 @@ package listing
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"cloud.google.com/go/firestore"
+	"golang.org/x/sync/errgroup"
 
 	"siaran"
 )
@@ -26,24 +28,48 @@ func (f *Firestore) Apply(ctx context.Context, u siaran.Update) error {
 	}
 	return f.do(ctx, "write what has changed", func(ctx context.Context) error {
 		a := applicant{f: f, ctx: ctx, node: u.Node, at: u.At.UTC(), flush: f.newFlush(), counted: make(map[siaran.BroadcastID]siaran.BroadcastState)}
-		for _, c := range u.Changes {
-			if err := a.change(c); err != nil {
-				return err
-			}
+		if err := a.changes(u.Changes); err != nil {
+			return err
 		}
 		return a.finish()
 	})
 }
 
+const maxTransactions = 8 // at once, of one update
+
 // applicant writes one update.
 type applicant struct {
-	f       *Firestore
-	ctx     context.Context
-	node    string
-	at      time.Time
+	f    *Firestore
+	ctx  context.Context
+	node string
+	at   time.Time
+
+	mu      sync.Mutex // of what is collected
 	flush   *flush
 	counted map[siaran.BroadcastID]siaran.BroadcastState
-	drained []siaran.BroadcastState // have ended, and may have viewers left
+	edges   []post // as they will be when the flush has been sent
+	drained []post // have ended, and may have viewers left
+}
+
+// changes takes those of one stream in their order, and streams side by side: a transaction is several ways to the database and back.
+func (a *applicant) changes(list []siaran.Change) error {
+	byStream := make(map[siaran.StreamName][]siaran.Change)
+	for _, c := range list {
+		byStream[c.State.Stream] = append(byStream[c.State.Stream], c)
+	}
+	var g errgroup.Group
+	g.SetLimit(maxTransactions)
+	for _, list := range byStream {
+		g.Go(func() error {
+			for _, c := range list {
+				if err := a.change(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 func (a *applicant) change(c siaran.Change) error {
@@ -62,15 +88,20 @@ func (a *applicant) change(c siaran.Change) error {
 	case posted && p.over && (state.Status != siaran.StatusOffline || state.EndReason == p.state.EndReason):
 		// An end may come in several parts, each with some of those who have left.
 	case posted && !p.over && p.role != hidden && sameButCounts(p.state, state):
+		a.mu.Lock()
 		a.count(p, state)
+		a.mu.Unlock()
 	default:
 		var err error
 		if p, err = a.write(state); err != nil {
 			return err
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if p.over {
-		return a.left(c, p)
+		a.left(c, p)
+		return nil
 	}
 	if a.f.presence == PresenceDocuments {
 		a.presence(c)
@@ -86,7 +117,7 @@ func (a *applicant) count(p post, state siaran.BroadcastState) {
 	if p.role == edge {
 		a.flush.set(a.f.count(state.Stream, a.node), a.edgeCount(state))
 		p.state = state
-		a.f.post(p)
+		a.edges = append(a.edges, p)
 		return
 	}
 	a.counted[state.ID] = state
@@ -116,22 +147,21 @@ func (a *applicant) presence(c siaran.Change) {
 
 // left takes away those who watched a broadcast that has ended. Left names them where the reporter knows; with
 // less than a full portion of names, which is the last, it is also looked for others.
-func (a *applicant) left(c siaran.Change, p post) error {
+func (a *applicant) left(c siaran.Change, p post) {
 	for path, s := range a.flush.sets {
 		if s.fields["broadcastId"] == string(c.State.ID) {
 			delete(a.flush.sets, path)
 		}
 	}
 	if a.f.presence != PresenceDocuments {
-		return nil
+		return
 	}
 	for _, id := range c.Left {
 		a.flush.remove(a.f.viewer(c.State.Stream, id))
 	}
 	if len(c.Left) < leastRecords && p.node == a.node {
-		a.drained = append(a.drained, c.State)
+		a.drained = append(a.drained, p)
 	}
-	return nil
 }
 
 // finish writes what has been collected.
@@ -139,7 +169,9 @@ func (a *applicant) finish() error {
 	done, refused, err := a.flush.send(a.ctx)
 	for _, c := range done {
 		if p, ok := a.f.posted(c.id, a.node); ok {
-			p.state, p.updated = a.counted[c.id], c.at
+			if p.state = a.counted[c.id]; p.updated.Before(c.at) {
+				p.updated = c.at
+			}
 			a.f.post(p)
 			a.f.mirror.wrote(p.state.Stream, c.at)
 		}
@@ -147,14 +179,20 @@ func (a *applicant) finish() error {
 	if err != nil {
 		return err
 	}
+	for _, p := range a.edges {
+		a.f.post(p)
+	}
 	for _, id := range refused { // something else of the stream has changed meanwhile: look, and write all
 		if _, err := a.write(a.counted[id]); err != nil {
 			return err
 		}
 	}
-	for _, state := range a.drained {
-		q := a.f.stream(state.Stream).Collection("viewers").Where("broadcastId", "==", string(state.ID))
+	for _, p := range a.drained {
+		q := a.f.stream(p.state.Stream).Collection("viewers").Where("broadcastId", "==", string(p.state.ID))
 		err := a.f.batches(a.ctx, q, func(*transaction) error { return nil }, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
+			if p.role == edge && fields(snap.Data()).text("node") != a.node {
+				return nil // goes on elsewhere
+			}
 			return tx.remove(snap.Ref)
 		})
 		if err != nil {
@@ -204,6 +242,10 @@ func (a *applicant) attempt(tx *transaction, state siaran.BroadcastState) (post,
 		m = newStream(a.at)
 	}
 	p := post{node: a.node, state: state, over: state.Status == siaran.StatusOffline}
+	if by := old.text("node"); p.over && by != "" && by != a.node { // we were an edge: the broadcast is another's, and may go on
+		p.role = edge
+		return p, tx.remove(f.count(state.Stream, a.node))
+	}
 	set := fields{}
 	news := old.time("endedAt") == 0 || old.text("reason") == string(siaran.EndCrashed) || p.over
 	if !news { // ended broadcasts stay so

@@ -46,6 +46,18 @@ func (f *Firestore) post(p post) {
 	f.posts.byID[p.state.ID] = p
 }
 
+// rewritten says when the stream's document was written again by us, beside what is posted. Whoever has posted something else
+// since knows better.
+func (f *Firestore) rewritten(p post, at time.Time) {
+	f.posts.mu.Lock()
+	defer f.posts.mu.Unlock()
+	now, there := f.posts.byID[p.state.ID]
+	if there && now.node == p.node && now.role == shown && !now.over && now.updated.Equal(p.updated) {
+		now.updated = at
+		f.posts.byID[p.state.ID] = now
+	}
+}
+
 // forget has everything of a node written anew.
 func (f *Firestore) forget(node string) {
 	f.posts.mu.Lock()

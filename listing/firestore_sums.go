@@ -25,8 +25,9 @@ type sums struct {
 type sum struct {
 	node      string
 	broadcast siaran.BroadcastID
-	here      int // viewers of our own, as last told
-	elsewhere int // as last written
+	here      int       // viewers of our own, as last told
+	elsewhere int       // as last written
+	written   time.Time // the stream's document, or about to be
 }
 
 func (s *sums) init(f *Firestore) {
@@ -65,7 +66,7 @@ func (s *sums) own(state siaran.BroadcastState) int {
 		return state.Viewers
 	}
 	sum.here = state.Viewers
-	sum.elsewhere = s.f.mirror.elsewhere(state.Stream, state.ID, sum.node)
+	sum.elsewhere, sum.written = s.f.mirror.elsewhere(state.Stream, state.ID, sum.node), time.Now()
 	return sum.here + sum.elsewhere
 }
 
@@ -85,11 +86,15 @@ func (s *sums) run() {
 			return
 		case <-s.changed:
 		}
-		for name, sum := range s.due() {
-			if err := s.write(name, sum); err != nil {
+		names, later := s.due()
+		for _, name := range names {
+			if err := s.write(name); err != nil {
 				s.f.log.Debug("viewers on other servers are not added up yet", "stream", name, "error", err)
-				s.poke()
+				later = true
 			}
+		}
+		if later {
+			s.poke()
 		}
 		select {
 		case <-ended:
@@ -99,44 +104,98 @@ func (s *sums) run() {
 	}
 }
 
-// due are the streams for which others count another number than is written.
-func (s *sums) due() map[siaran.StreamName]sum {
+// due are the streams for which others count another number than is written; later, that there are more whose
+// documents have just been written, and are not again for a moment.
+func (s *sums) due() (names []siaran.StreamName, later bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make(map[siaran.StreamName]sum)
 	for name, sum := range s.streams {
-		if n := s.f.mirror.elsewhere(name, sum.broadcast, sum.node); n != sum.elsewhere {
-			sum.elsewhere = n
-			list[name] = *sum
+		switch {
+		case s.f.mirror.elsewhere(name, sum.broadcast, sum.node) == sum.elsewhere:
+		case time.Since(sum.written) < countPause:
+			later = true
+		default:
+			names = append(names, name)
 		}
 	}
-	return list
+	return names, later
 }
 
-func (s *sums) write(name siaran.StreamName, sum sum) error {
+// total is what a stream's document is to say now, and by which broadcast; false when it is not ours any more.
+func (s *sums) total(name siaran.StreamName) (n int, node string, broadcast siaran.BroadcastID, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := s.streams[name]
+	if sum == nil {
+		return 0, "", "", false
+	}
+	sum.elsewhere, sum.written = s.f.mirror.elsewhere(name, sum.broadcast, sum.node), time.Now()
+	return sum.here + sum.elsewhere, sum.node, sum.broadcast, true
+}
+
+// write writes the number alone, and only to a document that still shows our broadcast: all else about it the reporter writes,
+// perhaps at the same moment.
+func (s *sums) write(name siaran.StreamName) error {
 	f := s.f
-	return f.do(f.ended, "add up viewers", func(ctx context.Context) error {
+	return f.do(f.ended, "add up viewers", func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		p, ok := f.posted(sum.broadcast, sum.node)
+		unlock, err := f.lock(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		_, node, broadcast, ok := s.total(name)
+		if !ok {
+			return nil
+		}
+		p, ok := f.posted(broadcast, node)
 		if !ok || p.over || p.role != shown {
 			return nil
 		}
-		result, err := f.stream(name).Update(ctx, fields{"viewers": sum.here + sum.elsewhere, "updatedAt": f.clock.now()}.updates(), firestore.LastUpdateTime(p.updated))
-		if code := status.Code(err); code == codes.FailedPrecondition || code == codes.NotFound {
-			p.updated = time.Time{}
-			a := applicant{f: f, ctx: ctx, node: p.node, at: f.clock.now()}
-			_, err = a.write(p.state)
+		defer func() {
+			if err != nil {
+				s.undo(name)
+			}
+		}()
+		// The reporter tells what it counts before it writes that: what is added up after a look at the document lacks nothing that is in it.
+		set := func() fields {
+			n, _, now, ok := s.total(name)
+			if !ok || now != broadcast {
+				return nil
+			}
+			return fields{"viewers": n, "updatedAt": f.clock.now()}
+		}
+		m := set()
+		if m == nil {
+			return nil
+		}
+		var at time.Time
+		result, err := f.stream(name).Update(ctx, m.updates(), firestore.LastUpdateTime(p.updated))
+		switch status.Code(err) {
+		case codes.OK:
+			f.stats.writes.Add(1)
+			at = result.UpdateTime
+		case codes.FailedPrecondition, codes.NotFound: // someone else has written to it
+			at, err = f.transact(ctx, func(tx *transaction) error {
+				snap, err := tx.read(f.stream(name))
+				if err != nil {
+					return err
+				}
+				was, m := fields(snap.Data()), set()
+				if m == nil || was.text("node") != node || was.text("broadcastId") != string(broadcast) {
+					return nil
+				}
+				return tx.update(f.stream(name), m)
+			})
+			if err != nil || at.IsZero() {
+				return err
+			}
+		default:
 			return err
 		}
-		if err != nil {
-			s.undo(name)
-			return err
-		}
-		f.stats.writes.Add(1)
-		p.updated = result.UpdateTime
-		f.post(p)
-		f.mirror.wrote(name, result.UpdateTime)
+		f.rewritten(p, at)
+		f.mirror.wrote(name, at)
 		return nil
 	})
 }

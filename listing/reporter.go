@@ -49,10 +49,21 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 		logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Reporter{hub: hub, listing: l, node: node, log: logger, lease: leasePeriod, renewal: renewPeriod, backlog: newBacklog()}
+	r.backlog.pause = pauseOf(l)
 	if _, ok := l.(keeper); ok {
 		r.backlog.leaves = moreLeaves
 	}
 	return r
+}
+
+// paced is a listing that says how long to wait, at least, between two writes about one broadcast whose status stays.
+type paced interface{ countPause() time.Duration }
+
+func pauseOf(l siaran.Listing) time.Duration {
+	if p, ok := l.(paced); ok {
+		return p.countPause()
+	}
+	return countPause
 }
 
 // keeper is a listing that is too dear, or too slow, for everything of a node to be taken away and written
