@@ -6,6 +6,7 @@ import "errors"
 var (
 	ErrStreamName      = errors.New("a stream name is 1 to 64 of a-z, 0-9, '-' and '_', and starts with a letter or digit")
 	ErrUnknownStream   = errors.New("there is no such stream")
+	ErrUnknownNode     = errors.New("there is no such server, or it has not been heard of lately")
 	ErrUnknownSession  = errors.New("there is no such session, or it has ended")
 	ErrNotLive         = errors.New("the stream is not live")
 	ErrStreamTaken     = errors.New("the stream is live already, published with another credential")

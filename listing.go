@@ -53,7 +53,7 @@ type StreamQuery struct {
 // Node is a server, as others see it.
 type Node struct {
 	Name       string
-	URL        string
+	URL        string // where people reach it, without a slash at the end; empty when it does not know
 	LeaseUntil time.Time
 	Viewers    int
 }
@@ -121,6 +121,9 @@ type Listing interface {
 	// Renew holds a node's lease until LeaseUntil; a time that is not to come gives it back. What is
 	// live on a node whose lease has run out, or that never had one, is not live for any reader.
 	Renew(ctx context.Context, node Node) error
+
+	// Node returns a server whose lease is valid, or ErrUnknownNode.
+	Node(ctx context.Context, name string) (Node, error)
 
 	// Sweep takes away what dead nodes have left: their streams become offline, their viewers go, and their
 	// broadcasts end with EndCrashed. It returns how many streams were swept. With a node's name it

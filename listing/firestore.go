@@ -172,7 +172,7 @@ func (f *Firestore) answered(err error) {
 
 // known tells errors of the domain, which mean that the database has answered.
 func known(err error) bool {
-	return errors.Is(err, siaran.ErrUnknownStream) || errors.Is(err, siaran.ErrStreamTaken) || errors.Is(err, siaran.ErrNotOwner)
+	return errors.Is(err, siaran.ErrUnknownStream) || errors.Is(err, siaran.ErrUnknownNode) || errors.Is(err, siaran.ErrStreamTaken) || errors.Is(err, siaran.ErrNotOwner)
 }
 
 // explain says in plain words what can be done about err.

@@ -153,6 +153,11 @@ func readStreamDocument(name string, m fields) streamRow {
 	return r
 }
 
+// readNodeDocument gives a server without its lease.
+func readNodeDocument(name string, m fields) siaran.Node {
+	return siaran.Node{Name: name, URL: m.text("url"), Viewers: m.group("load").number("viewers")}
+}
+
 // newStream are the fields of a stream that nobody has seen yet.
 func newStream(at time.Time) fields {
 	m := fields{

@@ -42,6 +42,27 @@ func (f *Firestore) Renew(ctx context.Context, node siaran.Node) error {
 	})
 }
 
+// Node implements siaran.Listing. Servers are in memory, as long as the database is in touch.
+func (f *Firestore) Node(ctx context.Context, name string) (node siaran.Node, err error) {
+	err = f.do(ctx, "read a server", func(ctx context.Context) error {
+		n, lease, ok := f.mirror.node(name)
+		if !ok {
+			snap, err := f.get(ctx, f.node(name))
+			if err != nil {
+				return err
+			}
+			n, lease = readNodeDocument(name, snap.Data()), fields(snap.Data()).time("leaseUntil")
+		}
+		if f.valid(lease) == 0 {
+			return siaran.ErrUnknownNode
+		}
+		node = n
+		node.LeaseUntil = fromMicros(lease)
+		return nil
+	})
+	return node, err
+}
+
 // warnOfClock says once that this machine's clock is wrong. Leases do not hang on it, but what people are shown does.
 func (f *Firestore) warnOfClock() {
 	if d := f.clock.difference(); d.Abs() > leaseMargin && f.clock.fixed == nil {

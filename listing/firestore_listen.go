@@ -127,6 +127,7 @@ func (m *mirror) takeStreams(docs []*firestore.DocumentSnapshot, asOf time.Time)
 // takeNodes replaces all leases and counts. The caller holds m.mu.
 func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
 	clear(m.leases)
+	clear(m.nodes)
 	clear(m.counts)
 	for _, d := range docs {
 		name, content := nameOf(d.Ref.ID), fields(d.Data())
@@ -134,6 +135,7 @@ func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
 			m.counts[countKey{nameOf(stream.ID), name}] = edgeCount{content.text("broadcastId"), content.number("viewers")}
 		} else {
 			m.leases[name] = content.time("leaseUntil")
+			m.nodes[name] = readNodeDocument(name, content)
 		}
 	}
 	if m.leases[m.await.node] >= m.await.lease {

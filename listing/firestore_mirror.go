@@ -26,6 +26,7 @@ type mirror struct {
 	rows   map[string]mirrored // without leases
 	asOf   time.Time           // of the database, what rows hold
 	leases map[string]int64
+	nodes  map[string]siaran.Node // what else is said of those with a lease
 	counts map[countKey]edgeCount
 	heard  [2]bool // the listeners have told all there is, and still run
 	ever   bool    // both have once
@@ -59,7 +60,7 @@ type edgeCount struct {
 
 func newMirror(f *Firestore) *mirror {
 	return &mirror{
-		f: f, changed: make(chan struct{}, 1), first: make(chan struct{}), rows: make(map[string]mirrored), leases: make(map[string]int64),
+		f: f, changed: make(chan struct{}, 1), first: make(chan struct{}), rows: make(map[string]mirrored), leases: make(map[string]int64), nodes: make(map[string]siaran.Node),
 		counts: make(map[countKey]edgeCount), mine: make(map[string]bool), writes: make(map[siaran.StreamName]time.Time),
 	}
 }
@@ -107,6 +108,14 @@ func (m *mirror) lease(node string) (int64, bool) {
 		return 0, false
 	}
 	return m.leases[node], true
+}
+
+// node is what a node's document says, if memory can be relied on.
+func (m *mirror) node(name string) (siaran.Node, int64, bool) {
+	lease, ok := m.lease(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.nodes[name], lease, ok
 }
 
 // trusted tells whether what is in memory is what is in the database.

@@ -85,7 +85,11 @@ func (s *settled) settle(ctx context.Context) {
 			}
 		}
 		for _, snap := range nodes {
-			if snap.Ref.Parent.Parent == nil && m.leases[nameOf(snap.Ref.ID)] != fields(snap.Data()).time("leaseUntil") {
+			if snap.Ref.Parent.Parent != nil {
+				continue
+			}
+			name, content := nameOf(snap.Ref.ID), fields(snap.Data())
+			if m.leases[name] != content.time("leaseUntil") || m.nodes[name] != readNodeDocument(name, content) {
 				return false
 			}
 		}
@@ -101,6 +105,11 @@ func (s *settled) Stream(ctx context.Context, name siaran.StreamName) (siaran.St
 func (s *settled) Streams(ctx context.Context, q siaran.StreamQuery) ([]siaran.Stream, error) {
 	s.settle(ctx)
 	return s.Firestore.Streams(ctx, q)
+}
+
+func (s *settled) Node(ctx context.Context, name string) (siaran.Node, error) {
+	s.settle(ctx)
+	return s.Firestore.Node(ctx, name)
 }
 
 func (s *settled) Viewers(ctx context.Context, name siaran.StreamName) ([]siaran.ViewerRecord, error) {

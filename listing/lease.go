@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"siaran"
 )
@@ -15,6 +16,22 @@ func (s *SQLite) Renew(ctx context.Context, node siaran.Node) error {
 			node.Name, node.URL, micros(node.LeaseUntil), node.Viewers)
 		return err
 	})
+}
+
+// Node implements siaran.Listing.
+func (s *SQLite) Node(ctx context.Context, name string) (siaran.Node, error) {
+	n := siaran.Node{Name: name}
+	var lease int64
+	err := s.reader.QueryRowContext(ctx, `SELECT url, lease_until, viewers FROM nodes WHERE name = ? AND lease_until > ?`,
+		name, micros(s.now())).Scan(&n.URL, &lease, &n.Viewers)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = siaran.ErrUnknownNode
+	}
+	if err != nil {
+		return siaran.Node{}, s.explain("read a server", err)
+	}
+	n.LeaseUntil = fromMicros(lease)
+	return n, nil
 }
 
 // swept chooses what belongs to :node, or when that is empty to any node without a valid lease.

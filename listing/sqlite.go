@@ -123,7 +123,7 @@ func (s *SQLite) write(ctx context.Context, doing string, f func(tx *sql.Tx) err
 
 // explain says in plain words what can be done about err. Errors of the domain stay as they are.
 func (s *SQLite) explain(doing string, err error) error {
-	for _, known := range []error{siaran.ErrUnknownStream, siaran.ErrStreamTaken, siaran.ErrNotOwner} {
+	for _, known := range []error{siaran.ErrUnknownStream, siaran.ErrUnknownNode, siaran.ErrStreamTaken, siaran.ErrNotOwner} {
 		if errors.Is(err, known) {
 			return err
 		}

@@ -1,6 +1,7 @@
 package listingtest
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ var leaseTests = map[string]func(*testing.T, *bench){
 	"nothing is live without one":        testNoLease,
 	"runs out and is renewed":            testExpiry,
 	"is given back":                      testGivenBack,
+	"servers":                            testNode,
 	"sweep of a node's own":              testSweepOwn,
 	"sweep of the dead":                  testSweepDead,
 	"what was swept lives":               testSweptLives,
@@ -86,6 +88,45 @@ func testGivenBack(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	b.wantStatus(t, state.Stream, siaran.StatusOffline)
+}
+
+func testNode(t *testing.T, b *bench) {
+	unknown := func(when, name string) {
+		t.Helper()
+		if n, err := b.other.Node(t.Context(), name); !errors.Is(err, siaran.ErrUnknownNode) {
+			t.Errorf("%s: %+v, %v, want ErrUnknownNode", when, n, err)
+		}
+	}
+	known := func(when string, want siaran.Node) {
+		t.Helper()
+		got, err := b.other.Node(t.Context(), want.Name)
+		if err != nil || got.Name != want.Name || got.URL != want.URL || got.Viewers != want.Viewers || !sameTime(got.LeaseUntil, want.LeaseUntil) {
+			t.Errorf("%s: %+v, %v, want %+v", when, got, err, want)
+		}
+	}
+	renew := func(n siaran.Node) {
+		t.Helper()
+		if err := b.l.Renew(t.Context(), n); err != nil {
+			t.Fatal("Renew:", err)
+		}
+	}
+	unknown("never heard of", "node-"+random())
+	n := siaran.Node{Name: "node-" + random() + "/1", URL: "https://one.example/live", LeaseUntil: b.clock.Now().Add(lease), Viewers: 3}
+	renew(n)
+	known("renewed", n)
+	n.URL, n.Viewers = "", 0
+	renew(n)
+	known("without a URL", n)
+	b.clock.Advance(lease - time.Millisecond)
+	known("to the last", n)
+	b.clock.Advance(time.Millisecond + b.margin)
+	unknown("run out", n.Name)
+	n.LeaseUntil = b.clock.Now().Add(lease)
+	renew(n)
+	known("again", n)
+	n.LeaseUntil = b.clock.Now()
+	renew(n)
+	unknown("given back", n.Name)
 }
 
 func testSweepOwn(t *testing.T, b *bench) {
