@@ -49,7 +49,7 @@ func (s *server) serveRedirect(ctx context.Context) error {
 // sendOn keeps method and body with 308: of 301 clients make a GET (RFC 9725 section 4.5, RFC 9110 section 15.4.9).
 func (s *server) sendOn(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.RequestURI()
-	if !strings.HasPrefix(path, "/") { // such as *, or x:.example.net, which would make another host of ours
+	if !strings.HasPrefix(path, "/") { // such as x:.example.net, which would make another host of ours
 		http.Error(w, "the address of the request is no path", http.StatusBadRequest)
 		return
 	}

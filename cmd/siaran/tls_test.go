@@ -224,17 +224,14 @@ func TestRedirectToBaseURL(t *testing.T) {
 	if to := res.Header.Get("Location"); to != "https://live.example.org/tv/watch/cats" {
 		t.Error(to)
 	}
-	for _, line := range []string{"OPTIONS *", "GET x:.evil.example/"} {
-		conn, err := net.Dial("tcp", at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(conn, line+" HTTP/1.1\r\nHost: live.example.org\r\n\r\n")
-		answer, _ := io.ReadAll(conn) // the server closes it
-		conn.Close()
-		if !strings.HasPrefix(string(answer), "HTTP/1.1 400") {
-			t.Errorf("%s: %q", line, answer)
-		}
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET x:.evil.example/ HTTP/1.1\r\nHost: live.example.org\r\n\r\n")
+	if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 400") { // the server closes it
+		t.Errorf("%q", answer)
 	}
 }
 
