@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -145,7 +146,7 @@ func (s *server) openMedia(context.Context) error {
 
 // openReporter starts the reporter. It is stopped after all that it could report, and before the listing.
 func (s *server) openReporter() {
-	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: s.cfg.Node, URL: s.publicURL()}, s.logger)
+	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- reporter.Run(ctx) }()
@@ -224,6 +225,7 @@ func (s *server) serve(ctx context.Context, ready func(facts)) error {
 		demo.Go(func() error { return s.publishDemo(ctx) })
 	}
 	ready(f)
+	debug.FreeOSMemory() // starting took several times what running takes
 	<-ctx.Done()
 
 	err = demo.Wait()
@@ -295,6 +297,14 @@ func (s *server) publicURL() string {
 		return withPort(s.scheme(), "localhost", int(bound.Port()))
 	}
 	return s.localURL()
+}
+
+// nodeURL is publicURL as other servers are told it: empty when no name is known that means this server on other machines too.
+func (s *server) nodeURL() string {
+	if s.cfg.BaseURL == "" && s.ownName() == "" && s.tcp.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap().IsUnspecified() {
+		return ""
+	}
+	return s.publicURL()
 }
 
 // plain tells whether others than this machine's programs may come over plain HTTP, where tokens can be read on the way (RFC 9725 section 5).
