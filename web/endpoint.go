@@ -28,6 +28,7 @@ type protocol struct {
 	sessions Sessions
 	limit    *limiter // of POST, by source address
 	probe    int      // the status of GET and HEAD on the endpoint
+	sendsOn  bool     // to the server that has the stream live
 
 	// allow tells on whose behalf a session is opened with this token; no claims: on nobody's.
 	allow func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error)
@@ -47,7 +48,7 @@ func (s *Server) whip() *protocol {
 
 func (s *Server) whep() *protocol {
 	return &protocol{
-		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK,
+		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK, sendsOn: true,
 		allow:   s.allowWatch,
 		prepare: func(context.Context, access.Claims, access.Target) error { return nil },
 	}
@@ -71,7 +72,7 @@ func (s *Server) claim(ctx context.Context, claims access.Claims, on access.Targ
 	}
 	switch err := s.cfg.Listing.Claim(ctx, on.Stream, s.cfg.Node, owner); {
 	case errors.Is(err, siaran.ErrStreamTaken):
-		return fail(http.StatusConflict, "the stream is live on another server; end that broadcast first")
+		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", s.whereLive(ctx, on.Stream))
 	case errors.Is(err, siaran.ErrNotOwner):
 		return err
 	case err != nil && claims.Keeps(on): // whose name it is must be written down first
@@ -143,6 +144,11 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 		return err
 	}
 	answer, err := p.sessions.Offer(ctx, name, claims.Owner(), offer)
+	if errors.Is(err, siaran.ErrNotLive) && p.sendsOn {
+		if there := s.elsewhere(ctx, c, stream); there != "" {
+			return sendThere(c, there)
+		}
+	}
 	if err != nil {
 		return offerFailed(err)
 	}

@@ -116,7 +116,7 @@ func pageHeaders(h http.Header, file string) {
 }
 
 // streamPage is page for an address with the name of a stream in it, known or not: it may go
-// live yet. Where a public stream has a title, the page's head tells it to those who make previews of links.
+// live yet. A public stream that is live on another server is watched there. Where a public stream has a title, the page's head tells it to those who make previews of links.
 func (s *Server) streamPage(file string) echo.HandlerFunc {
 	page := s.page(file)
 	return func(c echo.Context) error {
@@ -125,8 +125,15 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 			return err
 		}
 		stream, known, err := s.lookup(c.Request().Context(), name)
-		if err == nil && known && stream.Visibility == siaran.VisibilityPublic && stream.Title != "" {
-			c.Set(titled, stream)
+		if err == nil && known && stream.Visibility == siaran.VisibilityPublic {
+			if _, err := s.cfg.Hub.Broadcast(name); err != nil {
+				if there := s.elsewhere(c.Request().Context(), c, stream); there != "" {
+					return sendThere(c, there)
+				}
+			}
+			if stream.Title != "" {
+				c.Set(titled, stream)
+			}
 		}
 		return page(c)
 	}

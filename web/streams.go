@@ -185,7 +185,7 @@ func (s *Server) endBroadcast(c echo.Context) error {
 	}
 	if err := s.cfg.Hub.End(stream.Name, siaran.EndByOwner); err != nil {
 		if stream.Status != siaran.StatusOffline && stream.Node != s.cfg.Node {
-			return fail(http.StatusConflict, "the stream is live on another server; end it there")
+			return fail(http.StatusConflict, "the stream is live on %s; end it there", s.whereLive(c.Request().Context(), stream.Name))
 		}
 		return fail(http.StatusNotFound, "%v", siaran.ErrNotLive)
 	}

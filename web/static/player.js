@@ -1,5 +1,6 @@
-// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys] [relay]>: plays a live stream; usable from any site.
+// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys] [relay] [stay]>: plays a live stream; usable from any site.
 // keys: M and F work on the whole page, not only within the player. relay: the media comes through the server's relay only.
+// stay: a stream that another server has live is not followed there; the event "elsewhere" tells of it.
 // Hooks: .state (idle|connecting|live|interrupted|reconnecting|waiting|ended|error), .video, .receiver, "state" and "info" events;
 // in its shadow root #unmute, #play, #mute, #volume, #pip, #fullscreen, #again, #details, #report, #overlay. A <video slot="video"> child is used as the video element.
 import { icon, h, setText } from "./js/dom.js";
@@ -81,13 +82,14 @@ export class SiaranPlayer extends HTMLElement {
     if (!stream) return;
     drawKawung(this.#parts.art, stream);
     const server = this.getAttribute("server") || new URL(import.meta.url).origin;
-    this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "", relay: relayWish(this.getAttribute("relay")) });
+    this.receiver = new Receiver(this.video, { stream, server, token: this.token || this.getAttribute("token") || "", relay: relayWish(this.getAttribute("relay")), stay: this.hasAttribute("stay") });
     this.receiver.addEventListener("state", () => this.#show());
     this.receiver.addEventListener("info", () => {
       this.#showOverlay();
       this.#showInfo();
       this.dispatchEvent(new CustomEvent("info", { detail: this.info }));
     });
+    this.receiver.addEventListener("elsewhere", () => this.dispatchEvent(new Event("elsewhere")));
     this.receiver.start();
     this.#show();
   }

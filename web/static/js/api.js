@@ -43,6 +43,7 @@ export async function request(url, { token, timeout = 10000, signal, headers, ..
     if (signal?.aborted) throw error;
     throw new Problem(0, error.message);
   }
+  if (response.type === "opaqueredirect") throw new Problem(307, "the answer is elsewhere"); // with redirect: "manual", which hides where
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -9,6 +9,8 @@ import { drawKawung } from "./kawung.js";
 import { canDecode, drawKeyframe } from "./keyframe.js";
 
 const refresh = 12000; // milliseconds between two pictures of one card
+const firstRetry = 2500; // and to another try at the first; longer each time, as streams of other servers have none here
+const lastRetry = 60000;
 const cards = new Map();
 let known = false;
 
@@ -26,6 +28,7 @@ class Card {
   #tag;
   #busy = false;
   #drawnAt = -Infinity;
+  #retry = firstRetry;
 
   constructor(stream) {
     this.drawn = h("canvas", { width: 640, height: 360, "aria-hidden": "true" });
@@ -61,7 +64,10 @@ class Card {
     setText(this.watching, number(stream.viewers ?? 0));
     this.link.setAttribute("aria-label", `${t("dashboard.watch", { title })}, ${viewers(stream.viewers)}`);
     this.tick();
-    if (back) this.#drawnAt = -Infinity;
+    if (back) {
+      this.#drawnAt = -Infinity;
+      this.#retry = firstRetry;
+    }
     this.refresh();
   }
 
@@ -70,13 +76,16 @@ class Card {
   }
 
   async refresh() {
-    const due = performance.now() - this.#drawnAt > (this.#tag ? refresh : 2500);
+    const due = performance.now() - this.#drawnAt > (this.#tag ? refresh : this.#retry);
     if (this.#busy || !due || !this.onScreen || document.hidden || !this.stream.video || !canDecode()) return;
     this.#busy = true;
     const tag = await drawKeyframe(this.key, this.stream.name, { tag: this.#tag });
     this.#busy = false;
     this.#drawnAt = performance.now();
-    if (!tag) return;
+    if (!tag) {
+      this.#retry = Math.min(2 * this.#retry, lastRetry);
+      return;
+    }
     this.#tag = tag;
     this.key.classList.add("shown");
     this.element.dataset.picture = "keyframe";

@@ -17,7 +17,7 @@ const fatal = new Set([400, 401, 403, 404, 405, 415, 422]);
 const calm = new Set(["stopped", "again", "network", "ended"]); // reasons to stop connecting that are no failures
 
 // Receiver plays stream into video. States: idle, connecting, live, interrupted, reconnecting, waiting, ended, error.
-// It dispatches "state" and "info" (what the server says of the stream). In state error, failure is {stage, problem, cause, tried, code, report,
+// It dispatches "state", "info" (what the server says of the stream) and, with stay, "elsewhere". In state error, failure is {stage, problem, cause, tried, code, report,
 // retryAt}: cause, tried and code as Route.verdict gives them, report a text for the operator, retryAt the time of the next attempt on Date.now()'s
 // clock (0 while that is under way, undefined when there is none).
 // stage is how far the present attempt has come: offer, connect, secure, media, decode or play.
@@ -43,11 +43,11 @@ export class Receiver extends EventTarget {
   #relayed = false; // it came through a relay last time
   #rates = new Rates();
 
-  // relay is a wish as in ice.js.
-  constructor(video, { stream, server = location.origin, token, relay = "" } = {}) {
+  // relay is a wish as in ice.js. stay: a stream that another server has live is not followed there.
+  constructor(video, { stream, server = location.origin, token, relay = "", stay = false } = {}) {
     super();
     this.#video = video;
-    this.#options = { stream, server, token, relay };
+    this.#options = { stream, server, token, relay, stay };
   }
 
   start() {
@@ -162,9 +162,10 @@ export class Receiver extends EventTarget {
 
   // #fail shows what was the matter, unless it may well heal before anyone has read it, and gives the time to the next attempt.
   #fail({ stage, problem, verdict, report }) {
-    if (problem.status === 409) {
+    if (problem.status === 409 || problem.status === 307) {
       this.#failures = 0;
       this.#set(this.#seen ? "ended" : "waiting");
+      if (problem.status === 307) this.dispatchEvent(new Event("elsewhere"));
       return Math.min(Math.max((problem.retryAfter ?? 5) * 1000, 2000), 30000);
     }
     const n = ++this.#failures;
@@ -188,7 +189,7 @@ export class Receiver extends EventTarget {
 
   // #watch opens one session and resolves with why it was lost. It rejects with {stage, problem, verdict, report} when there never was media.
   async #watch() {
-    const { stream, server, token, relay } = this.#options;
+    const { stream, server, token, relay, stay } = this.#options;
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     // With the answer's ICE servers a direct path mostly stands before the browser has bothered a relay. Who needs one begins earlier.
@@ -203,7 +204,7 @@ export class Receiver extends EventTarget {
       pc.addTransceiver("audio", { direction: "recvonly" });
       pc.addTransceiver("video", { direction: "recvonly" });
       const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
-      session = await open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay });
+      session = await open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay, redirect: stay ? "manual" : "follow" });
       this.#session = session;
       this.#enter("connect");
       const lost = new Promise((resolve) => { this.#lost = resolve; });

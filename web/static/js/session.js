@@ -8,8 +8,8 @@ const trickleDelay = 40; // milliseconds; candidates that come together go in on
 // open offers what pc holds to a WHIP or WHEP endpoint and applies the answer. edit changes the offer first, editAnswer what we take from the answer;
 // step is told, and awaited at, "offer" (it is made), "sent", "answered" and "answer" (it is applied). On failure pc is left to the caller.
 // The offer waits for no candidates. They are gathered as soon as ice, a promise of ICE servers, brings some, else with those of the answer;
-// relay is the wish of the same name in ice.js.
-export async function open(pc, endpoint, { token, edit = (sdp) => sdp, editAnswer = (sdp) => sdp, step = () => {}, signal, ice, relay = "" } = {}) {
+// relay is the wish of the same name in ice.js, redirect the option of fetch: "manual" makes of a redirect a Problem of status 307.
+export async function open(pc, endpoint, { token, edit = (sdp) => sdp, editAnswer = (sdp) => sdp, step = () => {}, signal, ice, relay = "", redirect = "follow" } = {}) {
   const offer = await pc.createOffer();
   const sdp = edit(offer.sdp);
   const session = new Session(pc, token);
@@ -21,7 +21,7 @@ export async function open(pc, endpoint, { token, edit = (sdp) => sdp, editAnswe
   };
   ice?.then((servers) => servers.length && pc.signalingState === "stable" && gather(servers)).catch(() => {}); // it shows again below
   await step("offer");
-  const asking = request(endpoint, { method: "POST", token, signal, headers: { "Content-Type": "application/sdp" }, body: sdp });
+  const asking = request(endpoint, { method: "POST", token, signal, redirect, headers: { "Content-Type": "application/sdp" }, body: sdp });
   step("sent");
   const response = await asking;
   step("answered");

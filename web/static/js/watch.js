@@ -5,6 +5,7 @@ import { requestJSON, streamURL } from "./api.js";
 import { byId, copyText, h, icon, setText } from "./dom.js";
 import { pathInWords } from "./explain.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
+import { arrive, follow } from "./elsewhere.js";
 import { onLanguage, t } from "./i18n.js";
 import { takeToken } from "./token.js";
 
@@ -14,6 +15,8 @@ const values = new Map();
 let statsTimer;
 let described;
 
+arrive();
+follow(player, name);
 player.token = takeToken(`watch-${name}`);
 player.addEventListener("state", show);
 player.addEventListener("info", () => {
