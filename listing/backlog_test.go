@@ -2,6 +2,7 @@ package listing
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,23 @@ func TestBacklogPortions(t *testing.T) {
 	}
 	if len(b.entries) != 0 || len(b.byID) != 0 {
 		t.Errorf("%d broadcasts are kept after their end", len(b.entries))
+	}
+}
+
+// TestBacklogUrgent has more streams begin at once than one update takes.
+func TestBacklogUrgent(t *testing.T) {
+	b := newBacklog()
+	for i := range 2*maxUrgent + 1 {
+		b.add([]siaran.Change{{State: state(fmt.Sprint("b", i), siaran.StatusLive)}})
+	}
+	now := time.Now()
+	var sizes []int
+	for parts := b.next(now); parts != nil; parts = b.next(now) {
+		sizes = append(sizes, len(parts))
+		b.wrote(parts, now)
+	}
+	if !slices.Equal(sizes, []int{maxUrgent, maxUrgent, 1}) {
+		t.Errorf("updates of %v broadcasts", sizes)
 	}
 }
 

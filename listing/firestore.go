@@ -12,6 +12,8 @@ import (
 
 	"cloud.google.com/go/firestore"
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"siaran"
 )
@@ -128,6 +130,9 @@ func (f *Firestore) ask(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
+// countPause implements paced: Firestore wants one document to be written once a second at most.
+func (f *Firestore) countPause() time.Duration { return countPause }
+
 // Close ends all watches and lets go of the connection. What is called afterwards fails with siaran.ErrClosed.
 func (f *Firestore) Close() error {
 	var err error
@@ -226,8 +231,8 @@ const (
 
 // note takes an answer and tells whether it is the first good one after a time without.
 func (h *health) note(err error) (back bool) {
-	if errors.Is(err, context.Canceled) {
-		return false // says nothing about the database
+	if errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
+		return false // whoever asked has gone, which says nothing about the database
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

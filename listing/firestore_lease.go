@@ -263,24 +263,13 @@ func (f *Firestore) readNodeLease(ctx context.Context, node string) (int64, erro
 
 // sweepStreams makes those streams of a node offline that gone tells.
 func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*transaction) error, gone func(fields) bool) (count int, err error) {
-	seen := make(map[string]bool)
-	for {
-		snaps, err := f.query(ctx, f.streams().Where("node", "==", node).Limit(sweepBatch/2))
-		if err != nil {
-			return count, fmt.Errorf("streams: %w", err)
+	swept := 0
+	err = f.pages(ctx, f.streams().Where("node", "==", node), sweepBatch/2, func(snaps []*firestore.DocumentSnapshot) error {
+		refs := make([]*firestore.DocumentRef, len(snaps))
+		for i, snap := range snaps {
+			refs[i] = snap.Ref
 		}
-		var refs []*firestore.DocumentRef
-		for _, snap := range snaps {
-			if !seen[snap.Ref.ID] {
-				seen[snap.Ref.ID] = true
-				refs = append(refs, snap.Ref)
-			}
-		}
-		if len(refs) == 0 {
-			return count, nil
-		}
-		swept := 0
-		_, err = f.transact(ctx, func(tx *transaction) error {
+		_, err := f.transact(ctx, func(tx *transaction) error {
 			swept = 0
 			if err := guard(tx); err != nil {
 				return err
@@ -301,47 +290,50 @@ func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*t
 			}
 			return nil
 		})
-		if err != nil {
-			return count, fmt.Errorf("streams: %w", err)
+		if err == nil {
+			count += swept
 		}
-		count += swept
+		return err
+	})
+	if err != nil {
+		return count, fmt.Errorf("streams: %w", err)
 	}
+	return count, nil
 }
 
-// batches calls edit for all that q finds, some in each transaction, until nothing new is found.
+// batches calls edit for all that q finds, some in each transaction.
 func (f *Firestore) batches(ctx context.Context, q firestore.Query, guard func(*transaction) error, edit func(*transaction, *firestore.DocumentSnapshot) error) error {
-	seen := make(map[string]bool)
-	for {
-		snaps, err := f.query(ctx, q.Limit(sweepBatch))
-		if err != nil {
-			return err
-		}
-		fresh := snaps[:0]
-		for _, snap := range snaps {
-			if !seen[snap.Ref.Path] {
-				seen[snap.Ref.Path] = true
-				fresh = append(fresh, snap)
-			}
-		}
-		if len(fresh) == 0 {
-			return nil
-		}
-		_, err = f.transact(ctx, func(tx *transaction) error {
+	return f.pages(ctx, q, sweepBatch, func(snaps []*firestore.DocumentSnapshot) error {
+		_, err := f.transact(ctx, func(tx *transaction) error {
 			if err := guard(tx); err != nil {
 				return err
 			}
-			for _, snap := range fresh {
+			for _, snap := range snaps {
 				if err := edit(tx, snap); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		if err != nil {
+		return err
+	})
+}
+
+// pages calls do for all that q finds, at most size at a time, in the order of their names: what is left as it
+// is must not stand before what comes behind it.
+func (f *Firestore) pages(ctx context.Context, q firestore.Query, size int, do func([]*firestore.DocumentSnapshot) error) error {
+	q = q.OrderBy(firestore.DocumentID, firestore.Asc).Limit(size)
+	for page := q; ; {
+		snaps, err := f.query(ctx, page)
+		if err != nil || len(snaps) == 0 {
 			return err
 		}
-		if len(snaps) < sweepBatch {
+		if err := do(snaps); err != nil {
+			return err
+		}
+		if len(snaps) < size {
 			return nil
 		}
+		page = q.StartAfter(snaps[len(snaps)-1])
 	}
 }

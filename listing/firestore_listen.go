@@ -117,10 +117,15 @@ func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query, ta
 // takeStreams replaces all streams. The caller holds m.mu.
 func (m *mirror) takeStreams(docs []*firestore.DocumentSnapshot, asOf time.Time) {
 	m.asOf = asOf
-	clear(m.rows)
+	old := m.rows
+	m.rows = make(map[string]mirrored, len(docs))
 	for _, d := range docs {
 		name := nameOf(d.Ref.ID)
-		m.rows[name] = mirrored{readStreamDocument(name, d.Data()), d.UpdateTime}
+		r, known := old[name]
+		if !known || !r.updated.Equal(d.UpdateTime) { // each change comes with all there is
+			r = mirrored{readStreamDocument(name, d.Data()), d.UpdateTime}
+		}
+		m.rows[name] = r
 	}
 }
 
@@ -159,11 +164,14 @@ func (m *mirror) lost() {
 }
 
 // secondLook compares what the listeners have told with the database, once after they began. The emulator misses what is
-// written in the moment in which a listener begins, and never tells it.
+// written in the moment in which a listener begins, and never tells it. Listeners that are merely slow are waited for.
 func (m *mirror) secondLook(ctx context.Context) error {
-	if !sleep(ctx, lookPause) {
-		return nil
+	for told := false; !told; told = m.told() {
+		if !sleep(ctx, lookPause) {
+			return nil
+		}
 	}
+	before := m.all()
 	streams, err := m.f.query(ctx, m.f.streams().Where("status", "in", liveStatuses))
 	if err != nil {
 		return nil // the listeners will say so too
@@ -172,14 +180,25 @@ func (m *mirror) secondLook(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	extra := m.extra(streams)
-	if len(extra) == 0 && m.knows(streams, nodes) || !sleep(ctx, lookPause) { // it may have been written just now
-		return nil
+	for _, snap := range streams {
+		delete(before, nameOf(snap.Ref.ID))
 	}
-	if m.has(extra) || !m.knows(streams, nodes) {
-		return errDeaf
+	for deadline := time.Now().Add(lookTime); m.has(before) || !m.knows(streams, nodes); { // it may have been written just now
+		if time.Now().After(deadline) {
+			return errDeaf
+		}
+		if !sleep(ctx, lookPause) {
+			return nil
+		}
 	}
 	return nil
+}
+
+// told tells whether both listeners have told all there is.
+func (m *mirror) told() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heard[0] && m.heard[1]
 }
 
 // knows tells whether memory is as new as these documents.
@@ -199,15 +218,11 @@ func (m *mirror) knows(streams, nodes []*firestore.DocumentSnapshot) bool {
 	return true
 }
 
-// extra are rows that are not among these documents.
-func (m *mirror) extra(streams []*firestore.DocumentSnapshot) map[string]mirrored {
+// all is what memory holds of streams.
+func (m *mirror) all() map[string]mirrored {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rows := maps.Clone(m.rows)
-	for _, snap := range streams {
-		delete(rows, nameOf(snap.Ref.ID))
-	}
-	return rows
+	return maps.Clone(m.rows)
 }
 
 // has tells whether any of these rows is still there as it was.

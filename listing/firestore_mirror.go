@@ -13,7 +13,8 @@ import (
 
 const (
 	lookPause = 500 * time.Millisecond
-	deafAfter = 4 * time.Second // a listener that has not seen our lease by then is begun anew
+	lookTime  = 1500 * time.Millisecond // for a listener to tell what is in the database already
+	deafAfter = 4 * time.Second         // a listener that has not seen our lease by then is begun anew
 )
 
 // mirror is what is live on all servers, in this server's memory. It is fed by a listener on the

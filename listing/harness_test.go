@@ -76,6 +76,8 @@ func (f *flaky) of(ops ...string) []call {
 	return list
 }
 
+func (f *flaky) countPause() time.Duration { return pauseOf(f.Listing) }
+
 func (f *flaky) Apply(ctx context.Context, u siaran.Update) error {
 	return f.call(ctx, call{op: "apply", update: u}, func() error { return f.Listing.Apply(ctx, u) })
 }

@@ -57,9 +57,23 @@ func TestReporterLease(t *testing.T) {
 	})
 }
 
+// TestReporterPace has a listing that takes counts often, and one that says nothing about it.
 func TestReporterPace(t *testing.T) {
+	for name, pace := range map[string]struct {
+		pause       time.Duration
+		least, most int // writes in 10 s
+		of          func(*SQLite) siaran.Listing
+	}{
+		"quick": {sqlitePause, 30, 43, func(l *SQLite) siaran.Listing { return l }},
+		"usual": {countPause, 10, 13, func(l *SQLite) siaran.Listing { return struct{ siaran.Listing }{l} }},
+	} {
+		t.Run(name, func(t *testing.T) { testPace(t, pace.pause, pace.least, pace.most, pace.of) })
+	}
+}
+
+func testPace(t *testing.T, pause time.Duration, least, most int, of func(*SQLite) siaran.Listing) {
 	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
-		s := start(t, l, self)
+		s := start(t, of(l), self)
 		busy, calm := publish(t, s.hub, "busy"), publish(t, s.hub, "calm")
 		synctest.Wait()
 		begin := time.Now()
@@ -90,11 +104,11 @@ func TestReporterPace(t *testing.T) {
 		if last := times[len(times)-1]; last != 10*time.Second {
 			t.Errorf("the interruption was written at %v, want 10 s", last)
 		}
-		if len(times) < 10 || len(times) > 13 {
+		if len(times) < least || len(times) > most {
 			t.Errorf("%d writes in 10 s: %v", len(times), times)
 		}
 		for i, at := range times[:len(times)-1] {
-			if i > 0 && at-times[i-1] < countPause {
+			if i > 0 && at-times[i-1] < pause {
 				t.Errorf("writes at %v and %v", times[i-1], at)
 			}
 		}

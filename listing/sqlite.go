@@ -21,6 +21,7 @@ const (
 	busyTimeout = 5 * time.Second // for other processes with the same file, such as a backup
 	readers     = 4
 	maxHistory  = 1000 // broadcasts kept of one stream
+	sqlitePause = 250 * time.Millisecond
 )
 
 // SQLite is the listing in a single file. Several processes may have the same file open.
@@ -76,6 +77,9 @@ func OpenSQLite(ctx context.Context, path string, options ...Option) (*SQLite, e
 	s.live = newLiveFeed(s, watch)
 	return s, nil
 }
+
+// countPause implements paced: a write costs the disk a moment, and what people see should follow them quickly.
+func (s *SQLite) countPause() time.Duration { return sqlitePause }
 
 // connect makes a pool of at most n connections.
 func connect(path string, n int, parameters ...string) (*sql.DB, error) {
