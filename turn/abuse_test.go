@@ -203,6 +203,32 @@ func TestCutAddresses(t *testing.T) {
 	}
 }
 
+// A channel outside of the range would make frames that are none, and could look like STUN.
+func TestChannelNumbers(t *testing.T) {
+	s := open(t)
+	user, password := s.Credential("a", time.Hour)
+	r := s.raw("tcp", user, password)
+	r.allocate()
+	for _, number := range []uint16{0, 2, firstChannel - 1, lastChannel + 1, 0x7fff, 0xffff} {
+		if c := r.bind(number, media); c != stun.CodeBadRequest {
+			t.Errorf("%#x: %d", number, c)
+		}
+	}
+	for _, number := range []uint16{firstChannel, lastChannel} {
+		peer := media
+		if number == lastChannel {
+			peer = media6
+		}
+		if c := r.bind(number, peer); c != 0 {
+			t.Errorf("%#x: %d", number, c)
+		}
+		r.write(appendChannelData(nil, number, []byte("through"), true))
+		if from, data := r.next(); from != fmt.Sprintf("%#x", number) || data != "through" {
+			t.Errorf("%#x: %q from %q", number, data, from)
+		}
+	}
+}
+
 func TestUnusualRequests(t *testing.T) {
 	s := open(t)
 	user, password := s.Credential("a", time.Hour)

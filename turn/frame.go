@@ -57,6 +57,16 @@ func appendChannelData(dst []byte, number uint16, data []byte, pad bool) []byte 
 	return dst
 }
 
+// channelOf reads the number that a client wants for a channel.
+func channelOf(m *stun.Message) (number uint16, ok bool) {
+	v, err := m.Get(stun.AttrChannelNumber)
+	if err != nil || len(v) != 4 {
+		return 0, false
+	}
+	number = binary.BigEndian.Uint16(v)
+	return number, number >= firstChannel && number <= lastChannel
+}
+
 // addressesWhole tells whether each address in a message can be one by its length. stun reads the family of shorter ones from
 // beyond their end, and panics where the message ends there.
 func addressesWhole(m *stun.Message) bool {

@@ -2,7 +2,6 @@ package turn
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -188,6 +187,10 @@ func (f *front) authenticate(user, realm string, _ net.Addr) ([]byte, bool) {
 // permits is pion's PermissionHandler.
 func (f *front) permits(_ net.Addr, b net.IP) bool {
 	r := &f.request
+	if _, ok := channelOf(r.message); !ok && r.message.Type == channelRequest { // pion takes any number, and frames would not be told apart
+		r.refusal = stun.CodeBadRequest
+		return false
+	}
 	ip, ok := plainIP(b)
 	switch {
 	case !ok:
@@ -271,9 +274,9 @@ func (f *front) granted() {
 			return nil
 		})
 	case channelRequest:
-		number, err := r.message.Get(stun.AttrChannelNumber)
-		if to, ok := peerOf(r.message); ok && err == nil && len(number) >= 2 {
-			a.bind(binary.BigEndian.Uint16(number), to, now)
+		number, ok := channelOf(r.message)
+		if to, there := peerOf(r.message); ok && there {
+			a.bind(number, to, now)
 		}
 	}
 }
