@@ -170,6 +170,9 @@ func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.
 
 // answered keeps how the database does. When it is back, the listeners may not know for a minute, and are begun anew.
 func (f *Firestore) answered(err error) {
+	if err != nil && firestoreAdvice(err) == errIndex {
+		err = nil // an answer, too
+	}
 	if f.health.note(err) && f.mirror != nil {
 		f.mirror.again()
 	}

@@ -20,6 +20,7 @@ const (
 	lastRetry   = 2 * time.Second
 	settleTime  = 10 * time.Second // to look at all that is listed of this node
 	auditAfter  = 5 * time.Second  // after an outage: what was asked during it may have been done late
+	indexPause  = time.Minute      // before what lacks an index is tried again: one is built within minutes
 )
 
 // Reporter writes what changes in a hub into a listing, and holds the node's lease there.
@@ -40,6 +41,7 @@ type Reporter struct {
 	sweepAt time.Time
 	retryAt time.Time
 	retry   time.Duration // 0 while all is well
+	unable  bool          // it has been said that an index is missing
 }
 
 // NewReporter makes a reporter for a node of which Name and URL count. The name must be
@@ -177,16 +179,32 @@ func (r *Reporter) settle(ctx context.Context) error {
 			return err
 		})
 	}
-	if err != nil {
+	missing := r.lacksIndex(err)
+	if err != nil && !missing {
 		return fmt.Errorf("tidying up: %w", err)
 	}
 	if swept > 0 {
 		r.log.Info("streams of this server were still listed and have been taken away", "streams", swept)
 	}
 	r.settled, r.auditAt = true, time.Time{}
+	if missing {
+		r.auditAt = time.Now().Add(indexPause)
+	}
 	r.renewAt = time.Time{}
 	r.backlog.restart(there)
 	return nil
+}
+
+// lacksIndex tells errors for which nothing but tidying up has to wait, and says so once.
+func (r *Reporter) lacksIndex(err error) bool {
+	if !errors.Is(err, errIndex) {
+		return false
+	}
+	if !r.unable {
+		r.unable = true
+		r.log.Warn("what servers have left behind cannot be taken away; all else goes on", "error", err)
+	}
+	return true
 }
 
 // lapsed tells whether our lease may have run out, by the time of day or by the time that has passed: the
@@ -236,7 +254,7 @@ func (r *Reporter) sweep(ctx context.Context) error {
 		swept, err = r.listing.Sweep(ctx, "")
 		return err
 	})
-	if err != nil {
+	if err != nil && !r.lacksIndex(err) {
 		return fmt.Errorf("sweeping: %w", err)
 	}
 	if swept > 0 {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -431,4 +432,43 @@ func TestReporterJoins(t *testing.T) {
 	if err != nil || len(h) != 1 || h[0].TotalViewers != 1000 || h[0].Viewers != 0 || h[0].PeakViewers < 250 {
 		t.Errorf("history %+v, %v, want 1000 viewers in all", h, err)
 	}
+}
+
+// unindexed is a database in which nothing can be swept until it is.
+type unindexed struct {
+	*SQLite
+	indexed atomic.Bool
+}
+
+func (u *unindexed) Sweep(ctx context.Context, node string) (int, error) {
+	if !u.indexed.Load() {
+		return 0, fmt.Errorf("sweep: %w", errIndex)
+	}
+	return u.SQLite.Sweep(ctx, node)
+}
+
+// TestReporterLacksIndex has all else go on.
+func TestReporterLacksIndex(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		u := &unindexed{SQLite: l}
+		s := start(t, u, self)
+		p := publish(t, s.hub, "cats")
+		for range 40 {
+			v := join(t, p)
+			pass(sqlitePause)
+			agree(t, l, p, []siaran.ViewerID{v})
+			p.Broadcast().Leave(v)
+			pass(sqlitePause)
+			agree(t, l, p, nil)
+		}
+		if n := len(s.listing.of("renew")); n != 5 {
+			t.Errorf("%d renewals in 20 s, want 5", n)
+		}
+		u.indexed.Store(true)
+		pass(2 * indexPause)
+		if swept := s.listing.of("sweep " + self); len(swept) != 2 {
+			t.Errorf("swept its own %d times, want once more when that could be", len(swept))
+		}
+		s.stop(t)
+	})
 }
