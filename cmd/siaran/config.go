@@ -21,7 +21,7 @@ type Config struct {
 	Listen   string       `placeholder:"ADDRESS" help:"Address of the pages and of the API (default :8080, or :443 when it speaks HTTPS)."`
 	UDP      string       `name:"udp" default:":8189" placeholder:"ADDRESS" help:"Address of all media, UDP (default ${default})."`
 	PublicIP []netip.Addr `name:"public-ip" placeholder:"IP" help:"Address under which clients reach the media port, for 1:1 NAT and containers; announced instead of the interfaces' addresses; may be repeated."`
-	BaseURL  string       `name:"base-url" placeholder:"URL" help:"Public address of the server, such as https://live.example.org, when a proxy stands before it."`
+	BaseURL  string       `name:"base-url" placeholder:"URL" help:"Public address of the server, such as https://live.example.org, when a proxy stands before it or other servers share its listing."`
 	AddressConfig
 	RelayConfig
 	TLSConfig

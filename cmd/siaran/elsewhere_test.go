@@ -71,6 +71,12 @@ func TestPagesLeadToAnotherServer(t *testing.T) {
 	visitor.click(card + `.querySelector("a")`)
 	at(visitor, one.URL+"/watch/kopi")
 	at(b.open(two.URL+"/embed/kopi"), one.URL+"/embed/kopi")
+	guest := b.open(two.playerElsewhere(t, "kopi")) // stays where it is, and its player follows
+	guest.waitMedia()
+	eventually(t, "three watch", func() bool { return len(one.viewers(t, "kopi")) == 3 })
+	guest.close()
+	eventually(t, "the guest has left", func() bool { return len(one.viewers(t, "kopi")) == 2 })
+	guest.checkQuiet()
 
 	waiting, framed := b.open(two.URL+"/watch/later?relay"), b.open(two.URL+"/embed/later")
 	waiting.waitState("waiting")

@@ -286,18 +286,25 @@ func TestServerRestarts(t *testing.T) {
 	}
 }
 
-// TestPlayerOnAnotherSite: <siaran-player> works from a page that is not ours.
-func TestPlayerOnAnotherSite(t *testing.T) {
-	s := startServer(t)
+// playerElsewhere is a page that is not ours, with a player on it.
+func (s *testServer) playerElsewhere(t *testing.T, stream string) (url string) {
+	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, `<!doctype html><title>Another site</title><link rel="icon" href="data:,"><body>
-			<script type="module" src="%s/static/player.js"></script><siaran-player id="player" stream="demo"></siaran-player>
-			<script type="module">document.getElementById("player").addEventListener("state", (e) => { document.body.dataset.state = e.detail; });</script>`, s.URL)
+			<script type="module" src="%s/static/player.js"></script><siaran-player id="player" stream="%s"></siaran-player>
+			<script type="module">document.getElementById("player").addEventListener("state", (e) => { document.body.dataset.state = e.detail; });</script>`, s.URL, stream)
 	}))
 	t.Cleanup(site.Close)
+	return site.URL
+}
+
+// TestPlayerOnAnotherSite: <siaran-player> works from a page that is not ours.
+func TestPlayerOnAnotherSite(t *testing.T) {
+	s := startServer(t)
+	site := s.playerElsewhere(t, "demo")
 	s.publishDemo(t, "demo")
-	p := startBrowser(t).open(site.URL)
+	p := startBrowser(t).open(site)
 	p.waitMedia()
 	p.checkQuiet()
 }
