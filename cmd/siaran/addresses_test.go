@@ -135,7 +135,7 @@ func TestPrivateAddressesOfPublicServer(t *testing.T) {
 	}
 }
 
-// TestPublicAddressesInAnswers: all of --public-ip are announced in their order, for UDP and then for TCP.
+// TestPublicAddressesInAnswers: all of --public-ip are announced, for UDP and then for TCP.
 func TestPublicAddressesInAnswers(t *testing.T) {
 	s := startServer(t, func(c *Config) {
 		c.PublicIP = []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")}

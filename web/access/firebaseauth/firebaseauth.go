@@ -110,6 +110,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (access.Claims, err
 	}
 	// Whoever asks first asks for all who come with the same token meanwhile, so it goes on when that one leaves.
 	shared, _, _ := v.flights.Do(string(key[:]), func() (any, error) {
+		if known, ok := v.remembered.get(key, v.now()); ok { // another has asked since
+			return known, nil
+		}
 		return v.ask(context.WithoutCancel(ctx), key, token), nil
 	})
 	a := shared.(answer)
