@@ -80,6 +80,7 @@ type documents struct {
 
 func (s *station) read() documents { return readDocuments(s.t, s.f.client) }
 
+// readDocuments has nothing when the database does not answer.
 func readDocuments(t testing.TB, client *firestore.Client) documents {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
