@@ -45,7 +45,7 @@ func TestRefusals(t *testing.T) {
 	g := newGoogle(t)
 	now := time.Now().Unix()
 	g.set("off", account{Disabled: true})
-	g.set("out", account{ValidSince: now + 3600}) // later than any token here, however slow the machine
+	g.set("out", account{ValidSince: now + 3600})                                     // later than any token here, however slow the machine
 	if _, err := g.verifier.Verify(t.Context(), g.token(t, "ana", nil)); err != nil { // the keys are known from now on
 		t.Fatal(err)
 	}
