@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +44,43 @@ func TestQuotas(t *testing.T) {
 			over.allocate()
 		})
 	}
+}
+
+// The operator hears of it, and not of each client.
+func TestRefusalsAreTold(t *testing.T) {
+	var log lockedLog
+	s := open(t, func(c *Config) {
+		c.Limits.PerCredential = 1
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	user, password := s.Credential("a", time.Hour)
+	s.raw("udp", user, password).allocate()
+	for range 3 {
+		if c := code(s.raw("udp", user, password).ask(stun.MethodAllocate, transportUDP)); c != stun.CodeAllocQuotaReached {
+			t.Fatal(c)
+		}
+	}
+	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "limits keep clients out") })
+	if text := log.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, user) {
+		t.Error(text)
+	}
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func TestThousandAllocations(t *testing.T) {

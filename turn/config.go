@@ -33,7 +33,7 @@ type Config struct {
 	Live func(id string) bool
 
 	Limits Limits
-	Logger *slog.Logger // nil: none
+	Logger *slog.Logger // is told when limits keep clients out; nil: none
 }
 
 // Limits bound what clients can ask for. Zero values take the defaults.

@@ -274,11 +274,13 @@ func (s *Server) forget(a *allocation) {
 func (s *Server) sweep() {
 	tick := time.NewTicker(min(time.Second, s.cfg.Limits.Unused/4, s.cfg.Limits.FirstAllocation/4))
 	defer tick.Stop()
+	var c complaint
 	for {
 		select {
 		case <-s.closing:
 			return
 		case now := <-tick.C:
+			c.look(s, now)
 			for _, a := range s.live() {
 				switch {
 				case now.UnixNano()-a.used.Load() > int64(s.cfg.Limits.Unused):
@@ -293,6 +295,22 @@ func (s *Server) sweep() {
 			s.sweepStreams(now)
 		}
 	}
+}
+
+// complaint tells the operator, once a minute at most, that the limits keep clients out.
+type complaint struct {
+	at   time.Time
+	seen RefusedStats
+}
+
+func (c *complaint) look(s *Server, now time.Time) {
+	r := s.Stats().Refused
+	r.Permission = 0 // of no interest: strangers try
+	if r == c.seen || now.Sub(c.at) < time.Minute {
+		return
+	}
+	s.cfg.Logger.Warn("the relay's limits keep clients out", "full", r.Capacity-c.seen.Capacity, "quota", r.Quota-c.seen.Quota, "connections", r.Connection-c.seen.Connection)
+	c.at, c.seen = now, r
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
