@@ -19,7 +19,7 @@ const (
 )
 
 // seenTimes are those from a broadcaster's first packet until its card is there, from a viewer's offer until it is counted, and, for a
-// stream that viewers come to all the time, so that its count is written once a second, from a viewer's being connected until it is counted.
+// stream that viewers come to all the time, so that its count is written as often as the listing allows, from a viewer's being connected until it is counted.
 type seenTimes struct{ cards, counts, busy []time.Duration }
 
 func (m seenTimes) each(do func(what string, times []time.Duration)) {
