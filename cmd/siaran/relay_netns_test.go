@@ -14,11 +14,11 @@ func init() {
 	}
 }
 
-// TestRelayOverIPv6: neither side has an IPv4 address, which most relays would need. The firewall lets UDP out to the relay
-// alone, or not at all.
+// TestRelayOverIPv6: neither side has an IPv4 address, which most relays would need. The firewall lets out UDP to the relay
+// alone, or TCP alone.
 func TestRelayOverIPv6(t *testing.T) {
 	newLab(t) // or it is skipped
-	for transport, allowed := range map[string]string{"udp": "udp dport != 3478", "tcp": "meta l4proto udp"} {
+	for transport, barred := range map[string]string{"udp": `udp dport != 3478 drop; oifname "eth0" tcp dport 3478`, "tcp": "meta l4proto udp"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
@@ -26,7 +26,7 @@ func TestRelayOverIPv6(t *testing.T) {
 			server.wire("eth0", "2001:db8:1::1/64", office, "eth0", "2001:db8:1::2/64")
 			office.firewall(`
 				table inet office {
-					chain out { type filter hook output priority filter; oifname "eth0" ` + allowed + ` drop; }
+					chain out { type filter hook output priority filter; oifname "eth0" ` + barred + ` drop; }
 				}`)
 			office.inside("Chromium through the relay over "+transport, server.serve("--demo", "--listen=[2001:db8:1::1]:8080"))
 		})
