@@ -61,8 +61,7 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isCli
 	if err := l.secure(conn, isClient); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	l.park(conn, pipe)
-	return nil
+	return l.park(conn, pipe)
 }
 
 // cheapest is what to offer to a viewer that offers these.

@@ -2,15 +2,20 @@ package egress
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v2"
 )
 
-// awakening is how often at most a parked connection is looked at again: each costs a bit, and anyone
-// who can forge the viewer's address can ask for it.
-const awakening = 50 * time.Millisecond
+// awakening is how often at most a parked connection is looked at again in the long run: each costs a bit, and anyone
+// who can forge the viewer's address can ask for it. A few may follow at once: a goodbye comes once, and soon after a lost flight maybe.
+const (
+	awakening  = 50 * time.Millisecond
+	awakenings = 16
+)
 
 // parkedDTLS is a finished DTLS connection at rest: its state, and no goroutine. Once the
 // keys are taken out of it, all that can still matter is a goodbye, of either side, and a
@@ -18,19 +23,20 @@ const awakening = 50 * time.Millisecond
 type parkedDTLS struct {
 	state  *dtls.State
 	flight [][]byte
-	last   atomic.Int64 // unix nanoseconds
+	next   atomic.Int64 // unix nanoseconds; when all that came would have been looked at, one every awakening
 }
 
-// park takes a connection apart whose handshake is done.
-func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
+// park takes a connection apart whose handshake is done. It fails with errLeft when the viewer has said goodbye already.
+func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) error {
 	state := conn.ConnectionState() // a copy
 	state.PeerCertificates = nil
 	parked := &parkedDTLS{state: &state, flight: pipe.silence()}
+	pipe.finish()
+	drain(conn)
+	left := pipe.closed()
 	_ = conn.Close() // its close_notify is not let through
-	for buf := make([]byte, 1); ; {
-		if _, err := conn.Read(buf); err != nil {
-			break // its reader has gone
-		}
+	if left {
+		return errLeft
 	}
 	l.mu.Lock()
 	l.pipe, l.parked = nil, parked
@@ -38,8 +44,18 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
 	for { // what came meanwhile
 		select {
 		case b := <-pipe.queue:
-			parked.handle(l, b, time.Time{})
+			parked.handle(l, b, time.Now())
 		default:
+			return nil
+		}
+	}
+}
+
+// drain returns when dtls has read all that its pipe lets it read.
+func drain(conn *dtls.Conn) {
+	buf := make([]byte, maxDatagram)
+	for {
+		if _, err := conn.Read(buf); errors.Is(err, io.EOF) { // other errors are of single records
 			return
 		}
 	}
@@ -47,11 +63,8 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
 
 // handle looks at a datagram of a viewer whose handshake is done.
 func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
-	if !now.IsZero() {
-		last := p.last.Load()
-		if now.UnixNano()-last < int64(awakening) || !p.last.CompareAndSwap(last, now.UnixNano()) {
-			return
-		}
+	if b[0] < 20 || b[0] > 22 || !p.admit(now) {
+		return
 	}
 	switch b[0] {
 	case 20, 22: // ChangeCipherSpec, Handshake: it is still in its own last flight
@@ -71,6 +84,20 @@ func (p *parkedDTLS) handle(l *link, b []byte, now time.Time) {
 	}
 }
 
+// admit tells whether a datagram that comes now may be looked at. Its callers are the socket's readers.
+func (p *parkedDTLS) admit(now time.Time) bool {
+	for {
+		next := p.next.Load()
+		base := max(next, now.UnixNano())
+		if base-now.UnixNano() > int64((awakenings-1)*awakening) {
+			return false
+		}
+		if p.next.CompareAndSwap(next, base+int64(awakening)) {
+			return true
+		}
+	}
+}
+
 // encryptedRecord tells whether a datagram is one DTLS record and of an epoch with keys (RFC 6347 section 4.1).
 func encryptedRecord(b []byte) bool {
 	return len(b) > 13 && binary.BigEndian.Uint16(b[3:]) > 0 && int(binary.BigEndian.Uint16(b[11:])) == len(b)-13
@@ -84,18 +111,11 @@ func (p *parkedDTLS) closes(l *link, datagram []byte) bool {
 	if err != nil {
 		return false
 	}
-	pipe.finite.Store(true) // not before: the connection has to be up when the alert is read
-	pipe.push(datagram)
-	for buf := make([]byte, maxDatagram); err == nil; {
-		_, err = conn.Read(buf) // until dtls has read all that there is
-	}
+	pipe.push(datagram) // not before: the connection has to be up when the alert is read
+	pipe.finish()       // and not before that, or it would not be read
+	drain(conn)
 	defer conn.Close()
-	select {
-	case <-pipe.done: // dtls closes it for an alert that ends the connection, and for nothing else
-		return true
-	default:
-		return false
-	}
+	return pipe.closed() // dtls closes it for an alert that ends the connection, and for nothing else
 }
 
 // goodbye sends close_notify (RFC 5246 section 7.2.1).

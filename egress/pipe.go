@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v2/deadline"
@@ -22,7 +21,8 @@ type dtlsPipe struct {
 
 	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
 
-	finite atomic.Bool // reading ends when nothing is queued
+	finished chan struct{} // closed when reading is to end after what is queued
+	after    int           // how often it went on since; dtls's reader's
 
 	mu     sync.Mutex
 	mute   bool     // nothing is sent any more
@@ -31,13 +31,25 @@ type dtlsPipe struct {
 }
 
 func newPipe(l *link) *dtlsPipe {
-	return &dtlsPipe{link: l, queue: make(chan []byte, dtlsQueue), done: make(chan struct{}), deadline: deadline.New()}
+	return &dtlsPipe{link: l, queue: make(chan []byte, dtlsQueue), done: make(chan struct{}), finished: make(chan struct{}), deadline: deadline.New()}
 }
 
 // push takes a datagram from the socket's reader. False: the queue is full.
 func (p *dtlsPipe) push(b []byte) bool {
 	select {
 	case p.queue <- append([]byte(nil), b...):
+		return true
+	default:
+		return false
+	}
+}
+
+// finish lets dtls read what is queued and no more. It is called once.
+func (p *dtlsPipe) finish() { close(p.finished) }
+
+func (p *dtlsPipe) closed() bool {
+	select {
+	case <-p.done:
 		return true
 	default:
 		return false
@@ -65,14 +77,15 @@ func (p *dtlsPipe) Read(b []byte) (int, error) {
 	select {
 	case d := <-p.queue:
 		return p.deliver(b, d), nil
-	default:
-	}
-	if p.finite.Load() {
+	case <-p.finished:
+		if p.after++; p.after <= dtlsQueue { // or whoever keeps sending would keep it alive
+			select {
+			case d := <-p.queue:
+				return p.deliver(b, d), nil
+			default:
+			}
+		}
 		return 0, net.ErrClosed
-	}
-	select {
-	case d := <-p.queue:
-		return p.deliver(b, d), nil
 	case <-p.done:
 		return 0, net.ErrClosed
 	case <-p.deadline.Done():
