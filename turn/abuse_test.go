@@ -370,3 +370,36 @@ func TestNeverWithoutConfiguration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRequestsAsAllocationsEnd has clients ask for permissions while the relay ends their allocations. pion's own would end the process.
+func TestRequestsAsAllocationsEnd(t *testing.T) {
+	var addresses []netip.AddrPort
+	for i := range maxPeers {
+		addresses = append(addresses, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), 8189))
+	}
+	s := open(t, func(c *Config) {
+		c.Media = func() []netip.AddrPort { return addresses }
+		c.Limits.RequestBurst = 10_000
+	})
+	user, password := s.Credential("a", time.Hour)
+	for i := range 300 {
+		r := s.raw("udp", user, password)
+		r.allocate()
+		var request []stun.Setter
+		if i%2 == 0 {
+			request = append(request, permissionRequest)
+			for _, a := range addresses {
+				request = append(request, peerAddress{a})
+			}
+		} else {
+			request = append(request, channelRequest, channelNumber(firstChannel), peerAddress{addresses[0]})
+		}
+		request = append(request, stun.NewUsername(r.user), r.nonce, r.realm, stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
+		a := s.Server.live()[0]
+		r.write(stun.MustBuild(append([]stun.Setter{stun.TransactionID}, request...)...).Raw)
+		for end := time.Now().Add(time.Duration(i) * time.Microsecond); time.Now().Before(end); { // another moment each time
+		}
+		a.close()
+		r.conn.Close()
+	}
+}

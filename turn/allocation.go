@@ -142,12 +142,53 @@ func (a *allocation) byChannel(number uint16, now int64) *peer {
 	return nil
 }
 
-// bind gives a peer its channel. pion has seen to it that neither has another.
-func (a *allocation) bind(number uint16, address netip.AddrPort, now int64) {
-	if p := a.peerAt(address, a.permit(address.Addr(), now)); p != nil {
-		p.channel.Store(uint32(number))
-		p.until.Store(now + int64(channelLife))
+// grant gives permissions (RFC 8656 section 10) or a channel (section 12), or says why not. Only the front's reader calls it.
+func (a *allocation) grant(m *stun.Message, now int64) stun.ErrorCode {
+	if m.Type == channelRequest {
+		number, ok := channelOf(m) // pion takes any number, and frames would not be told apart
+		to, there := peerOf(m)
+		switch {
+		case !ok:
+			return stun.CodeBadRequest
+		case !there || !a.server.isMedia(to) && !a.speaksTo(to): // a permission is for all ports of an address; a channel is for one
+			return stun.CodeForbidden
+		case !a.bind(number, to, now):
+			return stun.CodeBadRequest
+		}
+		return 0
 	}
+	var granted []netip.Addr
+	err := m.ForEach(stun.AttrXORPeerAddress, func(m *stun.Message) error {
+		to, ok := peerOf(m)
+		if !ok || !a.server.isMediaIP(to.Addr()) && !a.knows(to.Addr()) {
+			return errRefused
+		}
+		granted = append(granted, to.Addr())
+		return nil
+	})
+	if err != nil {
+		return stun.CodeForbidden // all or nothing
+	}
+	for _, ip := range granted {
+		a.permit(ip, now)
+	}
+	return 0
+}
+
+// bind gives a peer its channel, or prolongs it; false when one of them has another.
+func (a *allocation) bind(number uint16, address netip.AddrPort, now int64) bool {
+	for _, p := range a.list() {
+		if other := p.channelAt(now); other != 0 && (other == number) != (p.address == address) {
+			return false
+		}
+	}
+	p := a.peerAt(address, a.permit(address.Addr(), now))
+	if p == nil {
+		return false
+	}
+	p.channel.Store(uint32(number))
+	p.until.Store(now + int64(channelLife))
+	return true
 }
 
 // send takes a run of datagrams to the client.

@@ -8,11 +8,10 @@
 // out: a stranger with a credential reaches this server's media and nothing else, no port range is opened, and
 // the server need not reach its own public address.
 //
-// Requests are answered by pion/turn: it knows nonces, lifetimes and errors. A front (front.go) stands before it on
+// Requests are answered by pion/turn: it knows nonces, signatures and lifetimes. A front (front.go) stands before it on
 // every UDP socket and on every TCP or TLS connection, each of which has a server of pion's own. The front bounds what strangers
-// may ask, learns from pion's answers which permissions and channels there are (allocation.go), says why the relay refused where
-// pion has but one error for everything, and takes the data itself, both ways, so that media costs no goroutine, queue or
-// second copy in between.
+// may ask, gives out permissions and channels (allocation.go), says why the relay refused where pion has but one error for
+// everything, and takes the data itself, both ways, so that media costs no goroutine, queue or second copy in between.
 //
 // Credentials (credential.go) are user names with an expiry, signed with a secret that changes every day.
 package turn

@@ -54,6 +54,7 @@ type request struct {
 	fresh      *allocation // that the request has made
 	user, id   string
 	key        stun.MessageIntegrity // nil until the user is known
+	asked      bool                  // for permissions or a channel, by who may ask
 	refusal    stun.ErrorCode        // the relay's own, which pion cannot say
 }
 
@@ -64,12 +65,16 @@ func (f *front) allocationOf(client netip.AddrPort) *allocation {
 }
 
 func (f *front) ended(a *allocation, byPion bool) {
+	f.unlist(a)
+	a.way.ended(byPion)
+}
+
+func (f *front) unlist(a *allocation) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.allocations[a.client] == a {
 		delete(f.allocations, a.client)
 	}
-	f.mu.Unlock()
-	a.way.ended(byPion)
 }
 
 // take looks at what a client has sent to an address of ours. True: it is a request for pion to answer. Only the reader calls it.
@@ -184,27 +189,24 @@ func (f *front) authenticate(user, realm string, _ net.Addr) ([]byte, bool) {
 	return key, true
 }
 
-// permits is pion's PermissionHandler.
-func (f *front) permits(_ net.Addr, b net.IP) bool {
+// permits is pion's PermissionHandler, which it asks when it knows that the client may ask. It hears no each time, and the
+// front answers instead: pion's own permissions and channels crash when the allocation ends while they are made.
+func (f *front) permits(net.Addr, net.IP) bool {
+	f.request.asked = true
+	return false
+}
+
+// grant gives a client the permissions or the channel that it asks for, or says why not.
+func (f *front) grant() stun.ErrorCode {
 	r := &f.request
-	if _, ok := channelOf(r.message); !ok && r.message.Type == channelRequest { // pion takes any number, and frames would not be told apart
-		r.refusal = stun.CodeBadRequest
-		return false
+	if r.allocation == nil {
+		return stun.CodeAllocMismatch // it has just ended; pion is about to hear of it
 	}
-	ip, ok := plainIP(b)
-	switch {
-	case !ok:
-	case r.message.Type == channelRequest: // a permission is for all ports of an address; a channel is for one
-		to, _ := peerOf(r.message)
-		ok = f.server.isMedia(to) || r.allocation != nil && r.allocation.speaksTo(to)
-	default:
-		ok = f.server.isMediaIP(ip) || r.allocation != nil && r.allocation.knows(ip)
-	}
-	if !ok {
-		r.refusal = stun.CodeForbidden
+	code := r.allocation.grant(r.message, time.Now().UnixNano())
+	if code == stun.CodeForbidden {
 		f.server.stats.refusedPermission.Add(1)
 	}
-	return ok
+	return code
 }
 
 var errRefused = errors.New("refused")
@@ -227,10 +229,15 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 	f.mu.Lock()
 	f.allocations[r.client] = a
 	f.mu.Unlock()
+	select {
+	case <-a.done: // before it was listed
+		f.unlist(a)
+	default:
+	}
 	return a, net.UDPAddrFromAddrPort(a.relayed), nil
 }
 
-// answered takes what pion answers to the request, learns from it, and says it better where the relay itself refused.
+// answered takes what pion answers to the request, and says it better where the relay itself decides.
 func (f *front) answered(b []byte) {
 	r := &f.request
 	m := &stun.Message{Raw: b}
@@ -239,11 +246,18 @@ func (f *front) answered(b []byte) {
 	}
 	stats := &f.server.stats
 	switch {
+	case r.asked:
+		if r.refusal = f.grant(); r.refusal == 0 {
+			stats.authOK.Add(1)
+		}
+		b = r.answer()
 	case m.Type.Class == stun.ClassSuccessResponse:
 		stats.authOK.Add(1)
-		f.granted()
 	case r.refusal != 0:
-		b = r.refused()
+		b = r.answer()
+	case !m.Contains(stun.AttrErrorCode): // as pion says that permissions for nothing were asked for
+		r.refusal = stun.CodeBadRequest
+		b = r.answer()
 	case r.key != nil && !f.signed():
 		stats.authWrong.Add(1)
 	}
@@ -257,40 +271,19 @@ func (f *front) answered(b []byte) {
 	}
 }
 
-// granted applies what pion has said yes to.
-func (f *front) granted() {
-	r := &f.request
-	a := r.allocation
-	if a == nil {
-		return
-	}
-	now := time.Now().UnixNano()
-	switch r.message.Type {
-	case permissionRequest:
-		_ = r.message.ForEach(stun.AttrXORPeerAddress, func(m *stun.Message) error {
-			if to, ok := peerOf(m); ok {
-				a.permit(to.Addr(), now)
-			}
-			return nil
-		})
-	case channelRequest:
-		number, ok := channelOf(r.message)
-		if to, there := peerOf(r.message); ok && there {
-			a.bind(number, to, now)
-		}
-	}
-}
-
 // signed tells whether the request's signature was right.
 func (f *front) signed() bool {
 	m := &stun.Message{Raw: append([]byte(nil), f.request.message.Raw...)}
 	return m.Decode() == nil && f.request.key.Check(m) == nil
 }
 
-// refused is an answer with the relay's own reason.
-func (r *request) refused() []byte {
-	setters := []stun.Setter{
-		stun.NewTransactionIDSetter(r.message.TransactionID), stun.NewType(r.message.Type.Method, stun.ClassErrorResponse), r.refusal, r.key,
+// answer is the relay's own: yes, or why not.
+func (r *request) answer() []byte {
+	setters := []stun.Setter{stun.NewTransactionIDSetter(r.message.TransactionID)}
+	if r.refusal == 0 {
+		setters = append(setters, stun.NewType(r.message.Type.Method, stun.ClassSuccessResponse), r.key)
+	} else {
+		setters = append(setters, stun.NewType(r.message.Type.Method, stun.ClassErrorResponse), r.refusal, r.key)
 	}
 	if r.message.Contains(stun.AttrFingerprint) {
 		setters = append(setters, stun.Fingerprint)
