@@ -154,14 +154,21 @@ func describeSources(m *sdp.MediaDescription, stream siaran.StreamName, p *plan)
 	}
 }
 
-// refuse is a section with port 0 (RFC 3264 section 6).
+// refuse is a section with port 0 (RFC 3264 section 6). It says of its payload types what they are: pion/webrtc v4
+// looks that up of a refused section too.
 func refuse(section *siaran.Section, offer *siaran.Offer) *sdp.MediaDescription {
 	m := mediaLine(section, offer)
+	offered := offer.Description.MediaDescriptions[section.Index]
 	m.MediaName.Port.Value = 0
-	m.MediaName.Formats = offer.Description.MediaDescriptions[section.Index].MediaName.Formats
+	m.MediaName.Formats = offered.MediaName.Formats
 	m.WithPropertyAttribute(string(siaran.Inactive))
 	if section.Mid != "" {
 		m.WithValueAttribute(sdp.AttrKeyMID, section.Mid)
+	}
+	for _, a := range offered.Attributes {
+		if a.Key == "rtpmap" {
+			m.WithValueAttribute(a.Key, strings.TrimSpace(a.Value))
+		}
 	}
 	return m
 }

@@ -373,11 +373,18 @@ func FuzzCheck(f *testing.F) {
 // liveBroadcast is a broadcast with Opus and a video codec.
 func liveBroadcast(t *testing.T, video siaran.Codec) *siaran.Broadcast {
 	t.Helper()
+	return broadcastOf(t, siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1;useinbandfec=1"}, video)
+}
+
+func broadcastOf(t *testing.T, codecs ...siaran.Codec) *siaran.Broadcast {
+	t.Helper()
 	hub := siaran.NewHub(time.Second)
 	t.Cleanup(hub.Close)
-	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{
-		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1;useinbandfec=1"}}, {Codec: video},
-	})
+	var tracks []siaran.TrackSpec
+	for _, c := range codecs {
+		tracks = append(tracks, siaran.TrackSpec{Codec: c})
+	}
+	pub, err := hub.Publish("s", "o", tracks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,6 +423,53 @@ func TestAnswersToRealViewers(t *testing.T) {
 			}
 			checkAnswer(t, offer, string(answer), plans)
 		})
+	}
+}
+
+// TestRefusedSectionsNameTheirPayloadTypes: without, pion/webrtc v4 takes no answer of a stream that has no picture or no sound.
+func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
+	text, err := os.ReadFile("../testdata/offers/whep-chromium.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer, err := siaran.ParseOffer(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := Listen(":0", SocketOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	s := &Server{socket: socket, fingerprint: "AA:BB"}
+	for kind, codec := range map[siaran.Kind]siaran.Codec{
+		siaran.KindAudio: {Name: siaran.Opus, ClockRate: 48000, Channels: 2},
+		siaran.KindVideo: {Name: siaran.VP8, ClockRate: 90000},
+	} {
+		answer, plans, err := s.answer(offer, broadcastOf(t, codec), newLink(socket, offer.Ufrag))
+		if err != nil || len(plans) != 1 || plans[0].Kind != kind {
+			t.Fatalf("%s alone: %v, %v", kind, plans, err)
+		}
+		var d sdp.SessionDescription
+		if err := d.Unmarshal(answer); err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range d.MediaDescriptions {
+			if refused := m.MediaName.Port.Value == 0; refused != (offer.Sections[i].Kind != kind) {
+				t.Errorf("%s alone: section %d: refused %v", kind, i, refused)
+			}
+			named := ""
+			for _, a := range m.Attributes {
+				if a.Key == "rtpmap" {
+					named += a.Value + "\n"
+				}
+			}
+			for _, f := range m.MediaName.Formats {
+				if !strings.Contains("\n"+named, "\n"+f+" ") {
+					t.Errorf("%s alone: section %d says nothing of payload type %s", kind, i, f)
+				}
+			}
+		}
 	}
 }
 
@@ -528,9 +582,10 @@ func TestFramesAreEvenedOut(t *testing.T) {
 		}
 	}
 	var tr track
-	worker := &worker{plain: make([]byte, headerSize, maxDatagram)}
+	room := make([]byte, maxDatagram)
+	tr.head(room, 96, 1, 2, 3, false)
 	p := rtp.Packet{}
-	if err := p.Unmarshal(tr.fill(worker, 1, 2, &siaran.Packet{Payload: []byte("siaran")}, 7)); err != nil || string(p.Payload) != "siaran" {
+	if err := p.Unmarshal(room[:headerSize+len(padded(room, []byte("siaran"), 7))]); err != nil || string(p.Payload) != "siaran" {
 		t.Errorf("a padded packet reads %q, %v", p.Payload, err)
 	}
 }

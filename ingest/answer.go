@@ -103,6 +103,11 @@ func refusedSection(offered *sdp.MediaDescription) *sdp.MediaDescription {
 	if mid, there := offered.Attribute("mid"); there {
 		m.WithValueAttribute("mid", mid)
 	}
+	for _, a := range offered.Attributes {
+		if a.Key == "rtpmap" { // some clients look up the payload types of a refused section too
+			m.WithValueAttribute(a.Key, strings.TrimSpace(a.Value))
+		}
+	}
 	return m.WithPropertyAttribute("inactive")
 }
 

@@ -286,6 +286,7 @@ func TestAnswersOfChangedOffers(t *testing.T) {
 		"setup passive":      {replace(t, obs, "setup:actpass", "setup:passive"), []string{"a=setup:active"}},
 		"setup active":       {replace(t, obs, "setup:actpass", "setup:active"), []string{"a=setup:passive"}},
 		"sendrecv":           {replace(t, obs, "a=sendonly", "a=sendrecv"), []string{"a=recvonly"}},
+		"refused in advance": {obs + strings.Replace(strings.Replace(obs[strings.Index(obs, "m=video"):], "m=video 9", "m=video 0", 1), "mid:1", "mid:2", 1), []string{"a=group:BUNDLE 0 1", "m=video 0 UDP/TLS/RTP/SAVPF 96", "a=mid:2\r\na=rtpmap:96 H264/90000\r\na=inactive"}},
 		"data channel":       {replace(t, obs, "BUNDLE 0 1", "BUNDLE 0 1 data") + dataSection, []string{"a=group:BUNDLE 0 1", "m=application 0 UDP/DTLS/SCTP webrtc-datachannel", "a=mid:data"}},
 		"paused layer":       {replace(t, simulcast, "send 0;1;2", "send 0;~1;2"), []string{"a=simulcast:recv 0;~1;2", "a=rid:1 recv"}},
 		"FFmpeg audio":       {audio, []string{"a=group:BUNDLE 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111"}},
