@@ -162,6 +162,34 @@ func TestNothingButOurMediaIsReached(t *testing.T) {
 	}
 }
 
+// One address that is not ours among several: none is permitted.
+func TestPermissionsAreAllOrNone(t *testing.T) {
+	s := open(t)
+	user, password := s.Credential("a", time.Hour)
+	r := s.raw("udp", user, password)
+	r.allocate()
+	stranger := netip.MustParseAddrPort("192.0.2.1:1")
+	for name, test := range map[string]struct {
+		peers []stun.Setter
+		want  stun.ErrorCode
+	}{
+		"a stranger last":  {[]stun.Setter{peerAddress{media}, peerAddress{stranger}}, stun.CodeForbidden},
+		"a stranger first": {[]stun.Setter{peerAddress{stranger}, peerAddress{media}}, stun.CodeForbidden},
+		"none":             {nil, stun.CodeBadRequest},
+		"of no family":     {[]stun.Setter{attribute(stun.AttrXORPeerAddress, make([]byte, 8)...)}, stun.CodeBadRequest},
+	} {
+		if c := code(r.ask(stun.MethodCreatePermission, test.peers...)); c != test.want {
+			t.Errorf("%s: %d, want %d", name, c, test.want)
+		}
+		if a := s.Server.live()[0]; a.permission(media.Addr(), s.now()) != nil {
+			t.Errorf("%s: there is a permission", name)
+		}
+	}
+	if c := code(r.ask(stun.MethodCreatePermission, peerAddress{media}, peerAddress{media6}, peerAddress{media})); c != 0 {
+		t.Errorf("ours: %d", c)
+	}
+}
+
 // cutAddresses are messages that end with an address of no length, in all sizes: stun panics at those that fill their memory.
 func cutAddresses() [][]byte {
 	var list [][]byte

@@ -25,8 +25,7 @@ type allocation struct {
 	client  netip.AddrPort
 	way     way
 	user    string
-	id      string       // of the credential
-	source  netip.Prefix // of the client
+	id      string // of the credential
 	virtual netip.Addr
 	relayed netip.AddrPort // what the client is told
 	used    atomic.Int64   // when the media last had something for it; unix nanoseconds
@@ -199,7 +198,7 @@ func (a *allocation) send(b []byte, size int, port uint16) {
 		stats.dropUnknown.Add(1)
 		return
 	}
-	p, now := list[port-1], time.Now().UnixNano()
+	p, now := list[port-1], a.server.now()
 	a.mu.Lock()
 	room := a.down.take(now, len(b), a.server.cfg.Limits.Rate)
 	a.mu.Unlock()

@@ -25,7 +25,7 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func benchmarkSend(b *testing.B, transport string, channel bool, run int) {
-	s := open(b, func(c *Config) { c.Limits.Rate = 1 << 50; c.Limits.Queue = 1 << 20 })
+	s := open(b, func(c *Config) { c.Limits.Rate = 1 << 50; c.Limits.Queue = 1 << 20; c.now = nil })
 	const clients = 16
 	var to [clients]netip.AddrPort
 	for i := range to {

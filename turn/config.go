@@ -34,6 +34,8 @@ type Config struct {
 
 	Limits Limits
 	Logger *slog.Logger // is told when limits keep clients out; nil: none
+
+	now func() time.Time // nil: the real time
 }
 
 // Limits bound what clients can ask for. Zero values take the defaults.
@@ -41,14 +43,16 @@ type Limits struct {
 	Allocations   int // at the same time; 10000
 	PerCredential int // allocations; 32: a browser makes one for each of its interfaces and our URLs
 	PerSource     int // allocations of one address, of one /64 for IPv6; 2000: a school watches from one
+	PerNetwork    int // allocations of one /24, of one /48 for IPv6; twice PerSource
 
-	Connections          int // TCP and TLS; 10000
-	ConnectionsPerSource int // 2000
+	Connections           int // TCP and TLS; 10000
+	ConnectionsPerSource  int // 2000
+	ConnectionsPerNetwork int // twice ConnectionsPerSource
 
 	Rate  int // bytes a second of one allocation, each way; 2500000 (20 Mbit/s)
 	Queue int // bytes that wait for one TCP or TLS client; 512 KiB
 
-	AllQueues int // bytes that are being written to such clients, over which no more may wait; 256 MiB
+	AllQueues int // bytes that wait for all such clients; 256 MiB
 
 	// Requests a second of one source that has no allocation there, and how many at once; 100, 1000.
 	Requests, RequestBurst int
@@ -56,6 +60,7 @@ type Limits struct {
 	FirstAllocation time.Duration // a connection has so long to make one; 15 s
 	Idle            time.Duration // a connection may be silent for so long; 5 min, in which a client refreshes its permissions
 	Unused          time.Duration // an allocation that no session's media has used for so long is closed; 60 s
+	Stalled         time.Duration // a connection whose client takes nothing for so long is cut off; 10 s
 }
 
 func (l Limits) filled() Limits {
@@ -72,8 +77,10 @@ func (l Limits) filled() Limits {
 	fill(&l.Allocations, 10_000)
 	fill(&l.PerCredential, 32)
 	fill(&l.PerSource, 2000)
+	fill(&l.PerNetwork, 2*l.PerSource)
 	fill(&l.Connections, 10_000)
 	fill(&l.ConnectionsPerSource, 2000)
+	fill(&l.ConnectionsPerNetwork, 2*l.ConnectionsPerSource)
 	fill(&l.Rate, 2_500_000)
 	fill(&l.Queue, 512<<10)
 	fill(&l.AllQueues, 256<<20)
@@ -82,6 +89,7 @@ func (l Limits) filled() Limits {
 	wait(&l.FirstAllocation, 15*time.Second)
 	wait(&l.Idle, 5*time.Minute)
 	wait(&l.Unused, time.Minute)
+	wait(&l.Stalled, 10*time.Second)
 	return l
 }
 
@@ -108,6 +116,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	c.Limits = c.Limits.filled()
 	return c, nil

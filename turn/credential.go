@@ -24,7 +24,7 @@ const (
 // until life has passed, MaxLife at most. id is the caller's name for whom it is made for: Live is asked about it, and it
 // is counted by it. Whoever sees the user name sees it; no colon is in it.
 func (s *Server) Credential(id string, life time.Duration) (username, password string) {
-	expiry := time.Now().Add(min(life, MaxLife)).Unix()
+	expiry := s.cfg.now().Add(min(life, MaxLife)).Unix()
 	username = strconv.FormatInt(expiry, 10) + ":" + id
 	return username, s.password(username, expiry)
 }
@@ -57,7 +57,7 @@ func parseUser(username string) (expiry time.Time, id string, ok bool) {
 // very user lives, which may outlive the credential (T03).
 func (s *Server) key(username, realm string, holder bool) (key []byte, id string, ok bool) {
 	expiry, id, ok := parseUser(username)
-	now := time.Now()
+	now := s.cfg.now()
 	switch {
 	case !ok || expiry.After(now.Add(MaxLife+time.Minute)):
 		s.stats.authWrong.Add(1)

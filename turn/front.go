@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/pion/logging"
 	"github.com/pion/stun"
@@ -80,14 +79,14 @@ func (f *front) unlist(a *allocation) {
 // take looks at what a client has sent to an address of ours. True: it is a request for pion to answer. Only the reader calls it.
 func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 	a := f.allocationOf(from)
-	now := time.Now()
+	now := f.server.now()
 	if number, data, ok := channelData(b); ok {
 		if a == nil {
 			f.server.stats.dropUnknown.Add(1)
-		} else if p := a.byChannel(number, now.UnixNano()); p == nil {
+		} else if p := a.byChannel(number, now); p == nil {
 			f.server.stats.dropPermission.Add(1)
 		} else {
-			a.receive(data, p, now.UnixNano())
+			a.receive(data, p, now)
 		}
 		return false
 	}
@@ -104,16 +103,20 @@ func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 		f.server.stats.dropJunk.Add(1)
 		return false
 	}
-	if a != nil && m.Type.Class == stun.ClassRequest && !a.up.take(now.UnixNano(), requestCost, f.server.cfg.Limits.Rate) {
+	if a != nil && m.Type.Class == stun.ClassRequest && !a.up.take(now, requestCost, f.server.cfg.Limits.Rate) {
 		f.server.stats.dropRate.Add(1)
 		return false
 	}
 	switch m.Type {
 	case stun.NewType(stun.MethodSend, stun.ClassIndication):
-		f.sendIndication(m, a, now.UnixNano())
+		f.sendIndication(m, a, now)
 	case stun.BindingRequest:
 		f.binding(m, from, local)
 	case allocateRequest, refreshRequest, permissionRequest, channelRequest:
+		if a == nil && !f.stream && len(b) < shortestAllocate {
+			f.server.stats.dropJunk.Add(1)
+			return false
+		}
 		f.request = request{message: m, client: from, local: local, allocation: a}
 		return true
 	default:
@@ -121,6 +124,10 @@ func (f *front) take(b []byte, from netip.AddrPort, local netip.Addr) bool {
 	}
 	return false
 }
+
+// shortestAllocate is how long a client's first request is at least: with REQUESTED-TRANSPORT. The refusal with the nonce is
+// five times as long, so forged sources get no more for less.
+const shortestAllocate = stunHeader + 8
 
 // requestCost is how many bytes of its rate an allocation's request stands for: it costs more than data.
 const requestCost = 8 << 10
@@ -202,7 +209,7 @@ func (f *front) grant() stun.ErrorCode {
 	if r.allocation == nil {
 		return stun.CodeAllocMismatch // it has just ended; pion is about to hear of it
 	}
-	code := r.allocation.grant(r.message, time.Now().UnixNano())
+	code := r.allocation.grant(r.message, f.server.now())
 	if code == stun.CodeForbidden {
 		f.server.stats.refusedPermission.Add(1)
 	}

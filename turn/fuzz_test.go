@@ -35,7 +35,7 @@ func FuzzFront(f *testing.F) {
 		s := &Server{
 			cfg: Config{
 				Media: func() []netip.AddrPort { return []netip.AddrPort{media} }, Limits: Limits{}.filled(), Virtual: virtual,
-				Secret: testSecret, Live: func(string) bool { return true },
+				Secret: testSecret, Live: func(string) bool { return true }, now: time.Now,
 				Deliver: func(b []byte, from netip.AddrPort) {
 					if !virtual.Contains(from.Addr()) || from.Port() == 0 {
 						t.Errorf("from %s", from)
@@ -67,6 +67,96 @@ func FuzzFront(f *testing.F) {
 					t.Errorf("a peer %s without a request", p.address)
 				}
 			}
+		}
+	})
+}
+
+// memoryPort is a UDP port without a network.
+type memoryPort struct{ answers [][]byte }
+
+func (p *memoryPort) Address() netip.AddrPort { return netip.MustParseAddrPort("203.0.113.1:3478") }
+
+func (p *memoryPort) Sender(netip.AddrPort, netip.Addr) func([]byte, int) int {
+	return func(b []byte, _ int) int {
+		p.answers = append(p.answers, append([]byte(nil), b...))
+		return 0
+	}
+}
+
+func (p *memoryPort) Close() error { return nil }
+
+// FuzzRequests has the whole relay, pion with it, answer requests of all kinds: of strangers, and signed ones of clients.
+func FuzzRequests(f *testing.F) {
+	port := &memoryPort{}
+	s := open(f, func(c *Config) {
+		c.TCP, c.TLS = "", ""
+		c.ListenUDP = func(string, Handle) (Port, error) { return port, nil }
+		c.Limits = Limits{RequestBurst: 1 << 30, Rate: 1 << 50}
+	})
+	client := netip.MustParseAddrPort("198.51.100.1:5000")
+	ask := func(b []byte) *stun.Message {
+		port.answers = nil
+		s.udp.handle(b, client, netip.Addr{})
+		if len(port.answers) == 0 {
+			return nil
+		}
+		m := &stun.Message{Raw: port.answers[0]}
+		if err := m.Decode(); err != nil {
+			f.Fatalf("an answer that is none: %v", err)
+		}
+		return m
+	}
+	methods := []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodBinding}
+	user, password := s.Credential("a", time.Hour)
+	var nonce stun.Nonce
+	if err := nonce.GetFrom(ask(stun.MustBuild(stun.TransactionID, allocateRequest, transportUDP).Raw)); err != nil {
+		f.Fatal(err)
+	}
+	signature := []stun.Setter{stun.NewUsername(user), nonce, stun.NewRealm(realm), stun.NewLongTermIntegrity(user, realm, password)}
+	for i := range methods {
+		for _, attributes := range [][]stun.Setter{
+			{}, {transportUDP}, {transportUDP, attribute(stun.AttrLifetime, 0, 0, 0, 1)}, {attribute(stun.AttrLifetime, 0, 0, 0, 0)},
+			{peerAddress{media}}, {channelNumber(0x4000), peerAddress{media6}}, {transportUDP, attribute(stun.AttrEvenPort, 0x80)},
+			{transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...)}, {attribute(stun.AttrXORPeerAddress, make([]byte, 20)...)},
+			{attribute(stun.AttrMessageIntegrity, 1, 2, 3), peerAddress{media}}, {stun.Fingerprint},
+		} {
+			m := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.NewType(methods[i], stun.ClassRequest)}, attributes...)...)
+			for _, signed := range []bool{false, true} {
+				for _, known := range []bool{false, true} {
+					f.Add(uint8(i), m.Raw[stunHeader:], signed, known)
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, method uint8, attributes []byte, signed, known bool) {
+		client = netip.AddrPortFrom(client.Addr().Next(), client.Port()) // pion may still be at work on the end of the last one's allocation
+		if known && code(ask(stun.MustBuild(append([]stun.Setter{stun.TransactionID, allocateRequest, transportUDP}, signature...)...).Raw)) != 0 {
+			t.Fatal("no allocation")
+		}
+		m := stun.MustBuild(stun.TransactionID, stun.NewType(methods[int(method)%len(methods)], stun.ClassRequest))
+		m.Raw = append(m.Raw, attributes...)
+		m.Length = uint32(len(attributes))
+		m.WriteLength()
+		if signed {
+			for _, part := range signature {
+				if err := part.AddTo(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		ask(m.Raw)
+		for _, answer := range port.answers {
+			if !known && !signed && len(answer) > 5*len(m.Raw) {
+				t.Errorf("%d bytes for %d", len(answer), len(m.Raw))
+			}
+		}
+		for _, a := range s.Server.live() {
+			for _, p := range a.list() {
+				if p.address != media && p.address != media6 {
+					t.Errorf("a channel to %s", p.address)
+				}
+			}
+			a.close()
 		}
 	})
 }

@@ -44,8 +44,7 @@ func newLimiter(rate, burst int) *limiter {
 	return &limiter{seed: maphash.MakeSeed(), rate: rate, burst: burst}
 }
 
-func (l *limiter) take(source netip.Prefix, now time.Time) bool {
-	at := now.UnixNano()
+func (l *limiter) take(source netip.Prefix, at int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.slots[maphash.Comparable(l.seed, source)%limiterSlots]
@@ -61,12 +60,37 @@ func (l *limiter) take(source netip.Prefix, now time.Time) bool {
 }
 
 // sourceOf is what counts as one source: an IPv4 address, or what one customer has of IPv6.
-func sourceOf(a netip.Addr) netip.Prefix {
+func sourceOf(a netip.Addr) netip.Prefix { return prefixOf(a, 32, 64) }
+
+// networkOf is what one customer can have many sources in: what is routed on its own, or given to a site (RFC 6177).
+func networkOf(a netip.Addr) netip.Prefix { return prefixOf(a, 24, 48) }
+
+func prefixOf(a netip.Addr, bits4, bits6 int) netip.Prefix {
 	a = a.Unmap().WithZone("")
-	bits := 32
+	bits := bits4
 	if a.Is6() {
-		bits = 64
+		bits = bits6
 	}
 	p, _ := a.Prefix(bits)
 	return p
+}
+
+// tally counts by source and by network, which have prefixes of different lengths.
+type tally map[netip.Prefix]int
+
+func (t tally) full(a netip.Addr, perSource, perNetwork int) bool {
+	return t[sourceOf(a)] >= perSource || t[networkOf(a)] >= perNetwork
+}
+
+func (t tally) add(a netip.Addr) {
+	t[sourceOf(a)]++
+	t[networkOf(a)]++
+}
+
+func (t tally) remove(a netip.Addr) {
+	for _, p := range []netip.Prefix{sourceOf(a), networkOf(a)} {
+		if t[p]--; t[p] <= 0 {
+			delete(t, p)
+		}
+	}
 }

@@ -99,6 +99,51 @@ func TestIndicationsAndChannels(t *testing.T) {
 	}
 }
 
+// TestPermissionsAndChannelsEnd after five and ten minutes, and can be had again.
+func TestPermissionsAndChannelsEnd(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.Unused = time.Hour })
+	user, password := s.Credential("a", time.Hour)
+	r := s.raw("udp", user, password)
+	r.allocate()
+	arrives := func(text string, want bool, send func()) {
+		t.Helper()
+		before := s.Stats()
+		send()
+		eventually(t, text+" is seen", func() bool { st := s.Stats(); return st.Drops != before.Drops || st.Down != before.Down })
+		if !want {
+			if s.Stats().Drops.Permission != before.Drops.Permission+1 {
+				t.Errorf("%s got through: %+v", text, s.Stats())
+			}
+		} else if _, data := r.next(); data != text {
+			t.Errorf("%q instead of %q", data, text)
+		}
+	}
+	indication := func() { r.sendTo(media, "indication") }
+	channel := func() { r.write(appendChannelData(nil, 0x4000, []byte("channel"), false)) }
+	if c := r.permit(media); c != 0 {
+		t.Fatal(c)
+	}
+	s.pass(4 * time.Minute)
+	arrives("indication", true, indication)
+	if c := r.bind(0x4000, media); c != 0 { // which prolongs the permission too
+		t.Fatal(c)
+	}
+	s.pass(4 * time.Minute)
+	arrives("indication", true, indication)
+	s.pass(61 * time.Second)
+	arrives("indication", false, indication)
+	arrives("channel", true, channel)
+	s.pass(5 * time.Minute)
+	arrives("channel", false, channel)
+	if c := r.bind(0x4001, media); c != 0 {
+		t.Errorf("another channel after the first has ended: %d", c)
+	}
+	if c := r.bind(0x4000, media6); c != 0 {
+		t.Errorf("the channel's number for another peer: %d", c)
+	}
+	arrives("indication", true, indication)
+}
+
 // TestOpenIsWhole: when one of the ports cannot be had, the others are free again.
 func TestOpenIsWhole(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,7 +20,7 @@ type Server struct {
 	cfg       Config
 	strangers *limiter
 	stats     counters
-	queued    atomic.Int64 // bytes that are being written to TCP and TLS clients
+	queued    atomic.Int64 // bytes that wait for TCP and TLS clients
 
 	udp       *udpSocket     // nil: none
 	listeners []net.Listener // TCP, then TLS
@@ -31,10 +31,10 @@ type Server struct {
 	closed        bool
 	allocations   map[netip.Addr]*allocation // by virtual address
 	perCredential map[string]int
-	perSource     map[netip.Prefix]int
+	perSource     tally
 
-	streams      map[*stream]struct{}
-	streamsOfOne map[netip.Prefix]int
+	streams          map[*stream]struct{}
+	streamsPerSource tally
 }
 
 // Open starts a relay. On error nothing stays open.
@@ -44,8 +44,8 @@ func Open(cfg Config) (_ *Server, err error) {
 	}
 	s := &Server{
 		cfg: cfg, strangers: newLimiter(cfg.Limits.Requests, cfg.Limits.RequestBurst), closing: make(chan struct{}),
-		allocations: make(map[netip.Addr]*allocation), perCredential: make(map[string]int), perSource: make(map[netip.Prefix]int),
-		streams: make(map[*stream]struct{}), streamsOfOne: make(map[netip.Prefix]int),
+		allocations: make(map[netip.Addr]*allocation), perCredential: make(map[string]int), perSource: make(tally),
+		streams: make(map[*stream]struct{}), streamsPerSource: make(tally),
 	}
 	defer func() {
 		if err != nil {
@@ -161,6 +161,8 @@ func (s *Server) Relayed(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+func (s *Server) now() int64 { return s.cfg.now().UnixNano() }
+
 func (s *Server) at(virtual netip.Addr) *allocation {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -196,11 +198,11 @@ func (s *Server) allocate(f *front, r *request) (*allocation, stun.ErrorCode) {
 		return nil, code
 	}
 	a := &allocation{
-		server: s, front: f, client: r.client, way: f.ways.way(r.client, r.local), user: r.user, id: r.id, source: sourceOf(r.client.Addr()),
+		server: s, front: f, client: r.client, way: f.ways.way(r.client, r.local), user: r.user, id: r.id,
 		virtual: randomAddr(s.cfg.Virtual), relayed: relayed,
 		permissions: make(map[netip.Addr]*permission), done: make(chan struct{}),
 	}
-	a.used.Store(time.Now().UnixNano())
+	a.used.Store(s.now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.cfg.Limits
@@ -208,13 +210,13 @@ func (s *Server) allocate(f *front, r *request) (*allocation, stun.ErrorCode) {
 	case s.closed || s.allocations[a.virtual] != nil || len(s.allocations) >= l.Allocations:
 		s.stats.refusedCapacity.Add(1)
 		return nil, stun.CodeInsufficientCapacity
-	case s.perCredential[a.id] >= l.PerCredential || s.perSource[a.source] >= l.PerSource:
+	case s.perCredential[a.id] >= l.PerCredential || s.perSource.full(a.client.Addr(), l.PerSource, l.PerNetwork):
 		s.stats.refusedQuota.Add(1)
 		return nil, stun.CodeAllocQuotaReached
 	}
 	s.allocations[a.virtual] = a
 	s.perCredential[a.id]++
-	s.perSource[a.source]++
+	s.perSource.add(a.client.Addr())
 	s.running.Add(1) // until pion's goroutine has gone
 	s.stats.allocations.Add(1)
 	return a, 0
@@ -265,9 +267,7 @@ func (s *Server) forget(a *allocation) {
 	if s.perCredential[a.id]--; s.perCredential[a.id] <= 0 {
 		delete(s.perCredential, a.id)
 	}
-	if s.perSource[a.source]--; s.perSource[a.source] <= 0 {
-		delete(s.perSource, a.source)
-	}
+	s.perSource.remove(a.client.Addr())
 }
 
 // sweep closes what is of no use any more.
@@ -279,7 +279,8 @@ func (s *Server) sweep() {
 		select {
 		case <-s.closing:
 			return
-		case now := <-tick.C:
+		case <-tick.C:
+			now := s.cfg.now()
 			c.look(s, now)
 			for _, a := range s.live() {
 				switch {
@@ -292,7 +293,7 @@ func (s *Server) sweep() {
 				}
 				a.close()
 			}
-			s.sweepStreams(now)
+			s.sweepStreams(now.UnixNano())
 		}
 	}
 }

@@ -12,11 +12,10 @@ import (
 )
 
 const (
-	streamBuffer = 4 << 10          // bytes read at once
-	unsent       = 64 << 10         // bytes that the kernel keeps before it sends them
-	queueTime    = time.Second / 2  // what would wait longer than this is better lost
-	writeTime    = 10 * time.Second // a client that takes nothing for so long is cut off
-	lingerTime   = time.Second      // for the last bytes of a connection that we end
+	streamBuffer = 4 << 10         // bytes read at once
+	unsent       = 64 << 10        // bytes that the kernel keeps before it sends them
+	queueTime    = time.Second / 2 // what would wait longer than this is better lost
+	lingerTime   = time.Second     // for the last bytes of a connection that we end
 	acceptPause  = 50 * time.Millisecond
 )
 
@@ -26,7 +25,6 @@ type stream struct {
 	conn   net.Conn
 	front  *front
 	client netip.AddrPort
-	source netip.Prefix
 	read   *bufio.Reader
 	skip   int // bytes of the last message, still in read; the reader's
 
@@ -84,23 +82,24 @@ func (s *Server) admit(conn net.Conn) *stream {
 	shortQueue(conn)
 	client := addrPort(conn.RemoteAddr())
 	c := &stream{
-		server: s, conn: conn, client: client, source: sourceOf(client.Addr()),
+		server: s, conn: conn, client: client,
 		read: bufio.NewReaderSize(conn, streamBuffer), wake: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
 	c.front = newFront(s, c)
 	c.front.stream = true
-	now := time.Now().UnixNano()
+	now := s.now()
 	c.since.Store(now)
 	c.heard.Store(now)
+	l := &s.cfg.Limits
 	s.mu.Lock()
-	if s.closed || len(s.streams) >= s.cfg.Limits.Connections || s.streamsOfOne[c.source] >= s.cfg.Limits.ConnectionsPerSource {
+	if s.closed || len(s.streams) >= l.Connections || s.streamsPerSource.full(client.Addr(), l.ConnectionsPerSource, l.ConnectionsPerNetwork) {
 		s.mu.Unlock()
 		s.stats.refusedConnection.Add(1)
 		_ = conn.Close()
 		return nil
 	}
 	s.streams[c] = struct{}{}
-	s.streamsOfOne[c.source]++
+	s.streamsPerSource.add(client.Addr())
 	s.running.Add(2) // until its reader and its writer have gone
 	s.mu.Unlock()
 	return c
@@ -117,19 +116,17 @@ func (s *Server) dismiss(c *stream) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.streams, c)
-		if s.streamsOfOne[c.source]--; s.streamsOfOne[c.source] <= 0 {
-			delete(s.streamsOfOne, c.source)
-		}
+		s.streamsPerSource.remove(c.client.Addr())
 	})
 }
 
 // sweepStreams closes connections that are of no use.
-func (s *Server) sweepStreams(now time.Time) {
+func (s *Server) sweepStreams(now int64) {
 	s.mu.RLock()
 	var idle []*stream
 	for c := range s.streams {
 		since := c.since.Load()
-		if since != 0 && now.UnixNano()-since > int64(s.cfg.Limits.FirstAllocation) || now.UnixNano()-c.heard.Load() > int64(s.cfg.Limits.Idle) {
+		if since != 0 && now-since > int64(s.cfg.Limits.FirstAllocation) || now-c.heard.Load() > int64(s.cfg.Limits.Idle) {
 			idle = append(idle, c)
 		}
 	}
@@ -175,7 +172,7 @@ func (c *stream) next() ([]byte, error) {
 		return nil, err
 	}
 	c.skip = size
-	c.heard.Store(time.Now().UnixNano())
+	c.heard.Store(c.server.now())
 	return message, nil
 }
 
@@ -195,9 +192,10 @@ func (c *stream) answer(b []byte) {
 	defer c.mu.Unlock()
 	if !c.ending && c.room(len(b)) {
 		if len(c.pending) == 0 {
-			c.begun = time.Now().UnixNano()
+			c.begun = c.server.now()
 		}
 		c.pending = append(c.pending, b...)
+		c.server.queued.Add(int64(len(b)))
 		c.rouse()
 	}
 }
@@ -205,8 +203,8 @@ func (c *stream) answer(b []byte) {
 func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now().UnixNano()
-	if len(c.pending) == 0 {
+	now, before := c.server.now(), len(c.pending)
+	if before == 0 {
 		c.begun = now
 	}
 	late := now-c.begun > int64(queueTime)
@@ -222,6 +220,7 @@ func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost i
 			c.pending = appendIndication(c.pending, prefix, data)
 		}
 	}
+	c.server.queued.Add(int64(len(c.pending) - before))
 	c.rouse()
 	return lost
 }
@@ -229,10 +228,11 @@ func (c *stream) data(b []byte, size int, channel uint16, prefix []byte) (lost i
 // maxFraming is what data becomes longer by, in a Data indication for an IPv6 address.
 const maxFraming = stunHeader + 24 + 4 + 3
 
-// room tells whether n more bytes may wait, for this client and of all. The caller holds mu.
+// room tells whether n more bytes may wait, of this client and of all; a run of datagrams counts there when it is in. The caller
+// holds mu.
 func (c *stream) room(n int) bool {
 	l := &c.server.cfg.Limits
-	return len(c.pending)+n <= l.Queue && c.server.queued.Load() <= int64(l.AllQueues)
+	return len(c.pending)+n <= l.Queue && c.server.queued.Load()+int64(n) <= int64(l.AllQueues)
 }
 
 // rouse wakes the writer. The caller holds mu.
@@ -246,6 +246,7 @@ func (c *stream) rouse() {
 // write writes what is pending, all that there is at once, until the connection is closed.
 func (c *stream) write() {
 	defer c.server.running.Done()
+	defer c.drop()
 	var out []byte
 	for {
 		select {
@@ -257,13 +258,12 @@ func (c *stream) write() {
 		out, c.pending = c.pending, out[:0]
 		ending := c.ending
 		c.mu.Unlock()
-		patience := writeTime
+		patience := c.server.cfg.Limits.Stalled
 		if ending {
 			patience = lingerTime
 		}
 		_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 		if len(out) > 0 {
-			c.server.queued.Add(int64(len(out)))
 			_, err := c.conn.Write(out)
 			c.server.queued.Add(-int64(len(out)))
 			if err != nil {
@@ -280,6 +280,15 @@ func (c *stream) write() {
 			out = nil
 		}
 	}
+}
+
+// drop gives up what is pending.
+func (c *stream) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = true
+	c.server.queued.Add(-int64(len(c.pending)))
+	c.pending = nil
 }
 
 const maxKept = 64 << 10 // bytes of a buffer that is kept for the next write
@@ -299,7 +308,7 @@ func (c *stream) ended(byPion bool) {
 		c.finish()
 		return
 	}
-	c.since.Store(time.Now().UnixNano())
+	c.since.Store(c.server.now())
 }
 
 // Close implements net.PacketConn.
