@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	sessionLife = 12 * time.Hour // of a session's credentials; the session ends them earlier
-	openLife    = time.Hour      // of credentials for no session yet
+	sessionLife = 12 * time.Hour   // of a session's credentials; the session ends them earlier
+	openLife    = 10 * time.Minute // of credentials for no session yet: they are asked for when they are needed
 )
 
 // openRelay starts the relay, and lets its clients in to the media.

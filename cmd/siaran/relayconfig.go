@@ -21,7 +21,7 @@ type RelayConfig struct {
 	TURNS           *string  `name:"turns" placeholder:"ADDRESS" help:"Address of the relay over TLS (default: port 5349 where there is HTTPS, at the host of --udp); empty for none."`
 	TURNHost        string   `name:"turn-host" placeholder:"HOST" help:"Name or address under which clients reach the relay (default: --public-ip, else that of --base-url, else what they call this server)."`
 	TURNAllocations int      `name:"turn-allocations" default:"10000" help:"Relayed addresses at the same time; a browser takes up to three for each viewer (default ${default})."`
-	TURNPerSource   int      `name:"turn-per-source" default:"2000" help:"Relayed addresses, and connections to the relay, of one client address (default ${default})."`
+	TURNPerSource   int      `name:"turn-per-source" default:"2000" help:"Relayed addresses, and connections to the relay, of one client address or IPv6 /64 (default ${default}); twice as many of one /24 or IPv6 /48."`
 	TURNBitrate     int      `name:"turn-bitrate" default:"20000000" placeholder:"BITS" help:"Bits a second of one relayed client, each way (default ${default})."`
 	ICEServer       []string `name:"ice-server" placeholder:"URL" help:"Another STUN or TURN server for clients, such as turn:user:password@turn.example.org:3478?transport=udp; may be repeated."`
 	ICESecret       string   `name:"ice-server-secret" placeholder:"SECRET" help:"Secret shared with those TURN servers that are given without a user, for credentials that expire."`
