@@ -43,13 +43,12 @@ func newBatch(p port, r *relays, dropped func(int)) *batch {
 	return &batch{port: p, relays: r, buf: make([]byte, 0, batchBytes), messages: make([]message, 0, batchMessages), dropped: dropped}
 }
 
-// room returns where the next datagram of at most maxDatagram bytes may be written, without
-// any length. It flushes when there is no room.
+// room returns where the next datagram may be written, maxDatagram bytes. It flushes when there is no room.
 func (b *batch) room() []byte {
 	if cap(b.buf)-len(b.buf) < maxDatagram || len(b.messages) == batchMessages {
 		b.flush()
 	}
-	return b.buf[len(b.buf):]
+	return b.buf[len(b.buf) : len(b.buf)+maxDatagram : len(b.buf)+maxDatagram]
 }
 
 // add takes the n bytes that have been written to room.

@@ -1,13 +1,13 @@
 package egress
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/pion/rtp"
 	"github.com/pion/srtp/v2"
 
 	"siaran"
@@ -61,7 +61,7 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 		to := sinks[i%len(sinks)].LocalAddr().(*net.UDPAddr).AddrPort()
 		l.selected.Store(socket.path(to, netip.Addr{}))
 		l.lastCheck.Store(time.Now().Add(time.Hour).UnixNano())
-		l.out = sealer(b, profile)
+		l.media = mediaSealer(b, profile)
 		v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: uint32(i + 1)}}, nil)
 		v.tracks[0].feed = w.layers[layers[0]]
 		w.viewers = append(w.viewers, v)
@@ -103,24 +103,22 @@ func benchmarkFanOut(b *testing.B, profile srtp.ProtectionProfile, options Socke
 // BenchmarkStages takes the way of one packet apart. One operation is one packet of 1200 bytes to one viewer.
 func BenchmarkStages(b *testing.B) {
 	p := &siaran.Packet{Payload: make([]byte, 1200)}
-	w := &worker{plain: make([]byte, headerSize, maxDatagram)}
+	room := make([]byte, maxDatagram)
 	t := &track{plan: plan{PayloadType: 96, SSRC: 1}}
 	b.Run("header", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			t.fill(w, 1, 2, p, 0)
+			t.head(room, 96, 1, 2, 3, false)
 		}
 	})
 	for _, profile := range []srtp.ProtectionProfile{srtp.ProtectionProfileAeadAes128Gcm, srtp.ProtectionProfileAes128CmHmacSha1_80} {
 		b.Run("seal/"+profile.String(), func(b *testing.B) {
-			context := sealer(b, profile)
-			plain, dst, seq := t.fill(w, 1, 2, p, 0), make([]byte, maxDatagram), uint16(0)
-			var header rtp.Header
+			sealer, index := mediaSealer(b, profile), int64(0)
 			b.ReportAllocs()
 			for b.Loop() {
-				seq++
-				plain[2], plain[3] = byte(seq>>8), byte(seq)
-				if _, err := context.EncryptRTP(dst, plain, &header); err != nil {
+				index++
+				binary.BigEndian.PutUint16(room[2:], uint16(index))
+				if _, err := sealer.seal(room, p.Payload, index); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -169,4 +167,15 @@ func sealer(b testing.TB, profile srtp.ProtectionProfile) *srtp.Context {
 		b.Fatal(err)
 	}
 	return context
+}
+
+func mediaSealer(b testing.TB, profile srtp.ProtectionProfile) rtpSealer {
+	b.Helper()
+	key, _ := profile.KeyLen()
+	salt, _ := profile.SaltLen()
+	s, err := newSealer(profile, make([]byte, key), make([]byte, salt), sealer(b, profile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
 }

@@ -106,6 +106,9 @@ func (l *link) secure(conn *dtls.Conn, isClient bool) error {
 	if l.out, err = srtp.CreateContext(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, config.Profile); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
+	if l.media, err = newSealer(config.Profile, config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, l.out); err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
 	if l.in, err = srtp.CreateContext(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt, config.Profile, srtp.SRTCPReplayProtection(64)); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 	"github.com/pion/srtp/v2"
 	"github.com/pion/stun"
 )
@@ -29,8 +28,9 @@ type link struct {
 	selected  atomic.Pointer[path]
 	lastCheck atomic.Int64 // unix nanoseconds
 
-	out, in *srtp.Context // set by the handshake; then the worker's
-	header  rtp.Header    // the worker's; saves an allocation a packet
+	// Set by the handshake; then the worker's.
+	media   rtpSealer
+	out, in *srtp.Context // of RTCP
 
 	mu      sync.Mutex
 	closed  bool
@@ -68,14 +68,13 @@ func (l *link) handleDTLS(b []byte) {
 
 func (l *link) handleRTCP(b []byte) { l.rtcp(append([]byte(nil), b...)) }
 
-// seal encrypts one packet, header and payload in plain, into the worker's batch. Only the worker calls it.
-func (l *link) seal(b *batch, plain []byte) error {
-	room := b.room()
-	sealed, err := l.out.EncryptRTP(room[:cap(room)], plain, &l.header)
+// send encrypts the packet whose header is in room, the batch's, and adds it to the batch. Only the worker calls it.
+func (l *link) send(b *batch, room, payload []byte, index int64) error {
+	n, err := l.media.seal(room, payload, index)
 	if err != nil {
 		return err
 	}
-	b.add(len(sealed), l.selected.Load())
+	b.add(n, l.selected.Load())
 	return nil
 }
 

@@ -74,12 +74,12 @@ func (p *linuxPort) sendOne(b []byte, to *path) unix.Errno {
 		h := unix.Msghdr{Name: &to.raw.bytes[0], Namelen: to.raw.length, Iov: &vector, Control: &to.raw.source[0]}
 		h.SetIovlen(1)
 		h.SetControllen(to.raw.sourceLength)
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		if !notOurs(errno) {
 			return errno
 		}
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
 		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&to.raw.bytes[0])), uintptr(to.raw.length))
 	return errno
 }

@@ -33,7 +33,7 @@ type track struct {
 
 	seq    sequencer
 	time   timeline
-	rtxSeq uint16
+	rtxSeq int64 // the next one, without wraps
 	repair repairBudget
 	// As the newest receiver report shows it (RFC 3550 section 6.4.1), 0 when it does not.
 	roundTrip time.Duration
@@ -159,8 +159,7 @@ func (t *track) rate() int {
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	out := t.seq.assign(p.Seq)
 	pad, _ := t.feed.padding(p.Seq)
-	plain := t.fill(w, uint16(out), t.time.at(p.Timestamp, edge), p, pad)
-	if l.seal(w.batch, plain) != nil {
+	if t.put(w, l, out, t.time.at(p.Timestamp, edge), p, pad) != nil {
 		w.stats.failed.Add(1)
 		return
 	}
@@ -170,7 +169,8 @@ func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	t.packets++
 	t.octets += uint32(len(p.Payload))
 	t.sent++
-	w.sent(len(plain))
+	w.packets++
+	w.bytes += uint64(headerSize + len(p.Payload) + pad)
 }
 
 // resend answers a negative acknowledgement (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was negotiated.
@@ -188,45 +188,52 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	if t.RTXPayloadType == 0 {
 		// The same bytes under the same index, or none: nothing new may be told about the key.
 		if feed := w.layers[layer]; feed != nil {
-			if pad, known := feed.padding(in); known && l.seal(w.batch, t.fill(w, uint16(out), timestamp, p, pad)) == nil {
+			if pad, known := feed.padding(in); known && t.put(w, l, out, timestamp, p, pad) == nil {
 				w.stats.repaired.Add(1)
 			}
 		}
 		return
 	}
-	t.rtxSeq++
-	plain := t.head(w, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, timestamp, p.Marker)
-	plain = binary.BigEndian.AppendUint16(plain, uint16(out))
-	if l.seal(w.batch, append(plain, p.Payload...)) == nil {
+	room := w.batch.room()
+	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, timestamp, p.Marker)
+	payload := binary.BigEndian.AppendUint16(room[headerSize:headerSize], uint16(out))
+	if l.send(w.batch, room, append(payload, p.Payload...), t.rtxSeq) == nil {
 		w.stats.repaired.Add(1)
 	}
+	t.rtxSeq++
 }
 
-// fill puts a packet together, with some bytes of padding at its end (RFC 3550 section 5.1).
-func (t *track) fill(w *worker, seq uint16, timestamp int64, p *siaran.Packet, pad int) []byte {
-	b := append(t.head(w, t.PayloadType, t.SSRC, seq, timestamp, p.Marker), p.Payload...)
+// put sends a packet, with some bytes of padding at its end (RFC 3550 section 5.1).
+func (t *track) put(w *worker, l *link, seq, timestamp int64, p *siaran.Packet, pad int) error {
+	room := w.batch.room()
+	t.head(room, t.PayloadType, t.SSRC, seq, timestamp, p.Marker)
+	payload := p.Payload
 	if pad > 0 {
-		b[0] |= 1 << 5
-		b = append(b, zeros[:pad-1]...)
-		b = append(b, byte(pad))
+		payload = padded(room, payload, pad)
 	}
-	return b
+	return l.send(w.batch, room, payload, seq)
+}
+
+// padded puts a payload and its padding behind the header in room.
+func padded(room, payload []byte, pad int) []byte {
+	room[0] |= 1 << 5
+	b := append(room[headerSize:headerSize], payload...)
+	b = append(b, zeros[:pad-1]...)
+	return append(b, byte(pad))
 }
 
 var zeros [maxPadding]byte
 
-// head begins a packet in the worker's buffer.
-func (t *track) head(w *worker, payloadType uint8, ssrc uint32, seq uint16, timestamp int64, marker bool) []byte {
-	b := w.plain[:headerSize]
+// head writes a packet's header.
+func (t *track) head(b []byte, payloadType uint8, ssrc uint32, seq, timestamp int64, marker bool) {
 	b[0] = 2 << 6
 	b[1] = payloadType
 	if marker {
 		b[1] |= 1 << 7
 	}
-	binary.BigEndian.PutUint16(b[2:], seq)
+	binary.BigEndian.PutUint16(b[2:], uint16(seq))
 	binary.BigEndian.PutUint32(b[4:], uint32(timestamp))
 	binary.BigEndian.PutUint32(b[8:], ssrc)
-	return b
 }
 
 // wantKeyframe is the viewer's picture loss indication: the broadcaster is asked, and if

@@ -26,7 +26,7 @@ type viewer struct {
 func newViewer(l *link, plans []plan, lost func()) *viewer {
 	v := &viewer{link: l, lost: lost}
 	for _, p := range plans {
-		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: uint16(random32() >> 17)}
+		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: int64(random32() >> 17)}
 		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is told from a late packet
 		t.time.offset = int64(random32())
 		v.tracks = append(v.tracks, t)

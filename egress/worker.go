@@ -29,7 +29,8 @@ type worker struct {
 	viewers []*viewer
 	layers  map[*siaran.Layer]*followed
 	batch   *batch
-	plain   []byte // the packet that is being put together
+	packets uint64 // sent, as stats has it after each turn
+	bytes   uint64
 }
 
 type rtcpDatagram struct {
@@ -48,7 +49,7 @@ func newWorker(s *Socket, p port, burst int) *worker {
 	w := &worker{
 		burst: burst,
 		wake:  make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
-		layers: make(map[*siaran.Layer]*followed), plain: make([]byte, headerSize, maxDatagram),
+		layers: make(map[*siaran.Layer]*followed),
 	}
 	w.batch = newBatch(p, &s.relays, func(lost int) { s.drops.send.Add(uint64(lost)) })
 	return w
@@ -118,6 +119,8 @@ func (w *worker) serve(now time.Time) (next time.Time) {
 			paced = true
 		}
 	}
+	w.stats.packets.Store(w.packets)
+	w.stats.bytes.Store(w.bytes)
 	if soon := now.Add(paceTick); paced && (next.IsZero() || soon.Before(next)) {
 		next = soon
 	}
@@ -131,11 +134,6 @@ func (w *worker) tick(now time.Time) {
 	for _, v := range w.viewers {
 		v.tick(w, now)
 	}
-}
-
-func (w *worker) sent(bytes int) {
-	w.stats.packets.Add(1)
-	w.stats.bytes.Add(uint64(bytes))
 }
 
 // push hands an RTCP datagram to the worker, or drops it when the worker is far behind.
