@@ -185,6 +185,8 @@ func TestRedirect(t *testing.T) {
 		{"POST", "live.example.org:80", "/whip/cats?token=geheim", 308, "https://live.example.org:" + port + "/whip/cats?token=geheim"},
 		{"GET", "[2001:db8::1]:80", "/", 308, "https://[2001:db8::1]:" + port + "/"},
 		{"GET", "192.0.2.1", "//evil.example/", 308, "https://192.0.2.1:" + port + "//evil.example/"},
+		{"PATCH", "live.example.org", "/whip/cats/x", 405, ""}, // W09
+		{"DELETE", "live.example.org", "/whip/cats/x", 405, ""},
 		{"GET", "a b", "/", 400, ""},
 		{"GET", "evil.example/x?", "/", 400, ""},
 	} {
@@ -201,6 +203,9 @@ func TestRedirect(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != test.status || res.Header.Get("Location") != test.to {
 			t.Errorf("%s %s: %d to %q", test.host, test.path, res.StatusCode, res.Header.Get("Location"))
+		}
+		if refused := test.status >= 400; refused != (res.Header.Get("Content-Type") == "application/problem+json") || (test.status == 405) != (res.Header.Get("Allow") != "") {
+			t.Errorf("%s %s: %v", test.method, test.host, res.Header)
 		}
 	}
 	if strings.Contains(s.logs.String(), "geheim") {
