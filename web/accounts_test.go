@@ -138,7 +138,9 @@ func TestWritingAboutANameKeepsIt(t *testing.T) {
 	edit := func(token string) reply {
 		return s.do(call{method: "PATCH", path: "/api/streams/kopi", token: token, body: `{"title":"Kopi sore","visibility":"private"}`}.with(jsonBody...))
 	}
-	if r := edit("account:ana:1"); r.StatusCode != 200 {
+	wantProblem(t, s.do(call{method: "PATCH", path: "/api/streams/kopi", token: "account:budi:1", body: `{"visibility":"none"}`}.with(jsonBody...)), 422)
+	wantProblem(t, s.do(call{method: "POST", path: "/api/streams/kopi/keys", token: "account:budi:1", body: `{`}.with(jsonBody...)), 400)
+	if r := edit("account:ana:1"); r.StatusCode != 200 { // what was wrong has kept nothing
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
 	wantProblem(t, edit("account:budi:1"), 403)

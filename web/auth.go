@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -27,6 +28,16 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
+// oneToken refuses a request with several tokens, as others on its way might read another one than this server does.
+func oneToken(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if values := c.Request().Header.Values(echo.HeaderAuthorization); len(slices.Compact(values)) > 1 {
+			return fail(http.StatusBadRequest, "the request has several Authorization fields: send one")
+		}
+		return next(c)
+	}
+}
+
 // endpointToken is bearer, or the token in the query for encoders that have no field for a header.
 func endpointToken(r *http.Request) string {
 	if token := bearer(r); token != "" {
@@ -35,9 +46,20 @@ func endpointToken(r *http.Request) string {
 	return r.URL.Query().Get("token")
 }
 
+// reserved is no stream's name, as /api/streams/events tells of all of them.
+const reserved = "events"
+
+// streamName is siaran.ParseStreamName without what the addresses of this server mean otherwise.
+func streamName(text string) (siaran.StreamName, error) {
+	if text == reserved {
+		return "", fail(http.StatusNotFound, "no stream can be called '%s': choose another name", reserved)
+	}
+	return siaran.ParseStreamName(text)
+}
+
 // streamParam is the stream in the path.
 func streamParam(c echo.Context) (siaran.StreamName, error) {
-	return siaran.ParseStreamName(c.Param("stream"))
+	return streamName(c.Param("stream"))
 }
 
 // verify reads a token. It may take some seconds where tokens are of accounts that others look after.
@@ -70,23 +92,21 @@ func (s *Server) managed(c echo.Context) (siaran.Stream, access.Claims, error) {
 	return stream, claims, err
 }
 
-// kept is managed, for requests that make the stream where it is new: an account keeps it from then on.
-func (s *Server) kept(c echo.Context) (siaran.Stream, access.Claims, error) {
-	stream, there, claims, err := s.manage(c)
-	if err != nil || !claims.Keeps(target(stream, there)) {
-		return stream, claims, err
+// keep makes a new stream the account's that asks for it, once all of its request is known to be right.
+func (s *Server) keep(ctx context.Context, stream siaran.Stream, there bool, claims access.Claims) error {
+	if !claims.Keeps(target(stream, there)) {
+		return nil
 	}
-	if err := s.roomFor(c.Request().Context(), claims); err != nil {
-		return stream, claims, err
+	if err := s.roomFor(ctx, claims); err != nil {
+		return err
 	}
-	switch err := s.cfg.Listing.Claim(c.Request().Context(), stream.Name, s.cfg.Node, claims.Account); {
+	switch err := s.cfg.Listing.Claim(ctx, stream.Name, s.cfg.Node, claims.Account); {
 	case errors.Is(err, siaran.ErrNotOwner) || errors.Is(err, siaran.ErrStreamTaken): // another was faster
-		return stream, claims, siaran.ErrNotOwner
+		return siaran.ErrNotOwner
 	case err != nil:
-		return stream, claims, listingFailed(err)
+		return listingFailed(err)
 	}
-	stream.Owner = claims.Account
-	return stream, claims, nil
+	return nil
 }
 
 // roomFor bounds how many names an account keeps: accounts cost nothing to make, and streams stay in the listing.
@@ -105,6 +125,7 @@ func (s *Server) roomFor(ctx context.Context, claims access.Claims) error {
 	return nil
 }
 
+// manage is managed, and tells whether the stream is there already.
 func (s *Server) manage(c echo.Context) (stream siaran.Stream, there bool, claims access.Claims, err error) {
 	name, err := streamParam(c)
 	if err != nil {

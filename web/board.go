@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 const (
@@ -41,15 +42,15 @@ type posted struct {
 
 // follower is one client of the board. Its fields but wake are guarded by board.mu.
 type follower struct {
-	only       siaran.StreamName // empty: all that is public
-	private    bool              // only is private, and the follower may see it
-	generation int               // of the keys it may see it with, -1: any
-	seen       bool              // the private stream has been looked at
-	shown      posted            // how it was then
-	changed    map[siaran.StreamName]struct{}
-	fresh      bool          // everything is to be sent, as a snapshot
-	ended      bool          // nothing more will come
-	wake       chan struct{} // has room for one
+	only    siaran.StreamName // empty: all that is public
+	private bool              // only is private, and the follower may see it
+	claims  access.Claims     // that let it
+	seen    bool              // the private stream has been looked at
+	shown   posted            // how it was then
+	changed map[siaran.StreamName]struct{}
+	fresh   bool          // everything is to be sent, as a snapshot
+	ended   bool          // nothing more will come
+	wake    chan struct{} // has room for one
 }
 
 // delivery is what a follower has not been sent yet.

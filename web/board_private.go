@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 // lookAtPrivate asks the listing, which does not tell of private streams by itself, once for
@@ -27,9 +28,9 @@ func (b *board) lookAtPrivate(ctx context.Context) {
 			case ctx.Err() != nil:
 				return
 			case err == nil:
-				b.showPrivate(stream)
+				b.showPrivate(stream, true)
 			case errors.Is(err, siaran.ErrUnknownStream):
-				b.showPrivate(siaran.Stream{Name: name, Status: siaran.StatusOffline})
+				b.showPrivate(siaran.Stream{Name: name, Status: siaran.StatusOffline}, false)
 			}
 		}
 	}
@@ -57,7 +58,7 @@ func (b *board) privateNames() []siaran.StreamName {
 	return list
 }
 
-func (b *board) showPrivate(stream siaran.Stream) {
+func (b *board) showPrivate(stream siaran.Stream, there bool) {
 	var now posted
 	if stream.Status != siaran.StatusOffline {
 		now = post(stream)
@@ -68,8 +69,8 @@ func (b *board) showPrivate(stream siaran.Stream) {
 		if !f.private || f.only != stream.Name {
 			continue
 		}
-		if f.generation >= 0 && f.generation != stream.KeyGeneration {
-			f.ended = true // its token has been revoked
+		if f.claims.Check(access.Watch, target(stream, there)) != nil {
+			f.ended = true // its token has been revoked, or the stream is another's now
 			f.poke()
 			continue
 		}

@@ -2,9 +2,7 @@ package web
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -21,9 +19,13 @@ const (
 // readBody reads the whole body, which must be of the content type; parameters of the type do not matter.
 func readBody(c echo.Context, contentType string, limit int64) ([]byte, error) {
 	r := c.Request()
-	got, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || !strings.EqualFold(got, contentType) {
+	types := r.Header.Values(echo.HeaderContentType)
+	if got, _, _ := strings.Cut(strings.Join(types, ","), ";"); !strings.EqualFold(strings.TrimSpace(got), contentType) {
 		return nil, fail(http.StatusUnsupportedMediaType, "the body must be %s", contentType)
+	}
+	if coding := r.Header.Get(echo.HeaderContentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
+		c.Response().Header().Set(echo.HeaderAcceptEncoding, "identity") // RFC 9110 section 12.5.3
+		return nil, fail(http.StatusUnsupportedMediaType, "the body must not be compressed")
 	}
 	if r.ContentLength > limit {
 		return nil, &http.MaxBytesError{Limit: limit}

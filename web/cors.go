@@ -25,8 +25,17 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(echo.HeaderAccessControlAllowMethods, allMethods) // on every response: some clients look for PATCH there
 		h.Set(echo.HeaderAccessControlAllowHeaders, "Authorization, Content-Type, If-Match, If-None-Match, ETag, Last-Event-ID")
 		h.Set(echo.HeaderAccessControlExposeHeaders, "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods, X-Siaran-Codec")
-		return next(c)
+		err := next(c)
+		if err != nil && preflight(c.Request()) && explain(err).status == http.StatusNotFound {
+			return c.NoContent(http.StatusOK) // the page can read that there is nothing only if this is no error
+		}
+		return err
 	}
+}
+
+// preflight tells whether a browser asks for a page of another site whether it may call.
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get(echo.HeaderAccessControlRequestMethod) != ""
 }
 
 // options answers OPTIONS on a known address, preflight or not, without asking who it is (RFC 9725 section 4.2).

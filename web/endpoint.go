@@ -108,7 +108,11 @@ func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
 		if claims.Stream == access.AllStreams {
 			return fail(http.StatusForbidden, "the token is for all streams: put the stream's name into the address, as in /whip/NAME")
 		}
-		return s.open(c, p, siaran.StreamName(claims.Stream), token)
+		name, err := streamName(claims.Stream)
+		if err != nil {
+			return err
+		}
+		return s.open(c, p, name, token)
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,18 @@ func TestStatuses(t *testing.T) {
 		"whep unknown session":       {call{method: "DELETE", path: "/whep/cats/nothing"}, 404},
 		"whep post on session":       {post("/whep/cats/nothing", "", viewer), 405},
 
+		"whip compressed":         {post("/whip/cats", cats, "v=0").with("Content-Type", "application/sdp", "Content-Encoding", "gzip"), 415},
+		"whip two types":          {call{method: "POST", path: "/whip/cats", token: cats, body: "v=0", header: http.Header{"Content-Type": {"application/sdp", "text/plain"}}}, 415},
+		"whip two tokens":         {call{method: "POST", path: "/whip/cats", body: "v=0", header: http.Header{"Content-Type": sdp[1:], "Authorization": {"Bearer " + cats, "Bearer undefined"}}}, 400},
+		"whip reserved name":      {post("/whip/events", s.admin, "v=0"), 404},
+		"whip reserved by token":  {post("/whip", s.publisher("events"), "v=0"), 404},
+		"whip below session, put": {call{method: "PUT", path: "/whip/cats/nothing/more"}, 404},
+		"whip nothing in between": {call{method: "DELETE", path: "/whip//nothing"}, 404},
+		"whip escaped slash":      {call{method: "GET", path: "/whip/cats%2fnothing"}, 404},
+		"whep reserved name":      {post("/whep/events", "", viewer), 404},
+		"api reserved name":       {call{method: "PATCH", path: "/api/streams/events", token: s.admin, body: "{}"}.with("Content-Type", "application/json"), 404},
+		"api below a viewer":      {call{method: "DELETE", path: "/api/streams/cats/viewers/x/y", token: cats}, 404},
+
 		"unknown address":    {call{method: "GET", path: "/nothing"}, 404},
 		"unknown api":        {call{method: "GET", path: "/api/nothing"}, 404},
 		"api method":         {call{method: "DELETE", path: "/api/streams"}, 405},
@@ -138,6 +151,51 @@ func TestProbesAndOptions(t *testing.T) {
 		r := s.do(call{method: "OPTIONS", path: path}.with("Origin", "https://elsewhere.example", "Access-Control-Request-Method", "PATCH"))
 		if r.StatusCode != 200 || r.Header.Get(want[0]) != want[1] || r.Header.Get("Access-Control-Max-Age") == "" || r.Header.Get("Link") != "" {
 			t.Errorf("OPTIONS %s: %d %v", path, r.StatusCode, r.Header)
+		}
+		wantCORS(t, r)
+	}
+}
+
+// TestSameAddressWrittenOtherwise: what has a slash at its end or escapes more than it must is the same.
+func TestSameAddressWrittenOtherwise(t *testing.T) {
+	s := start(t)
+	s.live("cats")
+	for path, want := range map[string]int{
+		"/whip/cats/": 204, "/whip/": 204, "/whip/c%61ts": 204, "/whep/cats/": 200, "/whep/%63ats/": 200, "/api/streams/": 200, "/api/streams/c%61ts/": 200,
+		"/watch/cats/": 200, "/studio/": 200, "/static/player%2Ejs": 200, "//": 200, "/whip/cats//": 404, "/whip/cats%2f": 404, "/whip/cats%2F/": 404, "/static/": 404,
+	} {
+		if r := s.do(call{method: "GET", path: path}); r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	p := s.broadcaster()
+	p.mustOpen("/whip/d%6fgs/?x=1", s.publisher("dogs"))
+	if !strings.HasPrefix(p.location, "/whip/dogs/") {
+		t.Errorf("Location %s", p.location)
+	}
+	if r := s.do(call{method: "DELETE", path: p.location + "/"}); r.StatusCode != 200 {
+		t.Errorf("DELETE: %d", r.StatusCode)
+	}
+}
+
+// TestTypeOfTheBody: parameters and case do not matter, whatever they are (W01).
+func TestTypeOfTheBody(t *testing.T) {
+	s := start(t)
+	for _, contentType := range []string{"application/sdp", "Application/SDP; charset=utf-8", "application/sdp;", "application/sdp; a=1; a=2", " application/sdp ;x"} {
+		c := call{method: "POST", path: "/whip/cats", token: s.admin, body: "v=0"}.with("Content-Type", contentType, "Content-Encoding", "identity")
+		wantProblem(t, s.do(c), 400) // and not 415
+	}
+}
+
+// TestPreflightOfNothing: a page of another site learns that there is nothing at an address, and not that it may not ask.
+func TestPreflightOfNothing(t *testing.T) {
+	s := start(t)
+	for _, path := range []string{"/nothing", "/whip/cats/nothing/more"} {
+		c := call{method: "OPTIONS", path: path}.with("Origin", "https://elsewhere.example")
+		wantProblem(t, s.do(c), 404)
+		r := s.do(c.with("Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,if-match"))
+		if r.StatusCode != 200 || r.body != "" {
+			t.Errorf("%s: %d %s", path, r.StatusCode, r.body)
 		}
 		wantCORS(t, r)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 )
 
 // streamEvents tells what is live as server-sent events: a snapshot, then each change. With
-// ?stream=NAME it tells of that stream alone, also of a private one to who may watch it.
+// ?stream=NAME it tells of that stream alone, also of a private one to who may watch it, for as long as that is so.
 func (s *Server) streamEvents(c echo.Context) error {
 	f := &follower{}
 	if name := c.QueryParam("stream"); name != "" {
@@ -63,6 +64,9 @@ func (s *Server) streamEvents(c echo.Context) error {
 		case <-c.Request().Context().Done():
 			return nil
 		case <-ping.C:
+			if f.private && !s.stillGood(c) {
+				return nil
+			}
 			text = []byte(": ping\n\n")
 		case <-f.wake:
 			d := s.board.take(f)
@@ -78,7 +82,7 @@ func (s *Server) streamEvents(c echo.Context) error {
 }
 
 func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
-	name, err := siaran.ParseStreamName(param)
+	name, err := streamName(param)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +98,14 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.private, f.generation = true, -1
-	if claims.Stream != access.AllStreams {
-		f.generation = claims.KeyGeneration
-	}
+	f.private, f.claims = true, claims
 	return f, nil
+}
+
+// stillGood tells whether the token of a request that goes on is not known to have run out or been taken back.
+func (s *Server) stillGood(c echo.Context) bool {
+	_, err := s.verify(c, bearer(c.Request()))
+	return err == nil || errors.Is(err, access.ErrUnreachable)
 }
 
 // events is d in the format of the HTML standard, section 9.2. JSON has no line breaks in it.

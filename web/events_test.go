@@ -171,6 +171,57 @@ func TestEventsOfAPrivateStream(t *testing.T) {
 	}
 }
 
+// TestEventsEndWithTheRightToThem: when the account is disabled or its token runs out, and when the stream goes to another account.
+func TestEventsEndWithTheRightToThem(t *testing.T) {
+	private := siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate), Owner: new("firebase:ana")}
+	for name, tt := range map[string]struct {
+		change func(*site, *turnsBad)
+		ends   bool
+	}{
+		"disabled":      {func(_ *site, tokens *turnsBad) { tokens.now(access.ErrDisabled) }, true},
+		"run out":       {func(_ *site, tokens *turnsBad) { tokens.now(access.ErrExpired) }, true},
+		"nobody to ask": {func(_ *site, tokens *turnsBad) { tokens.now(access.ErrUnreachable) }, false},
+		"given away": {func(s *site, _ *turnsBad) {
+			s.must2(s.listing.Edit(s.t.Context(), "cats", siaran.StreamEdit{Owner: new("firebase:budi")}))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tokens := &turnsBad{}
+			s := startTweaked(t, func(s *Server) { s.pingEvery = 50 * time.Millisecond }, func(c *Config) {
+				tokens.TokenVerifier = accounts{c.Secret}
+				c.Tokens = tokens
+			})
+			s.must2(s.listing.Edit(t.Context(), "cats", private))
+			e := s.events("/api/streams/events?stream=cats", "account:ana:1")
+			e.expect("snapshot", `{"streams":[]}`)
+			tt.change(s, tokens)
+			if tt.ends {
+				if name, data := e.next(); name != "" {
+					t.Errorf("it is still told: %s %s", name, data)
+				}
+				return
+			}
+			s.live("cats")
+			e.expect("stream", `"name":"cats"`)
+		})
+	}
+}
+
+// turnsBad are tokens that are good until something is the matter with them.
+type turnsBad struct {
+	access.TokenVerifier
+	matter atomic.Pointer[error]
+}
+
+func (b *turnsBad) now(matter error) { b.matter.Store(&matter) }
+
+func (b *turnsBad) Verify(ctx context.Context, token string) (access.Claims, error) {
+	if matter := b.matter.Load(); matter != nil {
+		return access.Claims{}, *matter
+	}
+	return b.TokenVerifier.Verify(ctx, token)
+}
+
 func TestEventsPing(t *testing.T) {
 	s := startTweaked(t, func(s *Server) { s.pingEvery = 20 * time.Millisecond })
 	e := s.events("/api/streams/events", "")

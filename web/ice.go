@@ -99,7 +99,7 @@ func unfit(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`
 func (s *Server) announcing(p *protocol, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if s.cfg.ICEServers != nil && r.Header.Get("Access-Control-Request-Method") == "" && s.iceLimit.take(source(c.RealIP())) == nil {
+		if s.cfg.ICEServers != nil && !preflight(r) && s.iceLimit.take(source(c.RealIP())) == nil {
 			servers := s.iceServers(r, "")
 			if !s.mayOpen(c, p) {
 				servers = withoutCredentials(servers)
@@ -126,15 +126,16 @@ func (s *Server) mayOpen(c echo.Context, p *protocol) bool {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.openTime)
 	defer cancel()
 	token := endpointToken(c.Request())
-	name := siaran.StreamName(c.Param("stream"))
-	if name == "" { // the token names it
+	asked := c.Param("stream")
+	if asked == "" { // the token names it
 		claims, err := s.cfg.Tokens.Verify(ctx, token)
 		if err != nil {
 			return false
 		}
-		name = siaran.StreamName(claims.Stream)
+		asked = claims.Stream
 	}
-	if _, err := siaran.ParseStreamName(string(name)); err != nil {
+	name, err := streamName(asked)
+	if err != nil {
 		return false
 	}
 	stream, there, err := s.rulesOf(ctx, name)

@@ -71,6 +71,33 @@ func (s *Server) endpoint(path string, p *protocol, post echo.HandlerFunc) {
 	s.echo.OPTIONS(path, s.announcing(p, options("GET, HEAD, OPTIONS, POST", "Accept-Post", mimeSDP)))
 }
 
+// tidyPath takes an address that is written in another way that means the same: with characters escaped that need not
+// be (RFC 3986 section 6.2.2.2), or with a slash at its end.
+func tidyPath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		u := c.Request().URL
+		if !strings.Contains(strings.ToLower(u.RawPath), "%2f") { // which is no slash between parts
+			u.RawPath = ""
+		}
+		if len(u.Path) > 1 {
+			u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+		}
+		return next(c)
+	}
+}
+
+// wholeParts keeps what stands for one part of an address, such as :session, from taking in more of them, or none.
+func wholeParts(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		route, path := c.Path(), echo.GetPath(c.Request())
+		whole := strings.Count(route, "/") == strings.Count(path, "/") && !strings.Contains(path, "//")
+		if !whole && !strings.HasSuffix(route, "*") {
+			return echo.ErrNotFound
+		}
+		return next(c)
+	}
+}
+
 func (s *Server) get(path string, h echo.HandlerFunc) {
 	s.route(path, methods{"GET": h})
 }

@@ -59,7 +59,8 @@ func New(cfg Config) (*Server, error) {
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
-	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, s.guard)
+	s.echo.Pre(tidyPath)
+	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, s.guard, wholeParts, oneToken)
 	s.routes()
 	s.http = &http.Server{
 		Handler:           s.echo,

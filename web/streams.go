@@ -123,7 +123,7 @@ const (
 // editStream changes title, description and visibility, and for administrators the owner; what is absent stays. It
 // makes the stream when it is new.
 func (s *Server) editStream(c echo.Context) error {
-	stream, claims, err := s.kept(c)
+	stream, there, claims, err := s.manage(c)
 	if err != nil {
 		return err
 	}
@@ -152,6 +152,9 @@ func (s *Server) editStream(c echo.Context) error {
 		if *body.Owner != "" && !access.IsAccount(*body.Owner) {
 			return fail(http.StatusUnprocessableEntity, "owner is the account that keeps the stream, such as 'firebase:UID', or empty")
 		}
+	}
+	if err := s.keep(c.Request().Context(), stream, there, claims); err != nil {
+		return err
 	}
 	stream, err = s.cfg.Listing.Edit(c.Request().Context(), stream.Name, siaran.StreamEdit{Title: body.Title, Description: body.Description, Visibility: body.Visibility, Owner: body.Owner})
 	if err != nil {
@@ -196,7 +199,7 @@ func (s *Server) endBroadcast(c echo.Context) error {
 // the body says otherwise; one for watching does not unless it says so. A token never
 // outlives the one it was made with, unless that is an account's, which runs out every hour.
 func (s *Server) makeKey(c echo.Context) error {
-	stream, claims, err := s.kept(c)
+	stream, there, claims, err := s.manage(c)
 	if err != nil {
 		return err
 	}
@@ -218,6 +221,9 @@ func (s *Server) makeKey(c echo.Context) error {
 	}
 	if body.TTL < 0 || body.TTL > 10*365*24*3600 {
 		return fail(http.StatusUnprocessableEntity, "ttl is in seconds and at most ten years")
+	}
+	if err := s.keep(c.Request().Context(), stream, there, claims); err != nil {
+		return err
 	}
 	expires := claims.Expires
 	if claims.Account != "" {
