@@ -100,7 +100,7 @@ func TestBacklogBounded(t *testing.T) {
 	b := newBacklog()
 	all, ids := viewers(0, maxLeaves+1)
 	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
-	b.restart(nil) // as if all had been tried
+	b.restart(true) // as if all had been tried
 	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[:maxLeaves]}})
 	if _, overflow := b.trim(); overflow {
 		t.Error("overflows too early")
@@ -131,5 +131,39 @@ func BenchmarkBacklog(b *testing.B) {
 		log.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids}})
 		now = now.Add(time.Minute)
 		log.wrote(log.next(now), now)
+	}
+}
+
+// TestBacklogHoldsNobodyUp has many leave with the end of a broadcast, when others begin and are watched.
+func TestBacklogHoldsNobodyUp(t *testing.T) {
+	b := newBacklog()
+	all, ids := viewers(0, 10*maxRecords)
+	b.add([]siaran.Change{{State: state("large", siaran.StatusLive), Joined: all}, {State: state("small", siaran.StatusLive)}})
+	now := time.Now()
+	for parts := b.next(now); parts != nil; parts = b.next(now) {
+		b.wrote(parts, now)
+	}
+	few, _ := viewers(-3, 0)
+	b.add([]siaran.Change{
+		{State: state("large", siaran.StatusOffline), Left: ids},
+		{State: state("small", siaran.StatusLive), Joined: few},
+		{State: state("new", siaran.StatusLive)},
+	})
+	now = now.Add(time.Minute)
+	parts := b.next(now)
+	records := make(map[siaran.BroadcastID]int)
+	for _, p := range parts {
+		records[p.change.State.ID] = len(p.change.Joined) + len(p.change.Left)
+	}
+	if len(parts) != 3 || records["large"] == 0 || records["small"] != len(few) || records["large"]+records["small"] > maxRecords+leastRecords {
+		t.Errorf("the first update has %v", records)
+	}
+	b.wrote(parts, now)
+	b.add([]siaran.Change{{State: state("newer", siaran.StatusLive)}})
+	if parts := b.next(now); len(parts) != 2 || parts[0].change.State.ID != "newer" || len(parts[1].change.Left) < maxRecords/2 {
+		t.Errorf("the second update has %d parts", len(parts))
+	}
+	if !b.pressing() {
+		t.Error("nothing is pressing, though a broadcast has begun")
 	}
 }

@@ -12,8 +12,6 @@ import (
 
 	"cloud.google.com/go/firestore"
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"siaran"
 )
@@ -39,6 +37,7 @@ type FirestoreConfig struct {
 
 	clock  func() time.Time // of leases, in place of the database's
 	strict bool             // every read asks the database
+	grace  time.Duration    // in place of listenGrace
 }
 
 const (
@@ -61,6 +60,7 @@ type Firestore struct {
 	health health
 	stats  counters
 	pace   *rate.Limiter
+	broom  *rate.Limiter // of what nobody waits for
 	sums   sums
 	locks  [32]chan struct{} // by stream: transactions of one server need not compete
 
@@ -89,13 +89,17 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := connectFirestore(ctx, cfg)
+	if cfg.grace == 0 {
+		cfg.grace = listenGrace
+	}
+	var listeners overheard
+	client, err := connectFirestore(ctx, cfg, &listeners)
 	if err != nil {
 		return nil, fmt.Errorf("listing in Firestore: %w", err)
 	}
 	f := &Firestore{
 		client: client, presence: cfg.Presence, log: cfg.Logger, clock: newClock(cfg.clock), strict: cfg.strict,
-		id: string(siaran.NewViewerID()), pace: rate.NewLimiter(writesASecond, writesASecond),
+		id: string(siaran.NewViewerID()), pace: rate.NewLimiter(writesASecond, writesASecond), broom: rate.NewLimiter(sweepsASecond, sweepBatch),
 	}
 	f.posts.byID = make(map[siaran.BroadcastID]post)
 	for i := range f.locks {
@@ -110,7 +114,7 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 		}
 		f.log.Warn("Firestore does not answer; the server starts without it and goes on trying", "error", f.explain("open", err))
 	}
-	f.mirror = newMirror(f)
+	f.mirror = newMirror(f, &listeners, cfg.grace)
 	f.sums.init(f)
 	f.tasks.Go(f.mirror.run)
 	f.tasks.Go(f.sums.run)
@@ -170,8 +174,8 @@ func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.
 
 // answered keeps how the database does. When it is back, the listeners may not know for a minute, and are begun anew.
 func (f *Firestore) answered(err error) {
-	if err != nil && firestoreAdvice(err) == errIndex {
-		err = nil // an answer, too
+	if answer(err) {
+		err = nil
 	}
 	if f.health.note(err) && f.mirror != nil {
 		f.mirror.again()
@@ -217,60 +221,4 @@ type counters struct{ writes, deletes, reads atomic.Uint64 }
 // Stats returns the counts since the listing was opened.
 func (f *Firestore) Stats() FirestoreStats {
 	return FirestoreStats{Writes: f.stats.writes.Load(), Deletes: f.stats.deletes.Load(), Reads: f.stats.reads.Load()}
-}
-
-// health is how the database has answered of late.
-type health struct {
-	mu     sync.Mutex
-	failed error     // of the newest answer
-	since  time.Time // failed without a break since
-	heard  time.Time // the newest good answer
-}
-
-const (
-	contactEvery = renewPeriod + callTimeout // a database that is there is heard of as often
-	unreadyAfter = leasePeriod               // without an answer for so long, streams of others cannot be shown any more
-)
-
-// note takes an answer and tells whether it is the first good one after a time without.
-func (h *health) note(err error) (back bool) {
-	if errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
-		return false // whoever asked has gone, which says nothing about the database
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err == nil {
-		back = h.failed != nil && time.Since(h.since) > time.Second
-		h.failed, h.heard = nil, time.Now()
-		return back
-	}
-	if h.failed == nil {
-		h.since = time.Now()
-	}
-	h.failed = err
-	return false
-}
-
-func (h *health) inContact() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failed == nil && time.Since(h.heard) < contactEvery
-}
-
-// Ready is nil, or the reason in plain words for which the listing cannot be relied on.
-func (f *Firestore) Ready(context.Context) error {
-	f.health.mu.Lock()
-	failed, since := f.health.failed, f.health.since
-	f.health.mu.Unlock()
-	switch {
-	case failed == nil && f.mirror.synced():
-		return nil
-	case failed == nil:
-		return errors.New("the list of streams has not been read from Firestore yet")
-	case permanent(failed):
-		return fmt.Errorf("the list of streams in Firestore cannot be used: %v", plainReason(failed))
-	case time.Since(since) < unreadyAfter && f.mirror.synced():
-		return nil
-	}
-	return fmt.Errorf("Firestore has not answered for %v: %v", time.Since(since).Round(time.Second), plainReason(failed))
 }

@@ -145,8 +145,7 @@ func (a *applicant) presence(c siaran.Change) {
 	}
 }
 
-// left takes away those who watched a broadcast that has ended. Left names them where the reporter knows; with
-// less than a full portion of names, which is the last, it is also looked for others.
+// left takes away those who watched a broadcast that has ended. Where Left names nobody, it is looked for some.
 func (a *applicant) left(c siaran.Change, p post) {
 	for path, s := range a.flush.sets {
 		if s.fields["broadcastId"] == string(c.State.ID) {
@@ -159,7 +158,7 @@ func (a *applicant) left(c siaran.Change, p post) {
 	for _, id := range c.Left {
 		a.flush.remove(a.f.viewer(c.State.Stream, id))
 	}
-	if len(c.Left) < leastRecords && p.node == a.node {
+	if len(c.Left) == 0 && p.node == a.node {
 		a.drained = append(a.drained, p)
 	}
 }
@@ -188,18 +187,29 @@ func (a *applicant) finish() error {
 		}
 	}
 	for _, p := range a.drained {
-		q := a.f.stream(p.state.Stream).Collection("viewers").Where("broadcastId", "==", string(p.state.ID))
-		err := a.f.batches(a.ctx, q, func(*transaction) error { return nil }, func(tx *transaction, snap *firestore.DocumentSnapshot) error {
-			if p.role == edge && fields(snap.Data()).text("node") != a.node {
-				return nil // goes on elsewhere
-			}
-			return tx.remove(snap.Ref)
-		})
-		if err != nil {
+		if err := a.drain(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drain takes away one batch of the viewers of a broadcast that has ended. Should there be more, they count nowhere and tidy finds them.
+func (a *applicant) drain(p post) error {
+	q := a.f.stream(p.state.Stream).Collection("viewers").Where("broadcastId", "==", string(p.state.ID))
+	if p.role == edge { // it goes on elsewhere
+		q = q.Where("node", "==", a.node)
+	}
+	snaps, err := a.f.query(a.ctx, q.Limit(sweepBatch))
+	if err != nil || len(snaps) == 0 {
+		return err
+	}
+	flush := a.f.newFlush()
+	for _, snap := range snaps {
+		flush.remove(snap.Ref)
+	}
+	_, _, err = flush.send(a.ctx)
+	return err
 }
 
 // write writes what a broadcast is, to its own document and to its stream's.

@@ -43,7 +43,7 @@ func (emulatorRights) RequireTransportSecurity() bool { return false }
 // environment guards the moment in which the emulator's variable is hidden from Google's library.
 var environment sync.Mutex
 
-func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Client, err error) {
+func connectFirestore(ctx context.Context, cfg FirestoreConfig, listeners *overheard) (_ *firestore.Client, err error) {
 	ctx = context.WithoutCancel(ctx) // the client keeps it to renew its credentials
 	environment.Lock()
 	defer environment.Unlock()
@@ -59,7 +59,7 @@ func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Cl
 	switch {
 	case cfg.Emulator != "":
 		conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(cfg.Emulator, "http://"),
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(emulatorRights{}), reconnect)
+			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(emulatorRights{}), reconnect, grpc.WithChainStreamInterceptor(listeners.intercept))
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +76,8 @@ func connectFirestore(ctx context.Context, cfg FirestoreConfig) (_ *firestore.Cl
 		options = append(options, option.WithAuthCredentialsFile(option.ServiceAccount, cfg.Credentials))
 		fallthrough
 	default:
-		options = append(options, option.WithGRPCDialOption(reconnect), option.WithGRPCDialOption(alive))
+		options = append(options, option.WithGRPCDialOption(reconnect), option.WithGRPCDialOption(alive),
+			option.WithGRPCDialOption(grpc.WithChainStreamInterceptor(listeners.intercept)))
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: cfg.Project}, options...)
 	if err != nil {

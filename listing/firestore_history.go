@@ -3,6 +3,7 @@ package listing
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,10 +12,21 @@ import (
 	"siaran"
 )
 
-// Viewers implements siaran.Listing.
+// Viewers implements siaran.Listing. Who watched a broadcast that is not the stream's any more may be listed for a while, and does not count.
 func (f *Firestore) Viewers(ctx context.Context, name siaran.StreamName) (list []siaran.ViewerRecord, err error) {
 	err = f.do(ctx, "read who watches", func(ctx context.Context) error {
-		snaps, err := f.query(ctx, f.stream(name).Collection("viewers").Query)
+		row, ok := f.mirror.live(name)
+		if !ok {
+			if row, err = f.readStream(ctx, name); errors.Is(err, siaran.ErrUnknownStream) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+		if row.LeaseUntil == 0 {
+			return nil
+		}
+		snaps, err := f.query(ctx, f.stream(name).Collection("viewers").Where("broadcastId", "==", row.Broadcast))
 		if err != nil {
 			return err
 		}

@@ -41,46 +41,55 @@ func (m *mirror) listen() {
 	for m.f.ended.Err() == nil {
 		begun := time.Now()
 		err := m.follow()
-		m.lost()
+		m.lost(err)
 		if m.f.ended.Err() != nil {
 			return
 		}
-		if errors.Is(err, errDeaf) || time.Since(begun) > lastRetry {
+		if errors.Is(err, errAgain) || time.Since(begun) > listenCalm {
 			pause, warned = firstRetry, false
 		}
-		if !errors.Is(err, errDeaf) {
-			m.f.health.note(err)
-			if !warned {
-				m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
-			}
+		if !warned && !errors.Is(err, errAgain) && !errors.Is(err, errDeaf) {
 			warned = true
+			m.f.log.Warn("what is live cannot be followed; trying again", "error", m.f.explain("listen", err))
 		}
 		select {
 		case <-m.f.ended.Done():
+		case <-m.retry:
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastRetry)
+		pause = min(2*pause, listenPause)
 	}
 }
 
-var errDeaf = errors.New("the listener tells nothing any more")
+var (
+	errDeaf  = errors.New("the listener tells nothing any more")
+	errAgain = errors.New("the database is back")
+)
 
 // follow runs both listeners until one fails.
 func (m *mirror) follow() error {
 	ctx, cancel := context.WithCancelCause(m.f.ended)
 	defer cancel(nil)
 	m.mu.Lock()
-	m.deaf = func() { cancel(errDeaf) }
+	m.deaf = cancel
+	if !m.await.since.IsZero() {
+		m.await.since = time.Now()
+	}
 	m.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return m.snapshots(ctx, 0, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
 	})
 	g.Go(func() error { return m.snapshots(ctx, 1, m.f.client.CollectionGroup("nodes").Query, m.takeNodes) })
-	g.Go(func() error { return m.secondLook(ctx) })
+	g.Go(func() error {
+		if err := m.secondLook(ctx); err != nil {
+			return err
+		}
+		return m.watchWrites(ctx)
+	})
 	err := g.Wait()
-	if cause := context.Cause(ctx); errors.Is(cause, errDeaf) {
-		return errDeaf
+	if cause := context.Cause(ctx); errors.Is(cause, errDeaf) || errors.Is(cause, errAgain) {
+		return cause
 	}
 	return err
 }
@@ -107,7 +116,10 @@ func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query, ta
 		m.mu.Lock()
 		take(docs, snap.ReadTime)
 		m.heard[which] = true
-		m.ever = m.ever || m.heard[0] && m.heard[1]
+		if m.heard[0] && m.heard[1] {
+			m.ever, m.quiet = true, time.Time{}
+			m.listeners.note(nil)
+		}
 		m.mu.Unlock()
 		m.f.health.note(nil)
 		m.poke()
@@ -148,19 +160,20 @@ func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
 	}
 }
 
-func (m *mirror) poke() {
-	select {
-	case m.changed <- struct{}{}:
-	default:
-	}
-}
+func (m *mirror) poke() { poke(m.changed) }
 
 // lost says that the listeners have ended.
-func (m *mirror) lost() {
+func (m *mirror) lost(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.heard = [2]bool{}
 	m.deaf = nil
+	if m.quiet.IsZero() {
+		m.quiet = time.Now()
+	}
+	if !errors.Is(err, errAgain) && !errors.Is(err, errDeaf) {
+		m.listeners.note(err)
+	}
 }
 
 // secondLook compares what the listeners have told with the database, once after they began. The emulator misses what is
@@ -189,6 +202,20 @@ func (m *mirror) secondLook(ctx context.Context) error {
 		}
 		if !sleep(ctx, lookPause) {
 			return nil
+		}
+	}
+	return nil
+}
+
+// watchWrites has the listeners begun anew when they do not tell what we have written. They tell nothing of what has been taken back
+// before they could; that is looked up.
+func (m *mirror) watchWrites(ctx context.Context) error {
+	for sleep(ctx, deafAfter) {
+		for _, name := range m.overdue() {
+			snap, err := m.f.get(ctx, m.f.stream(name))
+			if err == nil && !m.agrees(name, snap) {
+				return errDeaf
+			}
 		}
 	}
 	return nil

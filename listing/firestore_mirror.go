@@ -8,20 +8,31 @@ import (
 	"sync"
 	"time"
 
+	"cloud.google.com/go/firestore"
+
 	"siaran"
 )
 
 const (
 	lookPause = 500 * time.Millisecond
 	lookTime  = 1500 * time.Millisecond // for a listener to tell what is in the database already
-	deafAfter = 4 * time.Second         // a listener that has not seen our lease by then is begun anew
+	deafAfter = 4 * time.Second         // a listener that has not told by then what we have written is begun anew
+
+	listenCalm  = 30 * time.Second // listeners that have lasted so long may be begun anew at once
+	listenPause = 15 * time.Second // at most, before they are: all that is live is read, and billed, again
+	listenGrace = 30 * time.Second // that they may be silent before the server says that it is not ready
 )
 
 // mirror is what is live on all servers, in this server's memory. It is fed by a listener on the
 // streams and one on everything called nodes, which are leases and counts, and serves all who watch.
 type mirror struct {
-	f       *Firestore
-	changed chan struct{}
+	f         *Firestore
+	listeners *overheard
+	grace     time.Duration
+	changed   chan struct{}
+	retry     chan struct{} // ends the pause before the listeners are begun anew
+
+	said bool // of run: that they are silent
 
 	mu     sync.Mutex
 	rows   map[string]mirrored // without leases
@@ -29,8 +40,9 @@ type mirror struct {
 	leases map[string]int64
 	nodes  map[string]siaran.Node // what else is said of those with a lease
 	counts map[countKey]edgeCount
-	heard  [2]bool // the listeners have told all there is, and still run
-	ever   bool    // both have once
+	heard  [2]bool   // the listeners have told all there is, and still run
+	quiet  time.Time // since when not both have; zero while they do
+	ever   bool      // both have once
 	mine   map[string]bool
 	writes map[siaran.StreamName]time.Time // of our own, to documents that a listener follows
 	await  struct {                        // our own lease, as the listener should tell it
@@ -38,7 +50,7 @@ type mirror struct {
 		lease int64
 		since time.Time
 	}
-	deaf context.CancelFunc // begins the listeners anew
+	deaf context.CancelCauseFunc // ends the listeners, which are then begun anew; nil while they do not run
 
 	set   *liveSet
 	first chan struct{} // closed with the first set
@@ -59,9 +71,9 @@ type edgeCount struct {
 	viewers   int
 }
 
-func newMirror(f *Firestore) *mirror {
+func newMirror(f *Firestore, listeners *overheard, grace time.Duration) *mirror {
 	return &mirror{
-		f: f, changed: make(chan struct{}, 1), first: make(chan struct{}), rows: make(map[string]mirrored), leases: make(map[string]int64), nodes: make(map[string]siaran.Node),
+		f: f, listeners: listeners, grace: grace, quiet: time.Now(), changed: make(chan struct{}, 1), retry: make(chan struct{}, 1), first: make(chan struct{}), rows: make(map[string]mirrored), leases: make(map[string]int64), nodes: make(map[string]siaran.Node),
 		counts: make(map[countKey]edgeCount), mine: make(map[string]bool), writes: make(map[siaran.StreamName]time.Time),
 	}
 }
@@ -77,13 +89,25 @@ func (m *mirror) expect(node string, lease int64) {
 	}
 }
 
-// again begins the listeners anew.
+// again begins the listeners anew at once.
 func (m *mirror) again() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.deaf != nil {
-		m.deaf()
+		m.deaf(errAgain)
+	} else {
+		poke(m.retry)
 	}
+}
+
+// silent is for how long the listeners have not both told what there is, and why, if that is known.
+func (m *mirror) silent() (time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.quiet.IsZero() {
+		return 0, nil
+	}
+	return time.Since(m.quiet), m.listeners.last()
 }
 
 // check looks at the time.
@@ -93,11 +117,28 @@ func (m *mirror) check() {
 	old := m.set != nil && (now >= m.until || now < m.built)
 	if since := m.await.since; !since.IsZero() && time.Since(since) > deafAfter && m.deaf != nil {
 		m.await.since = time.Now()
-		m.deaf()
+		m.deaf(errDeaf)
 	}
 	m.mu.Unlock()
 	if old {
 		m.rebuild()
+	}
+	m.say()
+}
+
+// say tells the operator when the listeners have been silent for long, and when they are not any more.
+func (m *mirror) say() {
+	silent, err := m.silent()
+	switch {
+	case silent > m.grace && !m.said:
+		m.said = true
+		if err == nil {
+			err = errDeaf
+		}
+		m.f.log.Warn("what is live on other servers is not told; trying again", "for", silent.Round(time.Second), "error", m.f.explain("listen", err))
+	case silent == 0 && m.said:
+		m.said = false
+		m.f.log.Info("what is live on other servers is told again")
 	}
 }
 
@@ -189,6 +230,34 @@ func (m *mirror) wrote(name siaran.StreamName, at time.Time) {
 	}
 }
 
+// overdue are the streams that we have written and of which the listener should have told by now.
+func (m *mirror) overdue() []siaran.StreamName {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []siaran.StreamName
+	for name, at := range m.writes {
+		if m.asOf.Before(at) && m.f.clock.now().Sub(at) > deafAfter {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// agrees tells whether memory says the same as a stream's document; then there is nothing for the listener to tell.
+func (m *mirror) agrees(name siaran.StreamName, snap *firestore.DocumentSnapshot) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, there := m.rows[string(name)]
+	isLive := readStreamDocument(string(name), snap.Data()).Status != string(siaran.StatusOffline)
+	if there != isLive || there && r.updated.Before(snap.UpdateTime) {
+		return false
+	}
+	if !snap.ReadTime.Before(m.writes[name]) {
+		delete(m.writes, name)
+	}
+	return true
+}
+
 // dead are the nodes without a valid lease that anything is known of, from memory; false when that has to be looked up.
 func (m *mirror) dead() ([]string, bool) {
 	m.mu.Lock()
@@ -206,8 +275,15 @@ func (m *mirror) dead() ([]string, bool) {
 	for key := range m.counts {
 		names[key.node] = true
 	}
-	maps.DeleteFunc(names, func(name string, _ bool) bool { return name == "" || m.f.valid(m.leases[name]) != 0 })
+	maps.DeleteFunc(names, func(name string, _ bool) bool { return name == "" || m.mine[name] || m.f.valid(m.leases[name]) != 0 })
 	return slices.Sorted(maps.Keys(names)), true
+}
+
+// own are this server's names.
+func (m *mirror) own() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.mine)
 }
 
 // elsewhere is how many watch a broadcast on nodes other than its own.

@@ -102,9 +102,12 @@ func TestFirestoreSweepStops(t *testing.T) {
 	if err := node.Renew(ctx, siaran.Node{Name: "n", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := sweeper.sweepNode(ctx, "n", func(tx *transaction) error { return sweeper.stillOurs(tx, "n") })
-	if !errors.Is(err, errBack) {
+	going := sweeper.newSweep("n", func(tx *transaction) error { return sweeper.stillOurs(tx, "n") })
+	if _, err := going.listed(ctx); !errors.Is(err, errBack) {
 		t.Errorf("the sweep went on: %v", err)
+	}
+	if more, err := going.viewers(ctx); more || !errors.Is(err, errBack) {
+		t.Errorf("the sweep of viewers went on: %v, %v", more, err)
 	}
 	if d := readDocuments(t, node.client); len(d.viewers["cats"]) != 5 || d.streams["cats"].text("status") != "live" || len(d.nodes) != 1 {
 		t.Errorf("left are %+v", d)
@@ -129,10 +132,19 @@ func TestFirestoreKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.Stats()
-	now := map[siaran.ViewerID]siaran.Viewer{ids[0]: all[0], ids[1]: all[1], "new": {ID: "new"}}
-	there, swept, err := f.keep(ctx, "n", map[siaran.BroadcastID]map[siaran.ViewerID]siaran.Viewer{lives.ID: now})
-	if err != nil || swept != 1 || len(there) != 2 || !there[ids[0]] || !there[ids[1]] {
-		t.Errorf("there are %v, swept %d, %v", there, swept, err)
+	if swept, err := f.keep(ctx, "n", map[siaran.BroadcastID]bool{lives.ID: true}); err != nil || swept != 1 {
+		t.Errorf("swept %d, %v", swept, err)
+	}
+	if d := readDocuments(t, f.client); len(d.viewers["lives"]) != 4 || len(d.viewers["dead"]) != 2 {
+		t.Errorf("viewers were taken away before the lease: %+v", d)
+	}
+	asked := make(map[siaran.ViewerID]siaran.BroadcastID)
+	err := f.tidy(ctx, "n", func(b siaran.BroadcastID, id siaran.ViewerID) bool {
+		asked[id] = b
+		return id == ids[0] || id == ids[1]
+	})
+	if err != nil || len(asked) != 6 || asked[ids[3]] != lives.ID || asked[ids[4]] != dead.ID {
+		t.Errorf("asked for %v, %v", asked, err)
 	}
 	d := readDocuments(t, f.client)
 	if len(d.viewers["lives"]) != 2 || len(d.viewers["dead"]) != 0 || len(d.viewers["others"]) != 1 ||

@@ -71,12 +71,7 @@ func (s *sums) own(state siaran.BroadcastState) int {
 }
 
 // poke says that others may count differently.
-func (s *sums) poke() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
+func (s *sums) poke() { poke(s.changed) }
 
 func (s *sums) run() {
 	ended := s.f.ended.Done()

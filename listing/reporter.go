@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"siaran"
@@ -18,7 +19,8 @@ const (
 	endTimeout  = 3 * time.Second // to write the last state
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 2 * time.Second
-	settleTime  = 10 * time.Second // to look at all that is listed of this node
+	settleTime  = 10 * time.Second // to look at the streams that are listed of this node
+	sweepLimit  = 15 * time.Second // to tidy up after others
 	auditAfter  = 5 * time.Second  // after an outage: what was asked during it may have been done late
 	indexPause  = time.Minute      // before what lacks an index is tried again: one is built within minutes
 )
@@ -31,17 +33,21 @@ type Reporter struct {
 	log     *slog.Logger
 	lease   time.Duration
 	renewal time.Duration
-
-	// owned by Run
 	backlog *backlog
+
+	begun  chan struct{} // closed when our lease has been taken for the first time
+	look   chan struct{} // the viewers that are listed of this node are to be looked through
+	more   chan struct{} // there is something to write that did not come from the hub
+	unable sync.Once     // says that an index is missing
+
+	// owned by Run's goroutine
 	settled bool      // the listing knows of this node only what the backlog has written
 	held    time.Time // until when our lease is valid at the least
+	unseen  bool      // since then nobody has looked through the viewers that are listed of this node
 	auditAt time.Time // zero: not due
 	renewAt time.Time
-	sweepAt time.Time
 	retryAt time.Time
 	retry   time.Duration // 0 while all is well
-	unable  bool          // it has been said that an index is missing
 }
 
 // NewReporter makes a reporter for a node of which Name and URL count. The name must be
@@ -50,7 +56,10 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reporter{hub: hub, listing: l, node: node, log: logger, lease: leasePeriod, renewal: renewPeriod, backlog: newBacklog()}
+	r := &Reporter{
+		hub: hub, listing: l, node: node, log: logger, lease: leasePeriod, renewal: renewPeriod, backlog: newBacklog(),
+		begun: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
+	}
 	r.backlog.pause = pauseOf(l)
 	if _, ok := l.(keeper); ok {
 		r.backlog.leaves = moreLeaves
@@ -69,10 +78,15 @@ func pauseOf(l siaran.Listing) time.Duration {
 }
 
 // keeper is a listing that is too dear, or too slow, for everything of a node to be taken away and written
-// anew: keep takes away what is not in live, and returns which viewers of live are there. Like Sweep it
-// returns how many streams it took away. It may take longer than other calls, but finds out quickly when nobody answers.
+// anew: what is right stays.
 type keeper interface {
-	keep(ctx context.Context, node string, live map[siaran.BroadcastID]map[siaran.ViewerID]siaran.Viewer) (there map[siaran.ViewerID]bool, swept int, err error)
+	// keep takes away streams and broadcasts of the node that are not in live, which would be live again with the node's lease.
+	// Like Sweep it returns how many streams that were. It finds out quickly when nobody answers.
+	keep(ctx context.Context, node string, live map[siaran.BroadcastID]bool) (swept int, err error)
+
+	// tidy goes through all viewers that are listed of the node, calls lives for each, and takes those away for whom that
+	// is false. It takes its time.
+	tidy(ctx context.Context, node string, lives func(siaran.BroadcastID, siaran.ViewerID) bool) error
 }
 
 // Run reports until ctx ends; the hub should be closed by then, so that what was live is
@@ -82,6 +96,12 @@ type keeper interface {
 func (r *Reporter) Run(ctx context.Context) error {
 	feed := r.hub.Feed()
 	defer feed.Close()
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { r.sweepOthers(ctx) })
+	if k, ok := r.listing.(keeper); ok {
+		background.Go(func() { r.tidyOwn(ctx, k) })
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -91,6 +111,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 			return r.finish()
 		case <-feed.Ready():
 			r.take(feed)
+		case <-r.more:
 		case <-timer.C:
 		}
 		r.work(ctx)
@@ -107,7 +128,7 @@ func (r *Reporter) take(feed *siaran.Feed) {
 	if overflow {
 		r.settled = false
 	}
-	if !r.settled {
+	if _, ok := r.listing.(keeper); overflow || !r.settled && !ok {
 		r.backlog.forgetLeaves()
 	}
 }
@@ -150,27 +171,22 @@ func (r *Reporter) tryWork(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.write(ctx); err != nil {
-		return err
-	}
-	if time.Now().Before(r.sweepAt) {
-		return nil
-	}
-	return r.sweep(ctx)
+	return r.write(ctx, func() bool { return !time.Now().Before(r.renewAt) }) // the lease goes before the rest
 }
 
 // settle takes away whatever the listing holds of this node, left by a process before or
-// by ourselves before the listing was out of reach, so that what lives can be written anew.
+// by ourselves before the listing was out of reach, so that what lives can be written anew. Viewers,
+// who may be many, wait until the lease is taken where nobody counts them before.
 func (r *Reporter) settle(ctx context.Context) error {
 	if r.settled {
 		return nil
 	}
 	var swept int
-	var there map[siaran.ViewerID]bool
 	var err error
-	if k, ok := r.listing.(keeper); ok {
+	k, keeps := r.listing.(keeper)
+	if keeps {
 		err = within(ctx, settleTime, func(ctx context.Context) (err error) {
-			there, swept, err = k.keep(ctx, r.node.Name, r.backlog.living())
+			swept, err = k.keep(ctx, r.node.Name, r.backlog.living())
 			return err
 		})
 	} else {
@@ -191,7 +207,8 @@ func (r *Reporter) settle(ctx context.Context) error {
 		r.auditAt = time.Now().Add(indexPause)
 	}
 	r.renewAt = time.Time{}
-	r.backlog.restart(there)
+	r.backlog.restart(!keeps)
+	r.unseen = true
 	return nil
 }
 
@@ -200,10 +217,9 @@ func (r *Reporter) lacksIndex(err error) bool {
 	if !errors.Is(err, errIndex) {
 		return false
 	}
-	if !r.unable {
-		r.unable = true
+	r.unable.Do(func() {
 		r.log.Warn("what servers have left behind cannot be taken away; all else goes on", "error", err)
-	}
+	})
 	return true
 }
 
@@ -221,13 +237,20 @@ func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 	if err := withTimeout(ctx, func(ctx context.Context) error { return r.listing.Renew(ctx, node) }); err != nil {
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
+	if r.held.IsZero() {
+		close(r.begun)
+	}
 	r.held = until
 	r.renewAt = now.Add(r.renewal)
+	if r.unseen { // nobody else takes anything away from now on
+		r.unseen = false
+		poke(r.look)
+	}
 	return nil
 }
 
-// write brings the listing up to what is due.
-func (r *Reporter) write(ctx context.Context) error {
+// write brings the listing up to what is due, or to where it is enough.
+func (r *Reporter) write(ctx context.Context, enough func() bool) error {
 	for {
 		now := time.Now()
 		parts := r.backlog.next(now)
@@ -242,26 +265,10 @@ func (r *Reporter) write(ctx context.Context) error {
 			return fmt.Errorf("writing what has changed: %w", err)
 		}
 		r.backlog.wrote(parts, now)
-		if !now.Before(r.renewAt) {
-			return nil // the lease goes before the rest
+		if enough() {
+			return nil
 		}
 	}
-}
-
-func (r *Reporter) sweep(ctx context.Context) error {
-	var swept int
-	err := withTimeout(ctx, func(ctx context.Context) (err error) {
-		swept, err = r.listing.Sweep(ctx, "")
-		return err
-	})
-	if err != nil && !r.lacksIndex(err) {
-		return fmt.Errorf("sweeping: %w", err)
-	}
-	if swept > 0 {
-		r.log.Info("streams of servers that died have been taken from the listing", "streams", swept)
-	}
-	r.sweepAt = time.Now().Add(r.lease)
-	return nil
 }
 
 // wakeAt is when work is next to be called.
@@ -270,9 +277,6 @@ func (r *Reporter) wakeAt() time.Time {
 		return r.retryAt
 	}
 	at := r.renewAt
-	if r.sweepAt.Before(at) {
-		at = r.sweepAt
-	}
 	if due, any := r.backlog.due(); any && due.Before(at) {
 		at = due
 	}
@@ -299,15 +303,25 @@ func (r *Reporter) finish() error {
 	}
 }
 
+// lastWords has the streams end before the lease, and viewers after it: these may be many, and nobody counts them any more. Those for
+// whom there is no time are swept by another server, or by this one when it comes back.
 func (r *Reporter) lastWords(ctx context.Context) error {
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
-	r.renewAt = time.Now().Add(endTimeout) // nothing goes before the rest
-	if err := r.write(ctx); err != nil {
+	r.backlog.hurry()
+	if r.backlog.pressing() {
+		if err := r.write(ctx, func() bool { return !r.backlog.pressing() }); err != nil {
+			return err
+		}
+	}
+	if err := r.renew(ctx, time.Now()); err != nil {
 		return err
 	}
-	return r.renew(ctx, time.Now())
+	if err := r.write(ctx, func() bool { return false }); err != nil {
+		r.log.Info("some of those who watched are still listed, where nobody counts them, until they are swept", "error", err)
+	}
+	return nil
 }
 
 // withTimeout calls f with a context of callTimeout.

@@ -130,8 +130,14 @@ func testPace(t *testing.T, pause time.Duration, least, most int, of func(*SQLit
 func TestReporterOutage(t *testing.T) {
 	sometimes := func() fault {
 		random := rand.New(rand.NewPCG(3, 4))
+		var mu sync.Mutex
+		roll := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return random.IntN(4)
+		}
 		return func(ctx context.Context, op string, do func() error) error {
-			switch random.IntN(4) {
+			switch roll() {
 			case 0:
 				return away(ctx, op, do)
 			case 1:
@@ -415,16 +421,12 @@ func TestReporterJoins(t *testing.T) {
 		}
 		return len(list)
 	}
-	for deadline := time.Now().Add(20 * time.Second); listed() != len(watching) && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "all who watch are listed", func() bool { return listed() == len(watching) })
 	agree(t, l, p, watching)
 	for _, id := range watching {
 		p.Broadcast().Leave(id)
 	}
-	for deadline := time.Now().Add(20 * time.Second); listed() != 0 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "nobody is listed", func() bool { return listed() == 0 })
 	agree(t, l, p, nil)
 	s.listing.set(nil)
 	s.stop(t)
@@ -468,6 +470,71 @@ func TestReporterLacksIndex(t *testing.T) {
 		pass(2 * indexPause)
 		if swept := s.listing.of("sweep " + self); len(swept) != 2 {
 			t.Errorf("swept its own %d times, want once more when that could be", len(swept))
+		}
+		s.stop(t)
+	})
+}
+
+// slow takes its time for each viewer, as a database that is far away.
+type slow struct{ *SQLite }
+
+func (s slow) Apply(ctx context.Context, u siaran.Update) error {
+	for _, c := range u.Changes {
+		if !sleep(ctx, time.Duration(len(c.Joined)+len(c.Left))*time.Second/writesASecond) {
+			return ctx.Err()
+		}
+	}
+	return s.SQLite.Apply(ctx, u)
+}
+
+// TestReporterStopsWithMany has more watch when the server stops than can be written: the ends and the lease come first.
+func TestReporterStopsWithMany(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		s := start(t, slow{l}, self)
+		for _, name := range []siaran.StreamName{"cats", "dogs"} {
+			p := publish(t, s.hub, name)
+			for range 2000 {
+				join(t, p)
+			}
+		}
+		pass(time.Minute)
+		s.stop(t)
+		for _, name := range []siaran.StreamName{"cats", "dogs"} {
+			if h, err := l.Broadcasts(t.Context(), name, 1); err != nil || len(h) != 1 || h[0].EndReason != siaran.EndShutdown || h[0].PeakViewers != 2000 {
+				t.Errorf("history %+v, %v, want one that the shutdown ended", h, err)
+			}
+		}
+		renewals := s.listing.of("renew")
+		if last := renewals[len(renewals)-1]; last.node.LeaseUntil.After(time.Now()) {
+			t.Errorf("the lease was not given back: %+v", last.node)
+		}
+	})
+}
+
+// TestReporterSweepHangs has what others left behind be slow to take away, which holds up nothing of our own.
+func TestReporterSweepHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+		s := start(t, l, self)
+		s.listing.set(func(ctx context.Context, op string, do func() error) error {
+			if op == "sweep " {
+				return hanging(ctx, op, do)
+			}
+			return do()
+		})
+		p := publish(t, s.hub, "cats")
+		pass(time.Second)
+		for range 100 {
+			v := join(t, p)
+			pass(sqlitePause)
+			agree(t, l, p, []siaran.ViewerID{v})
+			p.Broadcast().Leave(v)
+			pass(sqlitePause)
+		}
+		if n := len(s.listing.of("renew")); n != 11 {
+			t.Errorf("%d renewals in 51 s, want 11", n)
+		}
+		if n := len(s.listing.of("sweep ")); n < 2 {
+			t.Error("it was not tried again")
 		}
 		s.stop(t)
 	})

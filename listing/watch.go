@@ -46,12 +46,7 @@ func newLiveFeed(s *SQLite, db *sql.DB) *liveFeed {
 }
 
 // poke says that something may have changed.
-func (f *liveFeed) poke() {
-	select {
-	case f.changed <- struct{}{}:
-	default:
-	}
-}
+func (f *liveFeed) poke() { poke(f.changed) }
 
 // close waits for run; the listing has ended before.
 func (f *liveFeed) close() error {
