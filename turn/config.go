@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Config is what Open needs. Fields without a comment on their default must be set, but for the addresses, of which one is enough.
+// Config is what Open needs. Fields without a comment on their default must be set, but for the addresses.
 type Config struct {
 	UDP, TCP  string      // host:port to listen on; empty: not
 	TLS       string      // the same, for TLS over TCP

@@ -37,7 +37,7 @@ type Server struct {
 	streamsPerSource tally
 }
 
-// Open starts a relay. On error nothing stays open.
+// Open starts a relay. On error nothing stays open. Errors include *ListenError.
 func Open(cfg Config) (_ *Server, err error) {
 	if cfg, err = cfg.checked(); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func Open(cfg Config) (_ *Server, err error) {
 	}()
 	if cfg.UDP != "" {
 		if err := s.listenUDP(cfg.UDP); err != nil {
-			return nil, explain("UDP", cfg.UDP, err)
+			return nil, &ListenError{"UDP", cfg.UDP, err}
 		}
 	}
 	for _, l := range []struct {
@@ -66,7 +66,7 @@ func Open(cfg Config) (_ *Server, err error) {
 		}
 		listener, err := net.Listen("tcp", l.addr)
 		if err != nil {
-			return nil, explain(l.name, l.addr, err)
+			return nil, &ListenError{l.name, l.addr, err}
 		}
 		s.listeners = append(s.listeners, listener)
 		s.running.Go(func() { s.accept(listener, l.take) })
@@ -75,16 +75,23 @@ func Open(cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// explain says what to do about an address that cannot be opened.
-func explain(name, addr string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("TURN over %s: %s is in use: stop the other program, or choose another address: %w", name, addr, err)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("TURN over %s: this user may not open %s: choose a port above 1023: %w", name, addr, err)
-	}
-	return fmt.Errorf("TURN over %s on %s: %w", name, addr, err)
+// ListenError says that an address cannot be opened, and what to do about it.
+type ListenError struct {
+	Transport, Address string // UDP, TCP or TLS; as configured
+	Err                error
 }
+
+func (e *ListenError) Error() string {
+	switch {
+	case errors.Is(e.Err, syscall.EADDRINUSE):
+		return fmt.Sprintf("TURN over %s: %s is in use: stop the other program, or choose another address: %v", e.Transport, e.Address, e.Err)
+	case errors.Is(e.Err, syscall.EACCES):
+		return fmt.Sprintf("TURN over %s: this user may not open %s: choose a port above 1023: %v", e.Transport, e.Address, e.Err)
+	}
+	return fmt.Sprintf("TURN over %s on %s: %v", e.Transport, e.Address, e.Err)
+}
+
+func (e *ListenError) Unwrap() error { return e.Err }
 
 // Addresses are where the relay listens; not valid where it does not.
 func (s *Server) Addresses() (udp, tcp, tls netip.AddrPort) {

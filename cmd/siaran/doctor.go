@@ -135,9 +135,9 @@ func portsOf(cfg Config) []doctor.Port {
 		{Name: "port-redirect", Network: "tcp", Address: cfg.Redirect, Flag: "--redirect"},
 		{Name: "port-media", Network: "udp", Address: cfg.UDP, Flag: "--udp"},
 		{Name: "port-media-tcp", Network: "tcp", Address: *cfg.TCP, Flag: "--tcp"},
-		{Name: "port-turn-udp", Network: "udp", Address: *cfg.TURN, Flag: "--turn"},
-		{Name: "port-turn-tcp", Network: "tcp", Address: *cfg.TURN, Flag: "--turn"},
-		{Name: "port-turn-tls", Network: "tcp", Address: *cfg.TURNS, Flag: "--turns"},
+		{Name: "port-turn-udp", Network: "udp", Address: *cfg.TURN, Flag: "--turn", Spare: cfg.turnDefault},
+		{Name: "port-turn-tcp", Network: "tcp", Address: *cfg.TURN, Flag: "--turn", Spare: cfg.turnDefault},
+		{Name: "port-turn-tls", Network: "tcp", Address: *cfg.TURNS, Flag: "--turns", Spare: cfg.turnsDefault},
 	}
 	return slices.DeleteFunc(ports, func(p doctor.Port) bool { return p.Address == "" })
 }

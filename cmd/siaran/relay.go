@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"siaran"
@@ -34,21 +36,52 @@ func (s *server) openRelay(context.Context) (err error) {
 		Allocations: s.cfg.TURNAllocations, PerSource: s.cfg.TURNPerSource,
 		Connections: s.cfg.TURNAllocations, ConnectionsPerSource: s.cfg.TURNPerSource, Rate: s.cfg.TURNBitrate / 8,
 	}
-	s.relay, err = turn.Open(turn.Config{
+	cfg := turn.Config{
 		UDP: *s.cfg.TURN, TCP: *s.cfg.TURN, TLS: *s.cfg.TURNS, TLSConfig: s.tlsConfig(),
 		ListenUDP: func(addr string, handle turn.Handle) (turn.Port, error) { return egress.ListenOther(addr, handle) },
 		Media:     s.socket.Addresses, Deliver: s.socket.Receive, Virtual: egress.RelayedNet,
 		Secret: func(day int64) []byte { return s.secret.Derive("turn " + strconv.FormatInt(day, 10)) },
 		Live:   s.liveCredential,
 		Limits: limits, Logger: s.logger,
-	})
+	}
+	relay, err := turn.Open(cfg)
+	for s.without(&cfg, err) {
+		relay, err = turn.Open(cfg)
+	}
 	if err != nil {
 		return fmt.Errorf("--turn and --turns: %w", err)
 	}
+	if cfg.UDP == "" && cfg.TCP == "" && cfg.TLS == "" && !s.cfg.TLSConfig.on() {
+		return relay.Close() // nobody could reach it
+	}
+	s.relay = relay
 	s.closers = append(s.closers, s.relay.Close)
 	s.socket.Join(s.relay)
 	s.turnOverTLS = s.relay.HandleTLS
 	return nil
+}
+
+// without takes a port out of cfg that was not asked for and that another program has, such as a TURN server that has been there
+// before: the rest of the server is of use without it. It tells whether there was one.
+func (s *server) without(cfg *turn.Config, err error) bool {
+	busy := (*turn.ListenError)(nil)
+	if !errors.As(err, &busy) || !errors.Is(err, syscall.EADDRINUSE) {
+		return false
+	}
+	flag := "--turn"
+	switch {
+	case busy.Transport == "UDP" && s.cfg.turnDefault:
+		cfg.UDP = ""
+	case busy.Transport == "TCP" && s.cfg.turnDefault:
+		cfg.TCP = ""
+	case busy.Transport == "TLS" && s.cfg.turnsDefault:
+		cfg.TLS, flag = "", "--turns"
+	default:
+		return false
+	}
+	s.logger.Warn("the relay does without its usual port, which another program has, so some of those whose network blocks UDP may not get through",
+		"port", busy.Transport+" "+busy.Address, "remedy", "stop that program, or choose another port with "+flag+"; "+flag+"='' says that none is wanted")
+	return true
 }
 
 // relayed is what is known of the credentials that have been given out.
@@ -233,11 +266,13 @@ func (s *server) relayFact() string {
 	}
 	var parts []string
 	udp, tcp, tls := s.relay.Addresses()
-	if udp.IsValid() {
-		parts = append(parts, "UDP "+udp.String(), "TCP "+tcp.String())
-	}
-	if tls.IsValid() {
-		parts = append(parts, "TLS "+tls.String())
+	for _, p := range []struct {
+		name string
+		at   netip.AddrPort
+	}{{"UDP", udp}, {"TCP", tcp}, {"TLS", tls}} {
+		if p.at.IsValid() {
+			parts = append(parts, p.name+" "+p.at.String())
+		}
 	}
 	if port := s.httpsPort(); port != 0 {
 		parts = append(parts, fmt.Sprintf("TLS on the port of HTTPS (%d)", port))

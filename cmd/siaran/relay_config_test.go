@@ -8,6 +8,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"siaran/cmd/siaran/internal/testca"
 )
 
 func TestRelayConfig(t *testing.T) {
@@ -178,6 +181,76 @@ func TestRelayPortInUse(t *testing.T) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}
+	}
+}
+
+// TestUsualRelayPortInUse: a TURN server that is there already does not keep this one from starting, and one says what to do.
+func TestUsualRelayPortInUse(t *testing.T) {
+	for name, test := range map[string]struct {
+		network string
+		https   bool
+		left    []string // how clients are told to reach the relay
+	}{
+		"UDP":            {"udp", false, []string{"turn tcp"}},
+		"TCP":            {"tcp", false, []string{"turn udp"}},
+		"TCP with HTTPS": {"tcp", true, []string{"turn udp", "turns tcp"}},
+		"both":           {"udp tcp", false, nil},
+		"all":            {"udp tcp tls", true, []string{"turns tcp"}}, // on the port of HTTPS
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := testConfig(t.TempDir())
+			if test.https {
+				cert, key := testca.New(t).Issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+				c.TLSCert, c.TLSKey = writeFile(t, "cert.pem", string(cert)), writeFile(t, "key.pem", string(key))
+			}
+			c, err := c.checked()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.turnDefault || c.turnsDefault != test.https {
+				t.Fatalf("%t %t", c.turnDefault, c.turnsDefault)
+			}
+			for _, network := range strings.Fields(test.network) {
+				switch network {
+				case "udp":
+					conn, err := net.ListenPacket("udp4", *c.TURN)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer conn.Close()
+					*c.TURN = conn.LocalAddr().String()
+				default:
+					address := c.TURN
+					if network == "tls" {
+						address = c.TURNS
+					}
+					l, err := net.Listen("tcp4", *address)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer l.Close()
+					*address = l.Addr().String()
+				}
+			}
+			var log lockedBuffer
+			s, err := openServer(t.Context(), c, slog.New(slog.NewTextHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			var left []string
+			for _, u := range s.relayURLs("127.0.0.1") {
+				scheme, rest, _ := strings.Cut(u, ":")
+				_, transport, _ := strings.Cut(rest, "?transport=")
+				left = append(left, scheme+" "+transport)
+			}
+			if !reflect.DeepEqual(left, test.left) {
+				t.Errorf("the relay is at %v, want %v", left, test.left)
+			}
+			if text := log.String(); strings.Count(text, "another program has") != len(strings.Fields(test.network)) || !strings.Contains(text, "--turn=''") {
+				t.Error(text)
+			}
+		})
 	}
 }
 

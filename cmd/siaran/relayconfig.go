@@ -17,14 +17,16 @@ const (
 
 // RelayConfig is the embedded relay, and other ICE servers.
 type RelayConfig struct {
-	TURN            *string  `name:"turn" placeholder:"ADDRESS" help:"Address of the relay for clients that cannot reach the media port, UDP and TCP (default: port 3478, at the host of --udp); empty for none."`
-	TURNS           *string  `name:"turns" placeholder:"ADDRESS" help:"Address of the relay over TLS (default: port 5349 where there is HTTPS, at the host of --udp); empty for none."`
+	TURN            *string  `name:"turn" placeholder:"ADDRESS" help:"Address of the relay for clients that cannot reach the media port, UDP and TCP (default: port 3478, if it is free, at the host of --udp); empty for none."`
+	TURNS           *string  `name:"turns" placeholder:"ADDRESS" help:"Address of the relay over TLS (default: port 5349 where there is HTTPS, if it is free, at the host of --udp); empty for none."`
 	TURNHost        string   `name:"turn-host" placeholder:"HOST" help:"Name or address under which clients reach the relay (default: --public-ip, else that of --base-url, else what they call this server)."`
 	TURNAllocations int      `name:"turn-allocations" default:"10000" help:"Relayed addresses at the same time; a browser takes up to three for each viewer (default ${default})."`
 	TURNPerSource   int      `name:"turn-per-source" default:"2000" help:"Relayed addresses, and connections to the relay, of one client address or IPv6 /64 (default ${default}); twice as many of one /24 or IPv6 /48."`
 	TURNBitrate     int      `name:"turn-bitrate" default:"20000000" placeholder:"BITS" help:"Bits a second of one relayed client, each way (default ${default})."`
 	ICEServer       []string `name:"ice-server" placeholder:"URL" help:"Another STUN or TURN server for clients, such as turn:user:password@turn.example.org:3478?transport=udp; may be repeated."`
 	ICESecret       string   `name:"ice-server-secret" placeholder:"SECRET" help:"Secret shared with those TURN servers that are given without a user, for credentials that expire."`
+
+	turnDefault, turnsDefault bool // the ports are the usual ones, which nobody has asked for
 }
 
 // checkRelay fills in what is derived from --udp and from HTTPS. Of c it reads what other areas have.
@@ -42,11 +44,11 @@ func (c *Config) checkRelay() error {
 		return &address
 	}
 	if c.TURN == nil {
-		c.TURN = standard(turnPort)
+		c.TURN, c.turnDefault = standard(turnPort), true
 	}
 	switch none := ""; {
 	case c.TURNS == nil && c.TLSConfig.on() && *c.TURN != "":
-		c.TURNS = standard(turnsPort)
+		c.TURNS, c.turnsDefault = standard(turnsPort), true
 	case c.TURNS == nil:
 		c.TURNS = &none
 	case *c.TURNS != "" && !c.TLSConfig.on():

@@ -22,6 +22,7 @@ type Port struct {
 	Flag    string // with which another is chosen, such as --listen
 	HTTP    bool   // this is where pages and the API are
 	TLS     bool   // with HTTPS
+	Spare   bool   // the server does without it when it is in use
 }
 
 // number is the port's number, 0 for one that the system chooses.
@@ -123,7 +124,11 @@ func checkPort(ctx context.Context, p Port, r running) Check {
 		if p.HTTP && r.other != "" {
 			who = r.other
 		}
-		return fail(p.Name, what+" is in use by "+who+".",
+		say, without := fail, ""
+		if p.Spare {
+			say, without = warn, " The server starts without it."
+		}
+		return say(p.Name, what+" is in use by "+who+"."+without,
 			fmt.Sprintf("Stop it (ss -l%spn 'sport = :%s' shows it), or choose another port with %s.", p.Network[:1], p.number(), p.Flag))
 	case errors.Is(err, syscall.EACCES):
 		return fail(p.Name, "this user may not open "+what+".",

@@ -52,6 +52,8 @@ func TestPorts(t *testing.T) {
 		p.Address = busy(t, network)
 		said(t, checkPort(t.Context(), p, nobody), Fail, "in use", "another program", "--listen", "ss -l"+network[:1]+"pn")
 		said(t, checkPort(t.Context(), p, ourOwn), OK, "in use, by the server that runs")
+		p.Spare = true
+		said(t, checkPort(t.Context(), p, nobody), Warn, "in use", "starts without it", "--listen")
 		p.Address = "192.0.2.77:4711"
 		said(t, checkPort(t.Context(), p, nobody), Fail, "no address of this machine", "--listen")
 	}
