@@ -199,7 +199,7 @@ func publishByTCP(t *testing.T, s *testServer) {
 	checkWay(t, s, "tcp")
 }
 
-// byTCP has pion try TCP, of which it does nothing by itself.
+// byTCP leaves a broadcaster no other way, as a firewall does.
 func byTCP(types ...webrtc.NetworkType) func(*whip.Config) {
 	return func(c *whip.Config) {
 		c.Setting = func(e *webrtc.SettingEngine) { e.SetNetworkTypes(types) }
@@ -208,7 +208,7 @@ func byTCP(types ...webrtc.NetworkType) func(*whip.Config) {
 
 // watchByTCP has a broadcaster that comes by TCP, and a viewer that takes the relay, because nothing else works.
 func watchByTCP(t *testing.T, s *testServer) {
-	b := goLive(t, s, byTCP(webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6))
+	b := goLive(t, s)
 	checkWay(t, s, "tcp")
 	checkRelayed(t, s, b, s.iceServers(t))
 }

@@ -21,6 +21,9 @@ const (
 	lostAfter     = 5 * time.Second  // without any sign of the server
 )
 
+// networks has TCP too (RFC 6544), of which pion makes nothing by itself: it is the way of those whose network lets no UDP out.
+var networks = []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6}
+
 // Config says where to publish and what.
 type Config struct {
 	URL    string // of the WHIP endpoint
@@ -95,6 +98,7 @@ func (s *Session) open(cfg Config, local bool) error {
 		return err
 	}
 	var setting webrtc.SettingEngine
+	setting.SetNetworkTypes(networks)
 	setting.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	setting.SetIncludeLoopbackCandidate(local)
 	setting.SetICETimeouts(lostAfter, 2*lostAfter, time.Second)
@@ -184,7 +188,7 @@ func (s *Session) connect(ctx context.Context, endpoint *url.URL) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return fmt.Errorf("the server answers over HTTP but no media gets through to it; is its UDP port (8189) open, and its --public-ip right? %w", ErrLost)
+	return fmt.Errorf("the server answers over HTTP but no media gets through to it; is its media port (8189, UDP or TCP) open, and its --public-ip right? %w", ErrLost)
 }
 
 // Resource is the URL of the session: a secret.
