@@ -48,6 +48,7 @@ type StreamQuery struct {
 	Private bool   // also private ones
 	Owner   string // of this account only; empty: of all
 	Limit   int    // 0 or less means 100; at most 1000
+	MayLag  bool   // for those who may ask as often as they like: what is public may be as it was a few minutes ago
 }
 
 // Node is a server, as others see it.
@@ -89,7 +90,7 @@ type StreamEvent struct {
 // Listing is what is known of all streams, on all servers: what is live and who watches.
 // Implementations are safe for many goroutines. Errors other than those named are of the
 // database and may pass by themselves. Times given and returned have at least millisecond resolution.
-// Reads see what has been written, on whichever server; only Watch may lag. A limit of 0 or
+// Reads see what has been written, on whichever server; only Watch may lag, and Streams where the query says so. A limit of 0 or
 // less means 100, and none is above 1000.
 type Listing interface {
 	// Stream returns one stream, or ErrUnknownStream.

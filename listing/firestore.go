@@ -62,6 +62,7 @@ type Firestore struct {
 	pace   *rate.Limiter
 	broom  *rate.Limiter // of what nobody waits for
 	sums   sums
+	lists  lists
 	locks  [32]chan struct{} // by stream: transactions of one server need not compete
 
 	posts struct {

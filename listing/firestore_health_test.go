@@ -47,6 +47,15 @@ func TestFirestoreListenersAlone(t *testing.T) {
 			if list, err := s.f.Streams(t.Context(), siaran.StreamQuery{}); err != nil || len(list) != 1 {
 				t.Errorf("listed are %+v, %v", list, err)
 			}
+			before := s.f.Stats().Reads
+			for range 200 { // of people who look at the list meanwhile
+				if list, err := s.f.Streams(t.Context(), siaran.StreamQuery{MayLag: true}); err != nil || len(list) != 1 {
+					t.Fatalf("listed are %+v, %v", list, err)
+				}
+			}
+			if n := s.f.Stats().Reads - before; n > 100 {
+				t.Errorf("%d documents were read for them", n)
+			}
 			p.set(nil)
 			eventually(t, "it is ready again", func() bool { return s.f.Ready(t.Context()) == nil })
 			if err := other.Renew(t.Context(), siaran.Node{Name: "other", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
@@ -77,16 +86,16 @@ func TestFirestoreAnswers(t *testing.T) {
 // TestFirestoreBackAndForth has a stream come and go before the listener could tell: memory is relied on all the same.
 func TestFirestoreBackAndForth(t *testing.T) {
 	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
-	eventually(t, "it has listened", func() bool { _, ok := f.mirror.allLive(); return ok })
+	eventually(t, "it has listened", func() bool { _, ok := f.mirror.allLive(false); return ok })
 	f.mirror.wrote("cats", f.clock.now())
-	if _, ok := f.mirror.allLive(); ok {
+	if _, ok := f.mirror.allLive(false); ok {
 		t.Fatal("memory is relied on though it lacks what was just written")
 	}
 	eventually(t, "memory is relied on", func() bool {
 		if err := f.ask(t.Context(), callTimeout); err != nil { // as a lease would keep it in touch
 			t.Fatal(err)
 		}
-		_, ok := f.mirror.allLive()
+		_, ok := f.mirror.allLive(false)
 		return ok
 	})
 }

@@ -190,15 +190,15 @@ func (m *mirror) live(name siaran.StreamName) (streamRow, bool) {
 	return m.held(r), true
 }
 
-// allLive is everything that says it is live, from memory; false when it has to be looked up.
-func (m *mirror) allLive() ([]streamRow, bool) {
+// allLive is everything that says it is live, from memory; false when it has to be looked up. It may lag behind what has just been written.
+func (m *mirror) allLive(mayLag bool) ([]streamRow, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.f.strict || !m.trusted() {
 		return nil, false
 	}
 	for _, at := range m.writes {
-		if m.asOf.Before(at) {
+		if !mayLag && m.asOf.Before(at) {
 			return nil, false
 		}
 	}

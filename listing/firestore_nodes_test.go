@@ -174,7 +174,7 @@ func TestFirestoreMemory(t *testing.T) {
 			t.Errorf("right after it was written: %+v, %v", got, err) // its own writes a server sees at once
 		}
 	}
-	eventually(t, "all is in memory", func() bool { rows, ok := f.mirror.allLive(); return ok && len(rows) == 3 })
+	eventually(t, "all is in memory", func() bool { rows, ok := f.mirror.allLive(false); return ok && len(rows) == 3 })
 	before := f.Stats()
 	for range 50 {
 		if s, err := f.Stream(ctx, "s1"); err != nil || s.Status != siaran.StatusLive {

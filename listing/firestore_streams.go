@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"cloud.google.com/go/firestore"
-
 	"siaran"
 )
 
@@ -73,23 +71,18 @@ func (f *Firestore) valid(lease int64) int64 {
 // Streams implements siaran.Listing. What is live is in memory, as long as the database is in touch.
 func (f *Firestore) Streams(ctx context.Context, q siaran.StreamQuery) (list []siaran.Stream, err error) {
 	err = f.do(ctx, "read the streams", func(ctx context.Context) error {
-		rows, ok := f.mirror.allLive()
-		if !ok {
-			if rows, err = f.readLive(ctx); err != nil {
-				return err
-			}
+		rows, err := f.liveRows(ctx, q.MayLag)
+		if err == nil && q.All {
+			rows, err = f.addOffline(ctx, rows, q)
 		}
-		limit := bounded(q.Limit)
-		if q.All {
-			if rows, err = f.addOffline(ctx, rows, q, limit); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 		rows = slices.DeleteFunc(rows, func(r streamRow) bool {
 			return !q.All && r.LeaseUntil == 0 || !q.Private && r.Visibility != string(siaran.VisibilityPublic) || q.Owner != "" && r.Owner != q.Owner
 		})
 		sortRows(rows)
-		list = make([]siaran.Stream, min(limit, len(rows)))
+		list = make([]siaran.Stream, min(bounded(q.Limit), len(rows)))
 		for i := range list {
 			if list[i], err = rows[i].stream(); err != nil {
 				return err
@@ -132,32 +125,6 @@ func (f *Firestore) readLive(ctx context.Context) ([]streamRow, error) {
 		}
 		r.LeaseUntil = f.valid(lease)
 		rows[i] = r
-	}
-	return rows, nil
-}
-
-// addOffline adds streams that are not live, by name, until there are enough for limit.
-func (f *Firestore) addOffline(ctx context.Context, live []streamRow, of siaran.StreamQuery, limit int) ([]streamRow, error) {
-	rows := slices.DeleteFunc(slices.Clone(live), func(r streamRow) bool { return r.LeaseUntil == 0 })
-	have := make(map[string]bool, len(rows))
-	for _, r := range rows {
-		have[r.Name] = true
-	}
-	q := f.streams().Query
-	if !of.Private {
-		q = q.Where("visibility", "==", string(siaran.VisibilityPublic))
-	}
-	if of.Owner != "" {
-		q = q.Where("owner", "==", of.Owner)
-	}
-	snaps, err := f.query(ctx, q.OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit+len(rows)))
-	if err != nil {
-		return nil, err
-	}
-	for _, snap := range snaps {
-		if name := nameOf(snap.Ref.ID); !have[name] {
-			rows = append(rows, readStreamDocument(name, snap.Data()))
-		}
 	}
 	return rows, nil
 }
@@ -213,6 +180,7 @@ func (f *Firestore) edit(ctx context.Context, name siaran.StreamName, change fun
 	if row.Status != string(siaran.StatusOffline) {
 		f.mirror.wrote(name, at)
 	}
+	f.lists.edited(row)
 	return row, nil
 }
 

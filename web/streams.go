@@ -55,7 +55,8 @@ func detailOf(s siaran.Stream) streamDetail {
 }
 
 // listStreams shows what is live, or all that is known; private streams only to who is admin of all, and to
-// an account that asks for its own.
+// an account that asks for its own. All others share an answer that may be a little old: they may ask as often as they like, and a
+// database may be paid by what is read.
 func (s *Server) listStreams(c echo.Context) error {
 	q := siaran.StreamQuery{}
 	switch status := c.QueryParam("status"); status {
@@ -90,6 +91,7 @@ func (s *Server) listStreams(c echo.Context) error {
 	default:
 		return fail(http.StatusBadRequest, "owner is 'me'")
 	}
+	q.MayLag = !q.Private
 	streams, err := s.cfg.Listing.Streams(c.Request().Context(), q)
 	if err != nil {
 		return listingFailed(err)

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -66,6 +68,48 @@ func TestListOfStreams(t *testing.T) {
 		if got := names(tt[0], tt[1]); got != tt[2] {
 			t.Errorf("%s: got %q, want %q", tt[0], got, tt[2])
 		}
+	}
+}
+
+// asked keeps what the list was asked for.
+type asked struct {
+	siaran.Listing
+	query chan siaran.StreamQuery
+}
+
+func (a asked) Streams(ctx context.Context, q siaran.StreamQuery) ([]siaran.Stream, error) {
+	a.query <- q
+	return a.Listing.Streams(ctx, q)
+}
+
+// TestListsThatAnyoneMayAskFor: only who has a right to more is answered from the database each time.
+func TestListsThatAnyoneMayAskFor(t *testing.T) {
+	queries := make(chan siaran.StreamQuery, 1)
+	s := start(t, func(c *Config) { c.Listing = asked{c.Listing, queries} })
+	for _, path := range []string{"/api/streams", "/api/streams?status=all&limit=1000"} {
+		for token, shared := range map[string]bool{"": true, "undefined": true, s.publisher("cats"): true, s.admin: false} {
+			s.do(call{method: "GET", path: path, token: token})
+			if q := <-queries; q.MayLag != shared || q.Private == shared {
+				t.Errorf("%s with the token %q asks for %+v", path, token, q)
+			}
+		}
+	}
+}
+
+// TestReadyzAsksTheListing, and what knows better where there is that.
+func TestReadyzAsksTheListing(t *testing.T) {
+	var why error
+	queries := make(chan siaran.StreamQuery, 1)
+	s := start(t, func(c *Config) {
+		c.Listing = asked{c.Listing, queries}
+		c.Ready = func(context.Context) error { return why }
+	})
+	if r := s.do(call{method: "GET", path: "/readyz"}); r.StatusCode != 200 || len(queries) != 0 {
+		t.Errorf("%d, with %d questions to the listing", r.StatusCode, len(queries))
+	}
+	why = errors.New("it tells nothing")
+	if p := wantProblem(t, s.do(call{method: "GET", path: "/readyz"}), 503); !strings.Contains(p.Detail, "it tells nothing") {
+		t.Errorf("it says %q", p.Detail)
 	}
 }
 

@@ -85,8 +85,7 @@ func (s *Server) readyz(c echo.Context) error {
 		if err := s.cfg.Ready(ctx); err != nil {
 			return &failure{status: http.StatusServiceUnavailable, detail: err.Error(), retryAfter: 2}
 		}
-	}
-	if _, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
+	} else if _, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
 		return listingFailed(err)
 	}
 	return sendJSON(c, http.StatusOK, map[string]string{"status": "ready"})

@@ -200,6 +200,10 @@ func testStreams(t *testing.T, b *bench) {
 		{siaran.StreamQuery{All: true, Owner: owner}, []string{"same-2", "z"}},
 		{siaran.StreamQuery{All: true, Private: true, Owner: owner, Limit: 2}, []string{"same-2", "m-private"}},
 		{siaran.StreamQuery{All: true, Private: true, Owner: "nobody"}, nil},
+		{siaran.StreamQuery{MayLag: true, Limit: 3}, []string{"new", "same-1", "same-2"}},
+		{siaran.StreamQuery{MayLag: true, All: true}, []string{"new", "same-1", "same-2", "old", "a", "z"}},
+		{siaran.StreamQuery{MayLag: true, All: true, Limit: 5}, []string{"new", "same-1", "same-2", "old", "a"}},
+		{siaran.StreamQuery{MayLag: true, All: true, Limit: 1000}, []string{"new", "same-1", "same-2", "old", "a", "z"}},
 		{siaran.StreamQuery{All: true, Private: true, Limit: 6}, []string{"new", "same-1", "same-2", "hidden", "old", "a"}},
 	} {
 		t.Run(fmt.Sprintf("%+v", c.query), func(t *testing.T) {
