@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -228,6 +229,7 @@ func checkRelayed(t *testing.T, s *testServer, b *testBroadcaster, servers []web
 // allByHTTPS has broadcaster and viewers take the relay over TLS, on the port of the pages. Chromium finds it by itself;
 // pion would wait for minutes for the others.
 func allByHTTPS(t *testing.T, s *testServer) {
+	publishByHTTPS(t, s)
 	servers := over(s.iceServers(t), "turns:")
 	b := goLive(t, s, func(c *whip.Config) { c.ICEServers = servers })
 	checkRelayed(t, s, b, servers)
@@ -235,6 +237,21 @@ func allByHTTPS(t *testing.T, s *testServer) {
 	watch.waitMedia()
 	if got := eval[string](watch, relayProtocol); got != "relay tls" {
 		t.Errorf("Chromium comes by %s", got)
+	}
+}
+
+// publishByHTTPS: siaran publish finds the relay by itself.
+func publishByHTTPS(t *testing.T, s *testServer) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan string, 1)
+	go func() {
+		_, _, err := command(ctx, "publish", "--url", s.whip(cats), "--token", s.Admin, "--demo")
+		ended <- err
+	}()
+	eventuallyWithin(t, time.Minute, "the stream is live", func() bool { return s.stream(t, cats).Status == "live" })
+	cancel()
+	if said := <-ended; !strings.Contains(said, "relayed=true") {
+		t.Error(said)
 	}
 }
 

@@ -17,22 +17,24 @@ const (
 )
 
 // Publish keeps a session up: it dials, runs play, and dials again with growing pauses when the connection is
-// lost or the server cannot take it for now, unless once is set. play sends media until it has no more,
-// and must return when its ctx ends, which it does with the connection. Publish returns nil when play has
-// finished or ctx has ended, else the error that makes no hope of another try.
+// lost or the server cannot take it for now, unless once is set. When no media gets through it tries the server's relays.
+// play sends media until it has no more, and must return when its ctx ends, which it does with the connection. Publish
+// returns nil when play has finished or ctx has ended, else the error that makes no hope of another try.
 func Publish(ctx context.Context, cfg Config, once bool, logger *slog.Logger, play func(ctx context.Context, s *Session) error) error {
 	pause := firstPause
-	connected := false
+	connected, relayed := false, false
 	for {
 		began := time.Now()
-		up, err := attempt(ctx, cfg, logger, play)
+		up, err := attempt(ctx, cfg, relayed, logger, play)
 		connected = connected || up
+		noWay := errors.Is(err, errNoWay)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
-		case once || !worthAnother(err, connected):
+		case once && (relayed || !noWay) || !worthAnother(err, connected):
 			return err
 		}
+		relayed = relayed != noWay // what did not lead anywhere is not tried next
 		if time.Since(began) > maxPause {
 			pause = firstPause
 		}
@@ -55,12 +57,17 @@ type fatal struct{ error }
 
 func (f fatal) Unwrap() error { return f.error }
 
-func attempt(ctx context.Context, cfg Config, logger *slog.Logger, play func(context.Context, *Session) error) (up bool, err error) {
+func attempt(ctx context.Context, cfg Config, relayed bool, logger *slog.Logger, play func(context.Context, *Session) error) (up bool, err error) {
+	if relayed {
+		if cfg, err = cfg.through(ctx); err != nil {
+			return false, errors.Join(errNoWay, err)
+		}
+	}
 	s, err := Dial(ctx, cfg)
 	if err != nil {
 		return false, err
 	}
-	logger.Info("publishing", "url", cfg.URL)
+	logger.Info("publishing", "url", cfg.URL, "relayed", relayed)
 	playing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watch sync.WaitGroup

@@ -58,6 +58,9 @@ type Session struct {
 // ErrLost says that a connection that was up is gone.
 var ErrLost = errors.New("the connection to the server is lost")
 
+// errNoWay says that the server answers and no media gets through to it.
+var errNoWay = fmt.Errorf("the server answers over HTTP but no media gets through to it; is its media port (8189, UDP or TCP) open, and its --public-ip right? %w", ErrLost)
+
 // Dial publishes and returns when media can flow. On error nothing stays open.
 // Errors include *ServerError.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
@@ -188,7 +191,7 @@ func (s *Session) connect(ctx context.Context, endpoint *url.URL) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return fmt.Errorf("the server answers over HTTP but no media gets through to it; is its media port (8189, UDP or TCP) open, and its --public-ip right? %w", ErrLost)
+	return errNoWay
 }
 
 // Resource is the URL of the session: a secret.
