@@ -24,7 +24,7 @@ func init() { os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") } // where
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("network namespaces are made on Linux, by root")
+		t.Skip("SKIPPED, no lab: network namespaces are made on Linux, by root")
 	}
 	for _, tool := range []string{"ip", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -32,14 +32,14 @@ func newLab(t *testing.T) *lab {
 			if os.Getenv("CI") != "" {
 				t.Fatalf("no %s: %s", tool, how)
 			}
-			t.Skipf("no %s: %s", tool, how)
+			t.Skipf("SKIPPED, no lab: no %s: %s", tool, how)
 		}
 	}
 	id := make([]byte, 4)
 	rand.Read(id)
 	l := &lab{t: t, id: hex.EncodeToString(id)}
 	if out, err := exec.Command("ip", "netns", "add", l.name("try")).CombinedOutput(); err != nil {
-		t.Skipf("this system allows no network namespaces: %s", out) // such as a container without CAP_SYS_ADMIN
+		t.Skipf("SKIPPED, no lab: this system allows no network namespaces (a container needs --privileged): %s", out)
 	}
 	l.run("ip", "netns", "del", l.name("try"))
 	return l
