@@ -38,6 +38,7 @@ type FirestoreConfig struct {
 	clock  func() time.Time // of leases, in place of the database's
 	strict bool             // every read asks the database
 	grace  time.Duration    // in place of listenGrace
+	open   time.Duration    // in place of openTimeout
 }
 
 const (
@@ -93,6 +94,9 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 	if cfg.grace == 0 {
 		cfg.grace = listenGrace
 	}
+	if cfg.open == 0 {
+		cfg.open = openTimeout
+	}
 	var listeners overheard
 	client, err := connectFirestore(ctx, cfg, &listeners)
 	if err != nil {
@@ -107,7 +111,7 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 		f.locks[i] = make(chan struct{}, 1)
 	}
 	f.ended, f.end = context.WithCancel(context.Background())
-	if err := f.ask(ctx, openTimeout); err != nil {
+	if err := f.ask(ctx, cfg.open); err != nil {
 		if permanent(err) || ctx.Err() != nil {
 			err = f.explain("open", err) // which the end would be taken for
 			f.end()

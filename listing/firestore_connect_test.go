@@ -69,9 +69,10 @@ func TestFirestoreCredentials(t *testing.T) {
 
 // TestFirestoreAwayAtStart begins without a database, which comes later.
 func TestFirestoreAwayAtStart(t *testing.T) {
+	t.Parallel()
 	e := emulator.New(t)
 	e.Stop()
-	s := startStation(t, "here", FirestoreConfig{Emulator: e.Host, Project: emulator.Project()}, short)
+	s := startStation(t, "here", FirestoreConfig{Emulator: e.Host, Project: emulator.Project(), open: 500 * time.Millisecond}, short)
 	p := publish(t, s.hub, "cats")
 	v := join(t, p)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -15,6 +15,7 @@ import (
 
 // TestFirestoreListenersAlone has nothing but the listeners fail, in ways that pass and in one that Google's library gives up at.
 func TestFirestoreListenersAlone(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		code codes.Code
 		want string
@@ -23,6 +24,7 @@ func TestFirestoreListenersAlone(t *testing.T) {
 		"refused": {codes.PermissionDenied, "may not use this database"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p, project := startProxy(t), emulator.Project()
 			s := startStation(t, "here", FirestoreConfig{Emulator: p.host, Project: project, grace: time.Second})
 			other := openFirestore(t, FirestoreConfig{Project: project})
@@ -85,6 +87,7 @@ func TestFirestoreAnswers(t *testing.T) {
 
 // TestFirestoreBackAndForth has a stream come and go before the listener could tell: memory is relied on all the same.
 func TestFirestoreBackAndForth(t *testing.T) {
+	t.Parallel()
 	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
 	eventually(t, "it has listened", func() bool { _, ok := f.mirror.allLive(false); return ok })
 	f.mirror.wrote("cats", f.clock.now())

@@ -13,6 +13,7 @@ import (
 
 // TestFirestoreEdge has a second node serve the broadcast of the first: its viewers are added up.
 func TestFirestoreEdge(t *testing.T) {
+	t.Parallel()
 	cfg := FirestoreConfig{Project: emulator.Project()}
 	origin, far := openFirestore(t, cfg), openFirestore(t, cfg)
 	ctx := t.Context()
@@ -66,6 +67,7 @@ func TestFirestoreEdge(t *testing.T) {
 
 // TestFirestoreSweepBatches has more left behind than goes into one transaction.
 func TestFirestoreSweepBatches(t *testing.T) {
+	t.Parallel()
 	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
 	s := state("cats", siaran.StatusLive)
 	all, _ := viewers(0, 2*sweepBatch+10)

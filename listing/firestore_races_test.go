@@ -47,6 +47,7 @@ func (p *pair) must(err error) {
 
 // TestFirestoreEdgeEnds has an edge let go of a broadcast that goes on.
 func TestFirestoreEdgeEnds(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	ctx := t.Context()
 	all, _ := viewers(0, 5)
@@ -106,6 +107,7 @@ func TestFirestoreSumsWriteNumbersAlone(t *testing.T) {
 
 // TestFirestoreKeepMany has more that lives than goes into one transaction stand before what is left over.
 func TestFirestoreKeepMany(t *testing.T) {
+	t.Parallel()
 	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
 	live := make(map[siaran.BroadcastID]bool)
 	var changes []siaran.Change
@@ -141,6 +143,7 @@ func TestFirestoreKeepMany(t *testing.T) {
 
 // TestFirestoreGivenUp has people go before they are answered, which says nothing about the database.
 func TestFirestoreGivenUp(t *testing.T) {
+	t.Parallel()
 	e := emulator.New(t)
 	f := openFirestore(t, FirestoreConfig{Emulator: e.Host, Project: emulator.Project()})
 	eventually(t, "it is ready", func() bool { return f.Ready(t.Context()) == nil })

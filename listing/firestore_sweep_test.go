@@ -40,6 +40,7 @@ func addViewers(t testing.TB, f *Firestore, node string, s siaran.BroadcastState
 // TestFirestoreComesBackToMany has a server come back to many documents of viewers that it left when it was killed. Nothing
 // waits for them, nobody counts them, and those who come now stay. By hand: SIARAN_LEFT=10000.
 func TestFirestoreComesBackToMany(t *testing.T) {
+	t.Parallel()
 	n := figure(t, "SIARAN_LEFT", 2*sweepBatch+100)
 	project := emulator.Project()
 	reader := openFirestore(t, FirestoreConfig{Project: project})
@@ -92,6 +93,7 @@ func TestFirestoreComesBackToMany(t *testing.T) {
 // TestFirestoreDeadWithMany has a server die with many viewers. What it had live is taken away before they are, as is what
 // others had that died, and nothing of the server that tidies up waits.
 func TestFirestoreDeadWithMany(t *testing.T) {
+	t.Parallel()
 	project := emulator.Project()
 	reader := openFirestore(t, FirestoreConfig{Project: project})
 	for name, viewers := range map[string]int{"a-large": 2*sweepBatch + 100, "b-small": 3} {
@@ -123,6 +125,7 @@ func TestFirestoreDeadWithMany(t *testing.T) {
 
 // TestFirestoreLosesSome has documents of viewers vanish, as when another server took this one for dead, and some be there of who has left.
 func TestFirestoreLosesSome(t *testing.T) {
+	t.Parallel()
 	s := startStation(t, "here", FirestoreConfig{Project: emulator.Project()})
 	cats := publish(t, s.hub, "cats")
 	var watching []siaran.ViewerID

@@ -30,6 +30,7 @@ func openFirestore(t testing.TB, cfg FirestoreConfig) *Firestore {
 
 // TestFirestoreConformance asks the database at every read, so that what other servers wrote is seen at once.
 func TestFirestoreConformance(t *testing.T) {
+	t.Parallel()
 	listingtest.Run(t, leaseMargin, func(t *testing.T) listingtest.Open {
 		project := emulator.Project()
 		return func(t *testing.T, now func() time.Time) siaran.Listing {
@@ -45,6 +46,7 @@ func testLogger(t testing.TB) *slog.Logger {
 // TestFirestoreConformanceInMemory reads what is live from memory, as servers do: every read is repeated until
 // memory agrees with the database.
 func TestFirestoreConformanceInMemory(t *testing.T) {
+	t.Parallel()
 	listingtest.Run(t, leaseMargin, func(t *testing.T) listingtest.Open {
 		project := emulator.Project()
 		return func(t *testing.T, now func() time.Time) siaran.Listing {

@@ -24,6 +24,7 @@ func open(t testing.TB, path string, options ...Option) *SQLite {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	listingtest.Run(t, 0, func(t *testing.T) listingtest.Open {
 		path := filepath.Join(t.TempDir(), "listing.db")
 		return func(t *testing.T, now func() time.Time) siaran.Listing {

@@ -16,6 +16,9 @@ const hostVariable = "FIRESTORE_EMULATOR_HOST"
 // missing is what to do where the emulator cannot be started.
 const missing = "no Firestore emulator: set FIRESTORE_EMULATOR_HOST=host:port, or install Java 17 and Google's package google-cloud-cli-firestore-emulator (.ci/test shows how)"
 
+// given is the emulator that was there when the process began: the listing hides the variable now and then.
+var given = os.Getenv(hostVariable)
+
 const mainClass = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 // jars is where the packages of Google put it.
@@ -34,8 +37,8 @@ var shared struct {
 // FIRESTORE_EMULATOR_HOST, or one that is started for the first test and ends with the process.
 func Start(t testing.TB) string {
 	t.Helper()
-	if host := os.Getenv(hostVariable); host != "" {
-		return host
+	if given != "" {
+		return given
 	}
 	jar := find(t)
 	shared.mu.Lock()

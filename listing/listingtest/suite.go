@@ -35,6 +35,7 @@ func Run(t *testing.T, margin time.Duration, newDatabase func(t *testing.T) Open
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
+				t.Parallel() // they mostly wait
 				clock := &Clock{now: time.Now().Truncate(time.Millisecond)}
 				open := newDatabase(t)
 				test(t, &bench{open: open, margin: margin, clock: clock, l: open(t, clock.Now), other: open(t, clock.Now)})
