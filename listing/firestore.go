@@ -45,6 +45,7 @@ const (
 	leaseMargin   = 2 * time.Second // beyond a lease, for clocks that differ
 	openTimeout   = 5 * time.Second // of the first question to the database
 	patience      = 5 * time.Second // of a call that has no deadline
+	fairTime      = time.Second / 2 // a call with less says nothing about the database when it is late
 	writesASecond = 500             // what Firestore wants a new collection to begin with
 )
 
@@ -158,6 +159,9 @@ func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.
 	if f.ended.Err() != nil {
 		return f.explain(doing, siaran.ErrClosed)
 	}
+	if err := ctx.Err(); err != nil {
+		return f.explain(doing, err)
+	}
 	limit := patience
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline)
@@ -170,7 +174,9 @@ func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.
 		f.answered(nil)
 		return err
 	}
-	f.answered(err)
+	if limit >= fairTime || ctx.Err() == nil { // else it had no chance
+		f.answered(err)
+	}
 	if err != nil {
 		return f.explain(doing, err)
 	}

@@ -31,19 +31,23 @@ func (c *clock) now() time.Time {
 	return c.anchor.Add(time.Since(c.at))
 }
 
-// observe takes the time that an answer to a question sent at sent has told.
+// observe takes the time that an answer to a question sent at sent has told. One that took so long that it may be wrong by more than
+// the margin of leases, as when the machine stood still meanwhile, would make this server take others for dead: it does not count.
 func (c *clock) observe(told, sent time.Time) {
 	if c.fixed != nil || told.IsZero() {
 		return
 	}
 	received := time.Now()
+	if received.Sub(sent) > 2*leaseMargin || received.Round(0).Sub(sent.Round(0)) > 2*leaseMargin {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = received
 	c.anchor = told.Add(received.Sub(sent) / 2)
 }
 
-// at translates a time of this machine's clock that is near.
+// translate gives the database's time for one of this machine's clock that is near.
 func (c *clock) translate(local time.Time) time.Time {
 	if c.fixed != nil {
 		return local

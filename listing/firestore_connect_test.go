@@ -118,6 +118,10 @@ func TestClock(t *testing.T) {
 	if d := c.difference(); (d - time.Hour).Abs() > time.Second {
 		t.Errorf("the difference is %v", d)
 	}
+	c.observe(told.Add(time.Minute), time.Now().Add(-time.Minute)) // the machine stood still before it could read the answer
+	if d := c.now().Sub(told).Abs(); d > time.Second {
+		t.Errorf("an answer that is a minute old changed it to %v", c.now())
+	}
 	c.observe(time.Time{}, time.Now())
 	if d := c.now().Sub(told).Abs(); d > time.Second {
 		t.Errorf("an answer that tells no time changed it to %v", c.now())

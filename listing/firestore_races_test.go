@@ -160,3 +160,24 @@ func TestFirestoreGivenUp(t *testing.T) {
 		t.Errorf("the database is taken to have failed: %v", f.health.failed)
 	}
 }
+
+// TestFirestoreNoTime has a caller leave the database no time to answer, which says nothing about it either.
+func TestFirestoreNoTime(t *testing.T) {
+	e := emulator.New(t)
+	f := openFirestore(t, FirestoreConfig{Emulator: e.Host, Project: emulator.Project()})
+	e.Pause()
+	defer e.Resume()
+	for _, limit := range []time.Duration{-time.Second, 50 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		_, err := f.Stream(ctx, "nobody")
+		cancel()
+		if err == nil {
+			t.Fatal("answered")
+		}
+	}
+	f.health.mu.Lock()
+	defer f.health.mu.Unlock()
+	if f.health.failed != nil {
+		t.Errorf("the database is taken to have failed: %v", f.health.failed)
+	}
+}

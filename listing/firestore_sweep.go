@@ -319,9 +319,14 @@ func (f *Firestore) readNodeLease(ctx context.Context, node string) (int64, erro
 func (f *Firestore) sweepStreams(ctx context.Context, node string, guard func(*transaction) error, gone func(fields) bool) (count int, err error) {
 	swept := 0
 	err = f.pages(ctx, f.streams().Where("node", "==", node), sweepBatch/2, func(snaps []*firestore.DocumentSnapshot) error {
-		refs := make([]*firestore.DocumentRef, len(snaps))
-		for i, snap := range snaps {
-			refs[i] = snap.Ref
+		var refs []*firestore.DocumentRef
+		for _, snap := range snaps {
+			if gone(snap.Data()) {
+				refs = append(refs, snap.Ref)
+			}
+		}
+		if len(refs) == 0 {
+			return nil
 		}
 		_, err := f.transact(ctx, func(tx *transaction) error {
 			swept = 0
