@@ -60,6 +60,18 @@ func TestParseOfferOfRealClients(t *testing.T) {
 		"whep-gstreamer.sdp": {"Lxx7Kews5ldO6zGencr+uxXmbI3/xRY+", 3, true, []string{
 			"video0 video recvonly 96:H264+97 98:VP8 ext=0 ssrc=0 stream=false",
 			"audio1 audio recvonly 111:OPUS+99 ext=0 ssrc=0 stream=false"}},
+		"whep-pion.sdp": {"mNbDICukATYDVxwW", 2, false, []string{
+			"0 video recvonly 96:VP8+97 102:H264+103 104:H264+105 106:H264+107 108:H264+109 127:H264+125 39:H264+40 116:H265+117 45:AV1+46 98:VP9+99 100:VP9+101 112:H264+113 ext=4 ssrc=0 stream=false",
+			"1 audio recvonly 111:OPUS 9:G722 0:PCMU 8:PCMA ext=1 ssrc=0 stream=false"}},
+		"whep-werift.sdp": {"f041", 2, true, []string{
+			"0 video recvonly 98:VP8 ext=0 ssrc=1 stream=false",
+			"1 audio recvonly 96:OPUS 0:PCMU ext=0 ssrc=1 stream=false"}},
+		"whip-pion.sdp": {"QcNDKfiBpIDkuoyZ", 2, false, []string{
+			"0 video sendonly 96:VP8+97 ext=4 ssrc=2 stream=true",
+			"1 audio sendonly 111:OPUS ext=1 ssrc=1 stream=true"}},
+		"whip-werift.sdp": {"9ea5", 2, true, []string{
+			"0 video sendonly 97:VP8 ext=0 ssrc=1 stream=false",
+			"1 audio sendonly 96:OPUS ext=0 ssrc=1 stream=false"}},
 		"whip-aiortc-vp8.sdp": {"DZXn", 1, false, []string{
 			"0 video sendonly 97:VP8+98 ext=2 ssrc=2 stream=true",
 			"1 audio sendonly 96:OPUS 0:PCMU 8:PCMA ext=2 ssrc=1 stream=true"}},

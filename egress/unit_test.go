@@ -428,7 +428,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 
 // TestRefusedSectionsNameTheirPayloadTypes: without, pion/webrtc v4 takes no answer of a stream that has no picture or no sound.
 func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
-	text, err := os.ReadFile("../testdata/offers/whep-chromium.sdp")
+	text, err := os.ReadFile("../testdata/offers/whep-pion.sdp")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,14 @@ func TestAnswers(t *testing.T) {
 			{formats: "97 98", rtpmap: "97 VP8/90000", extmaps: []string{"1 " + uriMid}, feedback: []string{"97 nack", "97 nack pli"}},
 			{formats: "96", rtpmap: "96 opus/48000/2", extmaps: []string{"1 " + uriMid}},
 		},
+		"whip-pion": {
+			{formats: "96 97", rtpmap: "96 VP8/90000", extmaps: []string{"1 " + uriMid, "4 " + uriTransportCC}, feedback: []string{"96 ccm fir", "96 nack", "96 nack pli", "96 transport-cc"}},
+			{formats: "111", rtpmap: "111 opus/48000/2", extmaps: []string{"4 " + uriTransportCC}, feedback: []string{"111 transport-cc"}},
+		},
+		"whip-werift": {
+			{formats: "97", rtpmap: "97 VP8/90000", feedback: []string{"97 nack", "97 nack pli"}},
+			{formats: "96", rtpmap: "96 opus/48000/2"},
+		},
 	}
 	files, _ := filepath.Glob(filepath.Join(offersFolder, "whip-*.sdp"))
 	if len(files) != len(tests) {
