@@ -329,6 +329,12 @@ func TestPrivateStream(t *testing.T) {
 		t.Errorf("the token stays in the address bar: %s", address)
 	}
 	studio.wait("the viewer is seen", `document.querySelector('[data-step="seen"]').dataset.stepState === "done"`)
+	eval[bool](viewer, `(navigator.clipboard.writeText = async (text) => { window.passedOn = text; }, true)`)
+	viewer.clickID("share")
+	viewer.wait("something to pass on", `window.passedOn`)
+	if passed := eval[string](viewer, "window.passedOn"); passed != link {
+		t.Error("what a viewer passes on is not the link that the studio gave away")
+	}
 
 	stranger := b.open(s.URL + "/watch/rahasia")
 	stranger.wait("it waits or says why not", `["error", "waiting"].includes(document.body.dataset.state)`)

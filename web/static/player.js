@@ -37,7 +37,8 @@ export class SiaranPlayer extends HTMLElement {
 
   connectedCallback() {
     this.#build();
-    this.#leave = onLanguage(() => this.#words());
+    this.#leave = onLanguage(this.#words);
+    document.addEventListener("fullscreenchange", this.#words);
     this.#clock = setInterval(() => {
       this.#showOverlay();
       this.#showInfo();
@@ -55,6 +56,8 @@ export class SiaranPlayer extends HTMLElement {
     this.#stop();
     this.#leave?.();
     clearInterval(this.#clock);
+    clearTimeout(this.#idle);
+    document.removeEventListener("fullscreenchange", this.#words);
     this.#keyScope.removeEventListener("keydown", this.#onKey);
     removeEventListener("pagehide", this.#onHide);
     removeEventListener("pageshow", this.#onShow);
@@ -137,11 +140,10 @@ export class SiaranPlayer extends HTMLElement {
     for (const name of ["pointermove", "pointerdown", "focusin", "keydown"]) p.frame.addEventListener(name, () => this.#awake());
     p.frame.addEventListener("dblclick", (event) => event.target.closest("button, input") || this.#toggleFull());
     this.video.addEventListener("volumechange", () => this.#showSound());
-    document.addEventListener("fullscreenchange", () => this.#words());
     this.#awake();
   }
 
-  #words() {
+  #words = () => {
     const p = this.#parts;
     const label = (element, text) => {
       element.setAttribute("aria-label", text);
@@ -158,7 +160,7 @@ export class SiaranPlayer extends HTMLElement {
     p.full.replaceChildren(icon(full ? "small" : "full"));
     this.#showSound();
     this.#show();
-  }
+  };
 
   #show() {
     const { state } = this;

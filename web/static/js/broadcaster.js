@@ -26,7 +26,7 @@ export class Broadcaster extends EventTarget {
   #session;
   #abort;
   #wasLive = false;
-  #rates = new Rates();
+  #rates; // of the present session
   #attempts = 0; // that failed on their way
   #lost = () => {};
   #wake = () => {};
@@ -158,6 +158,7 @@ export class Broadcaster extends EventTarget {
     const ice = relay || this.#attempts ? askICE(server, this.#abort.signal) : undefined; // else those of the answer do
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
+    this.#rates = new Rates();
     const route = new Route(pc);
     const begin = (name) => {
       route.mark(name);

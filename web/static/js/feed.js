@@ -7,12 +7,12 @@ const silence = 40000; // the server sends a comment every 15 s
 const restAfter = 20000; // out of sight; browsers give an origin six connections in all
 
 // Feed dispatches "snapshot" (detail: streams), "stream" (one), "gone" (a name), "online" and "offline".
+// It reads the stream itself: an EventSource sends no token, and never notices a connection that has died without a word.
 export class Feed extends EventTarget {
   #server;
   #stream;
   #token;
-  #source;
-  #abort;
+  #abort; // none while it rests
   #timer;
   #rest;
   #wait = firstWait;
@@ -31,11 +31,13 @@ export class Feed extends EventTarget {
   start() {
     this.close();
     if (this.#rests) document.addEventListener("visibilitychange", this.#onSight);
+    addEventListener("online", this.#onNetwork);
     this.#connect();
   }
 
   close() {
     document.removeEventListener("visibilitychange", this.#onSight);
+    removeEventListener("online", this.#onNetwork);
     clearTimeout(this.#rest);
     this.#disconnect();
   }
@@ -43,58 +45,59 @@ export class Feed extends EventTarget {
   #onSight = () => {
     clearTimeout(this.#rest);
     if (document.hidden) this.#rest = setTimeout(() => this.#disconnect(), restAfter);
-    else if (!this.#source && !this.#abort) this.#connect();
+    else if (!this.#online) this.#connect();
+  };
+
+  #onNetwork = () => {
+    if (this.#abort && !this.#online) this.#connect();
   };
 
   #connect() {
     this.#disconnect();
     const url = new URL("/api/streams/events", this.#server);
     if (this.#stream) url.searchParams.set("stream", this.#stream);
-    if (this.#token) this.#read(url);
-    else this.#listen(url);
+    this.#read(url);
   }
 
   #disconnect() {
     clearTimeout(this.#timer);
-    this.#source?.close();
-    this.#source = undefined;
     this.#abort?.abort();
     this.#abort = undefined;
     this.#online = false;
   }
 
-  #listen(url) {
-    const source = new EventSource(url);
-    this.#source = source;
-    source.onopen = () => this.#up();
-    for (const name of ["snapshot", "stream", "gone"]) {
-      source.addEventListener(name, (event) => this.#take(name, event.data));
-    }
-    source.onerror = () => this.#down(() => source.close());
-  }
-
-  // #read does what EventSource cannot: it sends the token in a header.
   async #read(url) {
     const abort = new AbortController();
     this.#abort = abort;
+    let quiet;
+    const heard = () => {
+      clearTimeout(quiet);
+      quiet = setTimeout(() => abort.abort(), silence);
+    };
     try {
-      await this.#token.fresh?.();
-      const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, signal: abort.signal });
-      if (!response.ok) throw new Error(String(response.status));
+      heard();
+      await this.#token?.fresh?.();
+      const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, cache: "no-store", signal: abort.signal });
+      if (!response.ok) {
+        if (response.status < 500) this.#wait = longestWait; // it will be refused again, until something changes
+        throw new Error(String(response.status));
+      }
       this.#up();
-      await this.#parse(response.body.pipeThrough(new TextDecoderStream()).getReader(), abort);
+      await this.#parse(response.body.pipeThrough(new TextDecoderStream()).getReader(), heard);
     } catch {
       // Whatever it was: try again below.
     }
-    if (this.#abort === abort) this.#down(() => abort.abort());
+    clearTimeout(quiet);
+    abort.abort();
+    if (this.#abort === abort) this.#down();
   }
 
-  async #parse(reader, abort) {
+  async #parse(reader, heard) {
     let rest = "";
     for (;;) {
-      const quiet = setTimeout(() => abort.abort(), silence);
-      const { done, value } = await reader.read().finally(() => clearTimeout(quiet));
+      const { done, value } = await reader.read();
       if (done) return;
+      heard();
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop();
       for (const block of blocks) this.#event(block);
@@ -129,8 +132,7 @@ export class Feed extends EventTarget {
     this.dispatchEvent(new Event("online"));
   }
 
-  #down(stop) {
-    stop();
+  #down() {
     this.#online = false;
     this.dispatchEvent(new Event("offline"));
     clearTimeout(this.#timer);

@@ -6,12 +6,14 @@ import { bitrate, codecs, milliseconds, number, percent, since, size } from "./f
 import { has, onLanguage, t } from "./i18n.js";
 
 const serverEvery = 5; // seconds between two looks at what the server says
+const limitedPatience = 12; // seconds; a connection that begins is always measured as too slow at first
 const encoders = new Set(["keyframes", "b-frames", "loss"]); // nobody can set the first two in a browser, which tells of loss itself
 
 export function gauges({ broadcaster, name, token, info }) {
   let timer;
   let ticks = 0;
   let stats;
+  let limited = 0; // how long by now, in seconds
   let warnings = [];
   const rows = [
     ["viewers", () => number(info()?.viewers ?? 0), "studio.viewers"],
@@ -30,7 +32,7 @@ export function gauges({ broadcaster, name, token, info }) {
     for (const row of rows) setText(row.value, row.read() || "–");
     setText(byId("uptime"), timer ? since(info()?.startedAt) : "");
     const said = [...warnings];
-    if (stats?.limited === "bandwidth" || stats?.limited === "cpu") said.push(t(`health.limited.${stats.limited}`));
+    if (limited > limitedPatience) said.push(t(`health.limited.${stats.limited}`));
     if (stats?.loss > 0.03) said.push(t("health.loss", { share: percent(stats.loss) }));
     const text = said.join("\n");
     if (byId("health").dataset.said === text) return;
@@ -40,6 +42,7 @@ export function gauges({ broadcaster, name, token, info }) {
 
   async function tick() {
     stats = await broadcaster.stats();
+    limited = ["bandwidth", "cpu"].includes(stats?.limited) ? limited + 1 : 0;
     if (ticks++ % serverEvery === 1) {
       try {
         const health = await requestJSON(streamURL(location.origin, name(), "/health"), { token: token() });
@@ -63,6 +66,7 @@ export function gauges({ broadcaster, name, token, info }) {
       clearInterval(timer);
       timer = undefined;
       stats = undefined;
+      limited = 0;
       warnings = [];
       draw();
     },

@@ -38,24 +38,29 @@ export function drawKeyframe(canvas, name, { tag, signal, server = location.orig
   });
 }
 
-function decode(codec, data) {
-  return new Promise((resolve, reject) => {
-    let frame;
-    const decoder = new VideoDecoder({
-      output: (picture) => {
-        frame?.close();
-        frame = picture;
-      },
-      error: reject,
-    });
+// decode gives the one picture of a key frame, which is to be closed.
+async function decode(codec, data) {
+  let frame;
+  const { promise, reject } = Promise.withResolvers();
+  const decoder = new VideoDecoder({
+    output: (picture) => {
+      frame?.close();
+      frame = picture;
+    },
+    error: reject,
+  });
+  try {
     decoder.configure({ codec, optimizeForLatency: true });
     decoder.decode(new EncodedVideoChunk({ type: "key", timestamp: 0, data }));
-    decoder.flush().then(() => {
-      decoder.close();
-      if (frame) resolve(frame);
-      else reject(new Error("no picture came out"));
-    }, reject);
-  });
+    await Promise.race([decoder.flush(), promise]);
+    if (!frame) throw new Error("no picture came out");
+    return frame;
+  } catch (error) {
+    frame?.close();
+    throw error;
+  } finally {
+    if (decoder.state !== "closed") decoder.close();
+  }
 }
 
 // paint fills the canvas with the middle of the picture; what is far from 16:9 stands whole on a dark ground.

@@ -41,7 +41,7 @@ export class Receiver extends EventTarget {
   #seen = false; // was live before
   #failures = 0; // since then
   #relayed = false; // it came through a relay last time
-  #rates = new Rates();
+  #rates; // of the present attempt
 
   // relay is a wish as in ice.js. stay: a stream that another server has live is not followed there.
   constructor(video, { stream, server = location.origin, token, relay = "", stay = false } = {}) {
@@ -197,6 +197,7 @@ export class Receiver extends EventTarget {
     const ice = early ? askICE(server, signal) : undefined;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
+    this.#rates = new Rates();
     this.route = new Route(pc);
     this.#enter("offer");
     let session;

@@ -7,7 +7,7 @@ import { pathInWords } from "./explain.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
 import { arrive, follow } from "./elsewhere.js";
 import { onLanguage, t } from "./i18n.js";
-import { takeToken } from "./token.js";
+import { claims, takeToken } from "./token.js";
 
 const name = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) ?? "");
 const player = byId("player");
@@ -89,7 +89,9 @@ function toggleStats() {
 }
 
 async function share() {
-  const url = `${location.origin}/watch/${encodeURIComponent(name)}`;
+  // A private stream is watched with a link only. A token that may do more than watch is not passed on.
+  const passed = claims(player.token)?.scopes.join() === "watch" ? `#token=${player.token}` : "";
+  const url = `${location.origin}/watch/${encodeURIComponent(name)}${passed}`;
   if (navigator.share && matchMedia("(pointer: coarse)").matches) {
     navigator.share({ title: document.title, url }).catch(() => {});
     return;
