@@ -146,6 +146,9 @@ func parseSDP(text []byte) (desc *sdp.SessionDescription, err error) {
 			desc, err = nil, malformed("it is not SDP")
 		}
 	}()
+	if text[len(text)-1] != '\n' { // scripts trim
+		text = append(bytes.Clone(text), "\r\n"...)
+	}
 	desc = new(sdp.SessionDescription)
 	if err := desc.Unmarshal(text); err != nil {
 		return nil, malformed("%.200s", err.Error())

@@ -161,6 +161,7 @@ func TestParseOfferTakesWhatIsOdd(t *testing.T) {
 		{"FFmpeg, video alone", ffmpeg, func(o *Offer) bool {
 			return slices.Equal(o.Bundle, []string{"1"}) && o.Setup == "passive" && o.Sections[0].Codecs[0].FMTP != "" && !o.Trickle
 		}},
+		{"trimmed", strings.TrimSpace(ffmpeg), func(o *Offer) bool { return len(o.Sections) == 1 && o.Sections[0].Codecs[0].FMTP != "" }},
 		{"no group, no mid", offerWith("", testTransport+strings.Replace(testVideo, "a=mid:0\r\n", "", 1)), func(o *Offer) bool {
 			return slices.Equal(o.Bundle, []string{"0"}) && o.Sections[0].Mid == "0"
 		}},
