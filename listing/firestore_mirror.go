@@ -163,10 +163,18 @@ func (m *mirror) node(name string) (siaran.Node, int64, bool) {
 // trusted tells whether what is in memory is what is in the database.
 func (m *mirror) trusted() bool { return m.heard[0] && m.heard[1] && m.f.health.inContact() }
 
+// leaseOf is a node's lease; our own as we have written it, until the listener tells it: the other one may be faster. The caller holds m.mu.
+func (m *mirror) leaseOf(node string) int64 {
+	if node == m.await.node && !m.await.since.IsZero() {
+		return max(m.leases[node], m.await.lease)
+	}
+	return m.leases[node]
+}
+
 // held is a row with its lease as it is judged now. While the database is away, this server does not believe that it is dead itself.
 func (m *mirror) held(r mirrored) streamRow {
 	row := r.row
-	lease := m.leases[row.Node]
+	lease := m.leaseOf(row.Node)
 	if row.LeaseUntil = m.f.valid(lease); row.LeaseUntil == 0 && lease != 0 && m.mine[row.Node] && !m.trusted() {
 		row.LeaseUntil = lease
 	}

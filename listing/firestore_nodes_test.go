@@ -159,6 +159,22 @@ func TestFirestoreKeep(t *testing.T) {
 	}
 }
 
+// TestFirestoreOwnLease has the listener of streams be faster than the one of leases.
+func TestFirestoreOwnLease(t *testing.T) {
+	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
+	eventually(t, "it has listened", func() bool { _, ok := f.mirror.allLive(false); return ok })
+	m := f.mirror
+	m.expect("n", micros(time.Now().Add(time.Minute))) // and nothing comes
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held(mirrored{row: streamRow{Node: "n"}}).LeaseUntil == 0 {
+		t.Error("a stream of our own counts as offline until our lease has come back to us")
+	}
+	if m.held(mirrored{row: streamRow{Node: "other"}}).LeaseUntil != 0 {
+		t.Error("a stream of nobody counts as live")
+	}
+}
+
 // TestFirestoreMemory reads what is live without asking the database.
 func TestFirestoreMemory(t *testing.T) {
 	f := openFirestore(t, FirestoreConfig{Project: emulator.Project()})
