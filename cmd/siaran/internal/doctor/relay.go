@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,11 +42,17 @@ const (
 	maxTried  = 3 // addresses of one
 )
 
+// endless is what stun.ParseURI does not come back from: brackets with something other than a port behind them.
+var endless = regexp.MustCompile(`\][^:?#]`)
+
 // relaysOver picks those that are reached over a transport.
 func (o *outside) relaysOver(kind transportKind) []relay {
 	var list []relay
 	for _, s := range o.ice {
 		for _, text := range s.URLs {
+			if endless.MatchString(text) {
+				continue
+			}
 			u, err := stun.ParseURI(text)
 			if err != nil || len(list) == maxRelays {
 				continue

@@ -8,10 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
-	"github.com/pion/stun"
 	"github.com/pion/webrtc/v3"
 )
 
@@ -34,9 +34,8 @@ func (cfg Config) through(ctx context.Context) (Config, error) {
 	secure := make(map[string]bool)
 	cfg.ICEServers = nil
 	for _, r := range relays {
-		at := fmt.Sprintf("%s:%d", r.uri.Host, r.uri.Port) // as pion writes it
-		secure[at] = r.uri.Scheme == stun.SchemeTypeTURNS
-		cfg.ICEServers = append(cfg.ICEServers, webrtc.ICEServer{URLs: []string{r.text}, Username: r.user, Credential: r.password})
+		secure[r.address] = r.secure
+		cfg.ICEServers = append(cfg.ICEServers, webrtc.ICEServer{URLs: []string{r.url}, Username: r.user, Credential: r.password})
 	}
 	setting := cfg.Setting
 	cfg.Setting = func(e *webrtc.SettingEngine) {
@@ -63,10 +62,14 @@ func (d dialer) Dial(network, address string) (net.Conn, error) { return d(netwo
 
 // relay is a TURN server over TCP or TLS.
 type relay struct {
-	text           string
-	uri            *stun.URI
+	url            string
+	address        string // host:port
+	secure         bool
 	user, password string
 }
+
+// relayURL is what pion reads as well (RFC 7065): its parser does not return from all others. It knows no relay by its IPv6 address.
+var relayURL = regexp.MustCompile(`^(turn|turns):([A-Za-z0-9_.-]{1,253})(?::([1-9][0-9]{0,4}))?(\?transport=tcp)?$`)
 
 // relays asks an endpoint for its ICE servers (RFC 9725 section 4.6). Those over UDP are left out: where they can be reached,
 // the media can too, and pion waits long for them.
@@ -97,12 +100,17 @@ func parseRelays(fields []string) []relay {
 			if !ok || err != nil || params["rel"] != "ice-server" || params["username"] == "" || params["credential"] == "" {
 				continue
 			}
-			uri, err := stun.ParseURI(text)
-			if err != nil || uri.Proto != stun.ProtoTypeTCP || uri.Scheme != stun.SchemeTypeTURN && uri.Scheme != stun.SchemeTypeTURNS {
+			r := relay{url: text, user: params["username"], password: params["credential"]}
+			parts := relayURL.FindStringSubmatch(text)
+			if parts == nil || parts[1] == "turn" && parts[4] == "" {
 				continue
 			}
-			if len(list) < maxRelays {
-				list = append(list, relay{text, uri, params["username"], params["credential"]})
+			port := parts[3]
+			if r.secure = parts[1] == "turns"; port == "" {
+				port = map[bool]string{false: "3478", true: "5349"}[r.secure]
+			}
+			if r.address = net.JoinHostPort(parts[2], port); len(list) < maxRelays {
+				list = append(list, r)
 			}
 		}
 	}

@@ -1,10 +1,13 @@
 package whip
 
 import (
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/pion/webrtc/v3"
 )
 
 func TestRelaysOfAnEndpoint(t *testing.T) {
@@ -44,7 +47,7 @@ func TestRelaysOfAnEndpoint(t *testing.T) {
 		list, err := newSignaller(nil, "secret").relays(t.Context(), parseURL(t, s.URL+"/whip"))
 		var got []string
 		for _, r := range list {
-			got = append(got, r.text+" "+r.user+" "+r.password)
+			got = append(got, r.url+" "+r.user+" "+r.password)
 		}
 		if !reflect.DeepEqual(got, test.want) || (err == nil) != (test.want != nil) {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -56,6 +59,7 @@ func TestRelaysOfAnEndpoint(t *testing.T) {
 func FuzzRelays(f *testing.F) {
 	f.Add(`<turns:b.example.org>; rel="ice-server"; username="x,y"; credential="\"<"`)
 	f.Add(`<a>,<b>;x="\`)
+	f.Add(`turn:[1]3478?ansport=tcZ>;rel=ice-server;username=u;credential=p`) // which pion's parser reads for ever
 	f.Add(`<turn:[::1]:3478?transport=tcp>;rel=ice-server;username=u;credential=p,,`)
 	f.Fuzz(func(t *testing.T, field string) {
 		list := parseRelays([]string{field, field})
@@ -63,8 +67,12 @@ func FuzzRelays(f *testing.F) {
 			t.Errorf("%d relays", len(list))
 		}
 		for _, r := range list {
-			if r.uri.Host == "" || r.user == "" || r.password == "" {
-				t.Errorf("%+v", r)
+			pc, err := webrtc.NewPeerConnection(webrtc.Configuration{ICEServers: []webrtc.ICEServer{{URLs: []string{r.url}, Username: r.user, Credential: r.password}}})
+			if err == nil {
+				pc.Close()
+			}
+			if _, port, wrong := net.SplitHostPort(r.address); (err != nil || wrong != nil) && len(port) < 5 || r.user == "" || r.password == "" {
+				t.Errorf("%+v: %v", r, err)
 			}
 		}
 	})
