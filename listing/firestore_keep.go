@@ -3,6 +3,8 @@ package listing
 import (
 	"context"
 
+	"cloud.google.com/go/firestore"
+
 	"siaran"
 )
 
@@ -29,4 +31,38 @@ func (f *Firestore) keep(ctx context.Context, node string, live map[siaran.Broad
 		return f.sweepCounts(ctx, node, nobody, gone)
 	})
 	return swept, err
+}
+
+// tidy implements keeper. What lives is asked for only after a document has been read, so that whoever comes meanwhile is known.
+func (f *Firestore) tidy(ctx context.Context, node string, lives func(siaran.BroadcastID, siaran.ViewerID) bool) error {
+	for page := f.viewersOf(node); ; {
+		var snaps []*firestore.DocumentSnapshot
+		err := f.do(ctx, "look at the viewers of this server", func(ctx context.Context) (err error) {
+			snaps, err = f.query(ctx, page)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		flush := f.newFlush()
+		for _, snap := range snaps {
+			watches := lives(siaran.BroadcastID(fields(snap.Data()).text("broadcastId")), siaran.ViewerID(nameOf(snap.Ref.ID)))
+			if !watches || f.presence != PresenceDocuments {
+				flush.remove(snap.Ref)
+			}
+		}
+		for range flush.deletes {
+			if err := f.broom.Wait(ctx); err != nil {
+				return err
+			}
+		}
+		err = f.do(ctx, "take away viewers that have gone", func(ctx context.Context) error {
+			_, _, err := flush.send(ctx)
+			return err
+		})
+		if err != nil || len(snaps) < sweepBatch {
+			return err
+		}
+		page = page.StartAfter(snaps[len(snaps)-1])
+	}
 }
