@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"math/big"
 	"sync"
 	"testing"
@@ -337,6 +338,18 @@ func TestViewerEndsBothWays(t *testing.T) {
 	v.next(v.video)
 	v.close()
 	eventually(t, func() bool { return b.State().Viewers == 0 }, "the viewer that left is still counted")
+
+	// Most pages close the connection first and send the DELETE then.
+	eventually(t, func() bool { return s.server.Stats().Viewers == 0 }, "the session that ended is still there")
+	if info, err := s.server.Session(v.id); err != nil || info.Stream != stream {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if err := s.server.End(v.id); err != nil {
+		t.Errorf("ending what has just hung up: %v", err)
+	}
+	if err := s.server.End(v.id); !errors.Is(err, siaran.ErrUnknownSession) {
+		t.Errorf("ending it twice: %v", err)
+	}
 }
 
 func TestBroadcastEndSendsViewersAway(t *testing.T) {

@@ -76,6 +76,7 @@ type Server struct {
 	running   sync.WaitGroup
 	done      chan struct{} // closed with closing
 	sessions  map[siaran.SessionID]*session
+	left      map[siaran.SessionID]farewell // those whose viewer hung up of late; they can still be ended
 	setups    int
 	audiences map[*siaran.Broadcast]map[*session]struct{}
 }
@@ -90,6 +91,7 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 		handshakes: make(chan struct{}, 4*cfg.Workers),
 		done:       make(chan struct{}),
 		sessions:   make(map[siaran.SessionID]*session),
+		left:       make(map[siaran.SessionID]farewell),
 		audiences:  make(map[*siaran.Broadcast]map[*session]struct{}),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -102,6 +104,15 @@ func New(hub *siaran.Hub, socket *Socket, cfg Config) (*Server, error) {
 	s.workersRun.Go(func() { s.expire(ctx) })
 	return s, nil
 }
+
+// farewell is what is left of a session whose viewer has closed its connection and may send the DELETE afterwards, as most
+// pages do.
+type farewell struct {
+	info siaran.SessionInfo
+	at   time.Time
+}
+
+const lingerTime = 5 * time.Second
 
 // Offer takes a viewer's WHEP offer (draft-ietf-wish-whep section 4.3) for a stream that is
 // live or interrupted. It fails with ErrNotLive, ErrMalformedOffer, ErrUnacceptable,
@@ -204,6 +215,11 @@ func (s *Server) expire(ctx context.Context) {
 func (s *Server) overdue(now time.Time) []*session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for id, f := range s.left {
+		if now.Sub(f.at) > lingerTime {
+			delete(s.left, id)
+		}
+	}
 	if s.setups == 0 {
 		return nil
 	}
@@ -250,10 +266,13 @@ func (s *Server) connected(sess *session, v *viewer) error {
 	return nil
 }
 
-func (s *Server) forget(sess *session) {
+func (s *Server) forget(sess *session, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
+	if errors.Is(why, errLeft) && len(s.left) < s.cfg.MaxSessions {
+		s.left[sess.id] = farewell{sess.info(), time.Now()}
+	}
 	delete(s.audiences[sess.broadcast], sess)
 	if sess.viewer.Load() == nil {
 		s.setups--
@@ -282,16 +301,17 @@ func (s *Server) find(id siaran.SessionID) (*session, error) {
 	return nil, siaran.ErrUnknownSession
 }
 
-// Session describes a running session, or fails with ErrUnknownSession.
+// Session describes a session that runs or whose viewer has just hung up, or fails with ErrUnknownSession.
 func (s *Server) Session(id siaran.SessionID) (siaran.SessionInfo, error) {
-	sess, err := s.find(id)
-	if err != nil {
-		return siaran.SessionInfo{}, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess := s.sessions[id]; sess != nil {
+		return sess.info(), nil
 	}
-	return siaran.SessionInfo{
-		Stream: sess.broadcast.Stream(), Owner: sess.owner, Tag: sess.link.ufrag,
-		RemoteUfrag: sess.link.remoteUfrag, RemotePassword: sess.pwd,
-	}, nil
+	if f, ok := s.left[id]; ok {
+		return f.info, nil
+	}
+	return siaran.SessionInfo{}, siaran.ErrUnknownSession
 }
 
 // AddCandidates is where trickled candidates go (RFC 8838). An ICE-lite agent sends no checks, so
@@ -303,12 +323,24 @@ func (s *Server) AddCandidates(id siaran.SessionID, _ []string) error {
 
 // End ends a session at its viewer's wish and returns when nothing of it is left; ErrUnknownSession when there is none.
 func (s *Server) End(id siaran.SessionID) error {
+	if s.takeLeft(id) {
+		return nil
+	}
 	sess, err := s.find(id)
 	if err != nil {
 		return err
 	}
 	sess.end(errEnded)
 	return nil
+}
+
+// takeLeft forgets a session whose viewer has hung up, and tells whether there was one.
+func (s *Server) takeLeft(id siaran.SessionID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.left[id]
+	delete(s.left, id)
+	return ok
 }
 
 // Kick sends a viewer of a stream away; ErrUnknownSession when it does not watch.

@@ -50,6 +50,12 @@ type session struct {
 	done chan struct{} // closed when nothing of it is left
 }
 
+func (s *session) info() siaran.SessionInfo {
+	return siaran.SessionInfo{
+		Stream: s.broadcast.Stream(), Owner: s.owner, Tag: s.link.ufrag, RemoteUfrag: s.link.remoteUfrag, RemotePassword: s.pwd,
+	}
+}
+
 // found starts the handshake, with the first right check.
 func (s *session) found() {
 	s.mu.Lock()
@@ -122,7 +128,7 @@ func (s *session) end(why error) {
 		s.broadcast.Leave(s.viewerID)
 	}
 	s.link.close()
-	s.server.forget(s)
+	s.server.forget(s, why)
 	level := slog.LevelInfo
 	if errors.Is(why, errSetup) {
 		level = slog.LevelWarn

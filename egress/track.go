@@ -55,7 +55,8 @@ func (t *track) start(w *worker, now time.Time) bool {
 		return false
 	}
 	t.cursor = keyframe
-	t.seq.forget() // frames may go out a second time, with other timestamps
+	t.seq.forget()   // frames may go out a second time, with other timestamps,
+	t.time.follow(0) // which go on from what has been sent
 	t.seq.jump(t.layer, keyframe)
 	t.wanted = time.Time{}
 	if t.Kind == siaran.KindAudio {

@@ -119,6 +119,19 @@ func TestTimelineRisesAndMeetsTheEdge(t *testing.T) {
 	if got := tl.sent(0); got <= tl.offset {
 		t.Errorf("the first frame is remembered with %d, its usual timestamp", got)
 	}
+
+	// The key frame goes out once more, and what follows it.
+	tl.follow(0)
+	for in := edge - 60*frame; in <= edge+frame; in += frame {
+		out := tl.at(in, max(in, edge))
+		if out <= last {
+			t.Fatalf("frame %d again: %d after %d", in, out, last)
+		}
+		last = out
+	}
+	if want := edge + frame + tl.offset; last != want {
+		t.Errorf("at the edge %d, want %d", last, want)
+	}
 }
 
 func TestPacerKeepsItsRate(t *testing.T) {

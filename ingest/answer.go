@@ -166,8 +166,8 @@ func addCodec(m *sdp.MediaDescription, c *choice) {
 		encoding += "/" + strconv.Itoa(int(c.codec.Channels))
 	}
 	m.WithValueAttribute("rtpmap", pt+" "+encoding)
-	if c.codec.FMTP != "" {
-		m.WithValueAttribute("fmtp", pt+" "+c.codec.FMTP)
+	if format := formatTaken(c.codec); format != "" {
+		m.WithValueAttribute("fmtp", pt+" "+format)
 	}
 	for _, f := range c.feedback {
 		m.WithValueAttribute("rtcp-fb", pt+" "+f)
@@ -178,6 +178,19 @@ func addCodec(m *sdp.MediaDescription, c *choice) {
 		m.WithValueAttribute("rtpmap", rtx+" rtx/"+rate)
 		m.WithValueAttribute("fmtp", rtx+" apt="+pt)
 	}
+}
+
+// formatTaken is the codec's format parameters as the receiver has them. Where they bound what a receiver can take (RFC 7741
+// section 6.1, RFC 9628 section 6), the broadcaster's own bounds are not ours.
+func formatTaken(c siaran.OfferedCodec) string {
+	if c.Name != siaran.VP8 && c.Name != siaran.VP9 {
+		return c.FMTP
+	}
+	parameters := slices.DeleteFunc(strings.Split(c.FMTP, ";"), func(p string) bool {
+		name, _, _ := strings.Cut(strings.TrimSpace(p), "=")
+		return name == "max-fs" || name == "max-fr"
+	})
+	return strings.Join(parameters, ";")
 }
 
 // encodingName writes Opus as RFC 7587 does, in lower case; clients compare it so.

@@ -396,3 +396,20 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestBroadcastersBoundsAreNotOurs(t *testing.T) {
+	for _, test := range []struct {
+		name          siaran.CodecName
+		offered, ours string
+	}{
+		{siaran.VP8, "max-fs=12288;max-fr=60", ""},
+		{siaran.VP9, "profile-id=0; max-fs=12288", "profile-id=0"},
+		{siaran.VP8, "", ""},
+		{siaran.H264, "packetization-mode=1;profile-level-id=42e01f", "packetization-mode=1;profile-level-id=42e01f"},
+	} {
+		c := siaran.OfferedCodec{Codec: siaran.Codec{Name: test.name, FMTP: test.offered}}
+		if got := formatTaken(c); got != test.ours {
+			t.Errorf("%s %q: %q, want %q", test.name, test.offered, got, test.ours)
+		}
+	}
+}
