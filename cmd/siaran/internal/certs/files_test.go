@@ -19,7 +19,11 @@ import (
 	"siaran/cmd/siaran/internal/testca"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// For good: SIGHUP may still be on its way when the test that has sent it is over, and must not end the process then.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	goleak.VerifyTestMain(m)
+}
 
 type logBuffer struct {
 	mu sync.Mutex
@@ -199,9 +203,6 @@ func TestRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			heard := make(chan os.Signal, 1)
-			signal.Notify(heard, syscall.SIGHUP)
-			defer signal.Stop(heard)
 			f := newFolder(t)
 			files := f.open()
 			files.poll = poll
@@ -211,7 +212,7 @@ func TestRun(t *testing.T) {
 			go func() { ended <- files.Run(ctx) }()
 			f.renew(time.Now().Add(time.Hour))
 			wait(t, "the new one is used", func() bool {
-				if name == "signal" { // also sent before Run listens, which the listener here keeps from ending the process
+				if name == "signal" { // also sent before Run listens
 					if err := self.Signal(syscall.SIGHUP); err != nil {
 						t.Fatal(err)
 					}
