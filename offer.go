@@ -146,8 +146,8 @@ func parseSDP(text []byte) (desc *sdp.SessionDescription, err error) {
 			desc, err = nil, malformed("it is not SDP")
 		}
 	}()
-	if text[len(text)-1] != '\n' { // scripts trim
-		text = append(bytes.Clone(text), "\r\n"...)
+	if text[len(text)-1] != '\n' {
+		return nil, malformed("its last line has no end: it was cut off, or trimmed")
 	}
 	desc = new(sdp.SessionDescription)
 	if err := desc.Unmarshal(text); err != nil {

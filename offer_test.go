@@ -161,7 +161,6 @@ func TestParseOfferTakesWhatIsOdd(t *testing.T) {
 		{"FFmpeg, video alone", ffmpeg, func(o *Offer) bool {
 			return slices.Equal(o.Bundle, []string{"1"}) && o.Setup == "passive" && o.Sections[0].Codecs[0].FMTP != "" && !o.Trickle
 		}},
-		{"trimmed", strings.TrimSpace(ffmpeg), func(o *Offer) bool { return len(o.Sections) == 1 && o.Sections[0].Codecs[0].FMTP != "" }},
 		{"no group, no mid", offerWith("", testTransport+strings.Replace(testVideo, "a=mid:0\r\n", "", 1)), func(o *Offer) bool {
 			return slices.Equal(o.Bundle, []string{"0"}) && o.Sections[0].Mid == "0"
 		}},
@@ -237,6 +236,7 @@ func TestParseOfferRefuses(t *testing.T) {
 		{"JSON", `{"type":"offer","sdp":"v=0"}`, ErrMalformedOffer},
 		{"bytes", "v=0\r\n\x00\x01", ErrMalformedOffer},
 		{"not UTF-8", good + "a=\xff\r\n", ErrMalformedOffer},
+		{"trimmed", strings.TrimSpace(good), ErrMalformedOffer},
 		{"too large", good + "a=x:" + strings.Repeat("y", maxOfferBytes) + "\r\n", ErrMalformedOffer},
 		{"no sections", "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", ErrMalformedOffer},
 		{"many sections", good + strings.Repeat("m=audio 0 RTP/AVP 0\r\n", 40), ErrMalformedOffer},

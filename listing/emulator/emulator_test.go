@@ -20,18 +20,28 @@ func answers(host string) bool {
 	return true
 }
 
+// becomes waits for the emulator to answer, or not to: signals take their time on a busy machine.
+func becomes(host string, answering bool) bool {
+	for deadline := time.Now().Add(30 * time.Second); answers(host) != answering; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
 func TestEmulator(t *testing.T) {
 	e := New(t)
 	host := e.Host
-	if !answers(host) {
+	if !becomes(host, true) {
 		t.Fatal("it does not answer")
 	}
 	e.Pause()
-	if answers(host) {
+	if !becomes(host, false) {
 		t.Error("it answers while paused")
 	}
 	e.Resume()
-	if !answers(host) {
+	if !becomes(host, true) {
 		t.Error("it does not answer after a pause")
 	}
 	e.Stop()
@@ -39,10 +49,10 @@ func TestEmulator(t *testing.T) {
 		t.Error("it answers though it was stopped")
 	}
 	e.Restart()
-	if e.Host != host || !answers(host) {
+	if e.Host != host || !becomes(host, true) {
 		t.Errorf("after a restart it does not answer at %s", host)
 	}
-	if a, b := Start(t), Start(t); a != b || !answers(a) {
+	if a, b := Start(t), Start(t); a != b || !becomes(a, true) {
 		t.Error("the shared emulator does not answer, or is not shared")
 	}
 	if a, b := Project(), Project(); a == b {
