@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pion/stun"
+
+	"siaran/cmd/siaran/internal/iceurl"
 )
 
 const (
@@ -70,7 +72,7 @@ func (c *Config) checkAddresses() error {
 
 // stunServer reads stun:host:port (RFC 7064).
 func stunServer(text string) (host string, err error) {
-	u, err := stun.ParseURI(text)
+	u, err := iceurl.Parse(text)
 	if err != nil || u.Scheme != stun.SchemeTypeSTUN || u.Host == "" || u.Port < 1 || u.Port > 65535 {
 		return "", errors.New("give something like stun:stun.example.org:3478")
 	}

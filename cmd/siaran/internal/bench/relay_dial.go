@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/pion/stun"
+
+	"siaran/cmd/siaran/internal/iceurl"
 )
 
 const (
@@ -40,7 +42,7 @@ func relayIn(links []string, over Relay) (relayServer, error) {
 			if !ok || seen == maxRelayMark {
 				continue
 			}
-			u, err := stun.ParseURI(target)
+			u, err := iceurl.Parse(target)
 			if err != nil {
 				continue
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,6 +16,8 @@ import (
 	"github.com/pion/transport/v2/stdnet"
 	"github.com/pion/turn/v2"
 	"github.com/pion/webrtc/v3"
+
+	"siaran/cmd/siaran/internal/iceurl"
 )
 
 // transportKind is how a client comes to a relay.
@@ -42,18 +43,12 @@ const (
 	maxTried  = 3 // addresses of one
 )
 
-// endless is what stun.ParseURI does not come back from: brackets with something other than a port behind them.
-var endless = regexp.MustCompile(`\][^:?#]`)
-
 // relaysOver picks those that are reached over a transport.
 func (o *outside) relaysOver(kind transportKind) []relay {
 	var list []relay
 	for _, s := range o.ice {
 		for _, text := range s.URLs {
-			if endless.MatchString(text) {
-				continue
-			}
-			u, err := stun.ParseURI(text)
+			u, err := iceurl.Parse(text)
 			if err != nil || len(list) == maxRelays {
 				continue
 			}

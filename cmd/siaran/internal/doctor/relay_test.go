@@ -106,20 +106,3 @@ func TestRelaysAreBounded(t *testing.T) {
 		t.Errorf("%v %v %v", u, c, s)
 	}
 }
-
-// FuzzRelayURL reads what a server calls its relays.
-func FuzzRelayURL(f *testing.F) {
-	for _, text := range []string{"turn:a.example.org", "turns:[2001:db8::1]:443?transport=tcp", "turn:[1]3478?transport=tcp", "turn:[1]", "stun:a:1", "turn:]a", "turn:[a]b]:1"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		o := &outside{ice: []iceServer{{URLs: []string{text, text, text, text}}}}
-		for _, kind := range []transportKind{overUDP, overTCP, overTLS} {
-			for _, r := range o.relaysOver(kind) {
-				if r.host == "" || r.port == "" {
-					t.Errorf("%q: %+v", text, r)
-				}
-			}
-		}
-	})
-}
