@@ -154,33 +154,45 @@ func (f *Firestore) Close() error {
 	return err
 }
 
-// do runs one call of the listing: it ends with the listing, and its errors are explained.
+// do is serve for a call that asks the database in any case.
 func (f *Firestore) do(ctx context.Context, doing string, call func(ctx context.Context) error) error {
+	return f.serve(ctx, doing, func(ctx context.Context) error { return f.asking(ctx, call) })
+}
+
+// serve runs one call of the listing: it ends with the listing, and its errors are explained.
+func (f *Firestore) serve(ctx context.Context, doing string, call func(ctx context.Context) error) error {
 	if f.ended.Err() != nil {
 		return f.explain(doing, siaran.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
 		return f.explain(doing, err)
 	}
-	limit := patience
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = time.Until(deadline)
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(f.ended, cancel)()
 	err := call(ctx)
-	if known(err) {
-		f.answered(nil)
+	if err == nil || known(err) {
 		return err
 	}
-	if limit >= fairTime || ctx.Err() == nil { // else it had no chance
+	return f.explain(doing, err)
+}
+
+// asking runs what asks the database, and keeps how that does: what comes from memory says nothing about it. ctx has a deadline.
+func (f *Firestore) asking(ctx context.Context, call func(ctx context.Context) error) error {
+	deadline, _ := ctx.Deadline()
+	fair := time.Until(deadline) >= fairTime
+	err := call(ctx)
+	if known(err) {
+		f.answered(nil)
+	} else if fair || ctx.Err() == nil { // else it had no chance
 		f.answered(err)
 	}
-	if err != nil {
-		return f.explain(doing, err)
-	}
-	return nil
+	return err
 }
 
 // answered keeps how the database does. When it is back, the listeners may not know for a minute, and are begun anew.

@@ -34,14 +34,19 @@ func (f *Firestore) Renew(ctx context.Context, node siaran.Node) error {
 
 // Node implements siaran.Listing. Servers are in memory, as long as the database is in touch.
 func (f *Firestore) Node(ctx context.Context, name string) (node siaran.Node, err error) {
-	err = f.do(ctx, "read a server", func(ctx context.Context) error {
+	err = f.serve(ctx, "read a server", func(ctx context.Context) error {
 		n, lease, ok := f.mirror.node(name)
 		if !ok {
-			snap, err := f.get(ctx, f.node(name))
+			err := f.asking(ctx, func(ctx context.Context) error {
+				snap, err := f.get(ctx, f.node(name))
+				if err == nil {
+					n, lease = readNodeDocument(name, snap.Data()), fields(snap.Data()).time("leaseUntil")
+				}
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			n, lease = readNodeDocument(name, snap.Data()), fields(snap.Data()).time("leaseUntil")
 		}
 		if f.valid(lease) == 0 {
 			return siaran.ErrUnknownNode

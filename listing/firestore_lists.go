@@ -114,9 +114,9 @@ func (f *Firestore) liveRows(ctx context.Context, mayLag bool) ([]streamRow, err
 		return rows, nil
 	}
 	if mayLag && !f.strict {
-		return f.lists.live.get(ctx, keptLive, f.readLive)
+		return f.lists.live.get(ctx, keptLive, f.askLive)
 	}
-	return f.readLive(ctx)
+	return f.askLive(ctx)
 }
 
 // addOffline adds streams that are not live, by name, until there are enough for the query.
@@ -125,9 +125,9 @@ func (f *Firestore) addOffline(ctx context.Context, live []streamRow, q siaran.S
 	var known []streamRow
 	if q.MayLag && !q.Private && q.Owner == "" && !f.strict {
 		list, most := f.lists.public(limit)
-		known, err = list.get(ctx, keptOffline, func(ctx context.Context) ([]streamRow, error) { return f.readByName(ctx, q, most) })
+		known, err = list.get(ctx, keptOffline, func(ctx context.Context) ([]streamRow, error) { return f.askByName(ctx, q, most) })
 	} else {
-		known, err = f.readByName(ctx, q, limit) // at most as many of them live as are in live
+		known, err = f.askByName(ctx, q, limit) // at most as many of them live as are in live
 	}
 	if err != nil {
 		return nil, err
@@ -145,7 +145,15 @@ func (f *Firestore) addOffline(ctx context.Context, live []streamRow, q siaran.S
 	return rows, nil
 }
 
-// readByName asks for the first streams by name, whether they are live or not, and gives them without leases.
+// askByName asks for the first streams by name, whether they are live or not, and gives them without leases.
+func (f *Firestore) askByName(ctx context.Context, of siaran.StreamQuery, limit int) (rows []streamRow, err error) {
+	err = f.asking(ctx, func(ctx context.Context) error {
+		rows, err = f.readByName(ctx, of, limit)
+		return err
+	})
+	return rows, err
+}
+
 func (f *Firestore) readByName(ctx context.Context, of siaran.StreamQuery, limit int) ([]streamRow, error) {
 	q := f.streams().Query
 	if !of.Private {

@@ -16,10 +16,14 @@ const maxLive = 5000
 
 // Stream implements siaran.Listing. What is live is in memory, as long as the database is in touch.
 func (f *Firestore) Stream(ctx context.Context, name siaran.StreamName) (stream siaran.Stream, err error) {
-	err = f.do(ctx, "read a stream", func(ctx context.Context) error {
+	err = f.serve(ctx, "read a stream", func(ctx context.Context) error {
 		row, ok := f.mirror.live(name)
 		if !ok {
-			if row, err = f.readStream(ctx, name); err != nil {
+			err := f.asking(ctx, func(ctx context.Context) (err error) {
+				row, err = f.readStream(ctx, name)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -70,7 +74,7 @@ func (f *Firestore) valid(lease int64) int64 {
 
 // Streams implements siaran.Listing. What is live is in memory, as long as the database is in touch.
 func (f *Firestore) Streams(ctx context.Context, q siaran.StreamQuery) (list []siaran.Stream, err error) {
-	err = f.do(ctx, "read the streams", func(ctx context.Context) error {
+	err = f.serve(ctx, "read the streams", func(ctx context.Context) error {
 		rows, err := f.liveRows(ctx, q.MayLag)
 		if err == nil && q.All {
 			rows, err = f.addOffline(ctx, rows, q)
@@ -106,7 +110,15 @@ func sortRows(rows []streamRow) {
 	})
 }
 
-// readLive asks for all that says it is live, and for the leases it hangs on.
+// askLive asks for all that says it is live, and for the leases it hangs on.
+func (f *Firestore) askLive(ctx context.Context) (rows []streamRow, err error) {
+	err = f.asking(ctx, func(ctx context.Context) error {
+		rows, err = f.readLive(ctx)
+		return err
+	})
+	return rows, err
+}
+
 func (f *Firestore) readLive(ctx context.Context) ([]streamRow, error) {
 	snaps, err := f.query(ctx, f.streams().Where("status", "in", liveStatuses).Limit(maxLive))
 	if err != nil {
