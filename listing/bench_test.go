@@ -39,6 +39,20 @@ func BenchmarkStreams(b *testing.B) {
 	}
 }
 
+// BenchmarkStream looks one live stream up, as each viewer who comes does.
+func BenchmarkStream(b *testing.B) {
+	l := open(b, filepath.Join(b.TempDir(), "listing.db"))
+	populate(b, l)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if s, err := l.Stream(b.Context(), "s1"); err != nil || s.Status != siaran.StatusLive {
+				b.Error(s, err)
+			}
+		}
+	})
+}
+
 // BenchmarkWatch has one change go to 1000 watchers.
 func BenchmarkWatch(b *testing.B) {
 	l := open(b, filepath.Join(b.TempDir(), "listing.db"))

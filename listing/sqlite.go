@@ -30,6 +30,7 @@ type SQLite struct {
 	now    func() time.Time
 	writer *sql.DB // one connection
 	reader *sql.DB
+	byName *sql.Stmt // of reader: whoever comes to watch has it run once
 	live   *liveFeed
 
 	close sync.Once
@@ -70,9 +71,12 @@ func OpenSQLite(ctx context.Context, path string, options ...Option) (*SQLite, e
 	if s.reader, err = connect(path, readers, "_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(s.explain("open", err), s.writer.Close())
 	}
+	if s.byName, err = s.reader.PrepareContext(ctx, streamByName); err != nil {
+		return nil, errors.Join(s.explain("open", err), s.reader.Close(), s.writer.Close())
+	}
 	watch, err := connect(path, 1, "_pragma=query_only(1)")
 	if err != nil {
-		return nil, errors.Join(s.explain("open", err), s.reader.Close(), s.writer.Close())
+		return nil, errors.Join(s.explain("open", err), s.byName.Close(), s.reader.Close(), s.writer.Close())
 	}
 	s.live = newLiveFeed(s, watch)
 	return s, nil
@@ -103,7 +107,7 @@ func (s *SQLite) Close() error {
 	var err error
 	s.close.Do(func() {
 		s.end()
-		err = errors.Join(s.live.close(), s.reader.Close(), s.writer.Close())
+		err = errors.Join(s.live.close(), s.byName.Close(), s.reader.Close(), s.writer.Close())
 	})
 	return err
 }

@@ -37,6 +37,9 @@ const (
 	liveFirst = ` ORDER BY n.name IS NULL, CASE WHEN n.name IS NULL THEN 0 ELSE s.started_at END DESC, s.name `
 )
 
+// streamByName wants :name besides.
+const streamByName = selectStreams + `WHERE s.name = :name`
+
 type scanner interface{ Scan(dest ...any) error }
 
 func scanStream(s scanner) (streamRow, error) {
@@ -85,16 +88,20 @@ func (m media) String() string {
 
 // Stream implements siaran.Listing.
 func (s *SQLite) Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
-	stream, err := s.readStream(ctx, s.reader, name)
+	stream, err := readStream(s.byName.QueryRowContext(ctx, s.named(name)...))
 	if err != nil {
 		return siaran.Stream{}, s.explain("read a stream", err)
 	}
 	return stream, nil
 }
 
-func (s *SQLite) readStream(ctx context.Context, q rowQuerier, name siaran.StreamName) (siaran.Stream, error) {
-	row, err := scanStream(q.QueryRowContext(ctx, selectStreams+`WHERE s.name = :name`,
-		sql.Named("now", micros(s.now())), sql.Named("name", string(name))))
+// named are the arguments of streamByName.
+func (s *SQLite) named(name siaran.StreamName) []any {
+	return []any{sql.Named("now", micros(s.now())), sql.Named("name", string(name))}
+}
+
+func readStream(found *sql.Row) (siaran.Stream, error) {
+	row, err := scanStream(found)
 	if errors.Is(err, sql.ErrNoRows) {
 		return siaran.Stream{}, siaran.ErrUnknownStream
 	}
@@ -167,7 +174,7 @@ func (s *SQLite) Edit(ctx context.Context, name siaran.StreamName, edit siaran.S
 		if err != nil {
 			return err
 		}
-		stream, err = s.readStream(ctx, tx, name)
+		stream, err = readStream(tx.QueryRowContext(ctx, streamByName, s.named(name)...))
 		return err
 	})
 	return stream, err
@@ -192,7 +199,7 @@ func (s *SQLite) Claim(ctx context.Context, name siaran.StreamName, node, owner 
 		if err := ensureStream(ctx, tx, name, micros(s.now())); err != nil {
 			return err
 		}
-		stream, err := s.readStream(ctx, tx, name)
+		stream, err := readStream(tx.QueryRowContext(ctx, streamByName, s.named(name)...))
 		if err != nil {
 			return err
 		}
