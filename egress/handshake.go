@@ -61,7 +61,8 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isCli
 	if err := l.secure(conn, isClient); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	return l.park(conn, pipe)
+	l.park(conn, pipe)
+	return nil
 }
 
 // cheapest is what to offer to a viewer that offers these.

@@ -54,14 +54,12 @@ func newLink(s *Socket, remoteUfrag string) *link {
 // handleDTLS takes a datagram from an address that has been checked. It is called by the socket's reader.
 func (l *link) handleDTLS(b []byte) {
 	l.mu.Lock()
-	pipe, parked := l.pipe, l.parked
+	parked := l.parked
+	if l.pipe != nil && !l.pipe.push(b) { // with the lock held, so that nothing is pushed to one that is being parked
+		l.socket.drops.dtls.Add(1)
+	}
 	l.mu.Unlock()
-	switch {
-	case pipe != nil:
-		if !pipe.push(b) {
-			l.socket.drops.dtls.Add(1)
-		}
-	case parked != nil:
+	if parked != nil {
 		parked.handle(l, b, time.Now())
 	}
 }

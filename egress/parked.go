@@ -26,29 +26,31 @@ type parkedDTLS struct {
 	next   atomic.Int64 // unix nanoseconds; when all that came would have been looked at, one every awakening
 }
 
-// park takes a connection apart whose handshake is done. It fails with errLeft when the viewer has said goodbye already.
-func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) error {
+// park takes a connection apart whose handshake is done.
+func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
 	state := conn.ConnectionState() // a copy
 	state.PeerCertificates = nil
 	parked := &parkedDTLS{state: &state, flight: pipe.silence()}
-	pipe.finish()
-	drain(conn)
-	left := pipe.closed()
-	_ = conn.Close() // its close_notify is not let through
-	if left {
-		return errLeft
-	}
 	l.mu.Lock()
 	l.pipe, l.parked = nil, parked
 	l.mu.Unlock()
-	for { // what came meanwhile
+	for waiting := true; waiting; { // what came meanwhile and dtls has not read
 		select {
 		case b := <-pipe.queue:
 			parked.handle(l, b, time.Now())
 		default:
-			return nil
+			waiting = false
 		}
 	}
+	pipe.finish()
+	l.spawn(func() { // dtls takes half a second for each flight that has come again, so the viewer is not kept waiting for that
+		drain(conn)
+		left := pipe.closed()
+		_ = conn.Close() // its close_notify is not let through
+		if left {
+			l.hungUp()
+		}
+	})
 }
 
 // drain returns when dtls has read all that its pipe lets it read.
@@ -120,9 +122,14 @@ func (p *parkedDTLS) closes(l *link, datagram []byte) bool {
 
 // goodbye sends close_notify (RFC 5246 section 7.2.1).
 func (p *parkedDTLS) goodbye(l *link) {
-	if conn, err := p.resume(newPipe(l)); err == nil {
-		_ = conn.Close()
+	pipe := newPipe(l)
+	conn, err := p.resume(pipe)
+	if err != nil {
+		return
 	}
+	pipe.finish()
+	drain(conn) // or dtls's reader could close the pipe before the alert is out
+	_ = conn.Close()
 }
 
 func (p *parkedDTLS) resume(pipe *dtlsPipe) (*dtls.Conn, error) {

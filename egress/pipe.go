@@ -22,7 +22,6 @@ type dtlsPipe struct {
 	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
 
 	finished chan struct{} // closed when reading is to end after what is queued
-	after    int           // how often it went on since; dtls's reader's
 
 	mu     sync.Mutex
 	mute   bool     // nothing is sent any more
@@ -44,7 +43,7 @@ func (p *dtlsPipe) push(b []byte) bool {
 	}
 }
 
-// finish lets dtls read what is queued and no more. It is called once.
+// finish lets dtls read what is queued and no more. It is called once, and nothing is pushed afterwards.
 func (p *dtlsPipe) finish() { close(p.finished) }
 
 func (p *dtlsPipe) closed() bool {
@@ -78,14 +77,12 @@ func (p *dtlsPipe) Read(b []byte) (int, error) {
 	case d := <-p.queue:
 		return p.deliver(b, d), nil
 	case <-p.finished:
-		if p.after++; p.after <= dtlsQueue { // or whoever keeps sending would keep it alive
-			select {
-			case d := <-p.queue:
-				return p.deliver(b, d), nil
-			default:
-			}
+		select {
+		case d := <-p.queue:
+			return p.deliver(b, d), nil
+		default:
+			return 0, net.ErrClosed
 		}
-		return 0, net.ErrClosed
 	case <-p.done:
 		return 0, net.ErrClosed
 	case <-p.deadline.Done():
