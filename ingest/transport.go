@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v2"
@@ -32,8 +34,9 @@ const (
 // transport is ICE, DTLS and SRTP of one session, with pion/webrtc's PeerConnection. What it
 // decrypts goes to the sinks it was opened with, never through pion's tracks.
 type transport struct {
-	pc  *webrtc.PeerConnection
-	mux *muxSession
+	pc      *webrtc.PeerConnection
+	mux     *muxSession
+	closing atomic.Bool
 }
 
 // sinks are called from pion's goroutines, one at a time for RTP and one at a time for RTCP.
@@ -65,7 +68,7 @@ func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l l
 	api := webrtc.NewAPI(
 		webrtc.WithMediaEngine(fixedCodecs()),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-		webrtc.WithSettingEngine(settings(l, share, server.cfg.consent, to, log)),
+		webrtc.WithSettingEngine(settings(l, share, server.cfg.consent, bufferFactory(to, &t.closing), to.hangUp, log)),
 	)
 	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{server.certificate}})
 	if err != nil {
@@ -104,10 +107,10 @@ func (t *transport) negotiate(offer *siaran.Offer) error {
 	return nil
 }
 
-func settings(l local, share *muxSession, consent time.Duration, to sinks, log *slog.Logger) webrtc.SettingEngine {
+func settings(l local, share *muxSession, consent time.Duration, factory packetBuffers, hangUp func(), log *slog.Logger) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
-	e.LoggerFactory = &pionLogs{log: log, hangUp: to.hangUp}
-	e.BufferFactory = bufferFactory(to)
+	e.LoggerFactory = &pionLogs{log: log, hangUp: hangUp}
+	e.BufferFactory = factory
 	e.SetICEUDPMux(share)
 	e.SetICECredentials(l.ufrag, l.password)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
@@ -220,6 +223,7 @@ func (t *transport) send(packets []rtcp.Packet) {
 
 // close says close_notify and waits until nothing of the transport is left.
 func (t *transport) close() {
+	t.closing.Store(true)
 	if t.pc != nil {
 		t.settle()
 		_ = t.pc.GracefulClose()
@@ -261,11 +265,19 @@ func announced(list []netip.AddrPort) []netip.AddrPort {
 	return out
 }
 
+// packetBuffers makes the buffer of an SSRC.
+type packetBuffers = func(kind packetio.BufferPacketType, ssrc uint32) io.ReadWriteCloser
+
 // bufferFactory makes the buffers in which pion would keep what it decrypts. Ours keep nothing.
-func bufferFactory(to sinks) func(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+func bufferFactory(to sinks, closing *atomic.Bool) packetBuffers {
 	reports := 0 // only RTCP's factory calls count it, which pion makes under one lock
 	return func(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
 		if kind == packetio.RTPBufferPacket {
+			if closing.Load() {
+				// A session that pion begins after it was told to close is closed by nobody. Its reader, which is what runs here,
+				// would wait for ever for somebody to take the new source.
+				runtime.Goexit()
+			}
 			return &sink{take: to.rtp, closed: make(chan struct{})}
 		}
 		if reports++; reports == maxReportSources {
