@@ -33,6 +33,8 @@ func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isCli
 	l.mu.Lock()
 	pipe := l.pipe
 	l.mu.Unlock()
+	pipe.places = l.places
+	defer pipe.leavePlace()
 	config := &dtls.Config{
 		Certificates:            []tls.Certificate{certificate},
 		ClientAuth:              dtls.RequireAnyClientCert,

@@ -20,10 +20,11 @@ type link struct {
 	integrity   stun.MessageIntegrity // with our password, which checks and their answers both use
 
 	// Called by the socket's reader, so they must not wait; set before the link is registered.
-	found  func()       // once, with the first right check
-	rtcp   func([]byte) // takes a copy of an SRTCP datagram
-	hungUp func()       // the viewer has said goodbye
-	spawn  func(func()) // runs something that may wait
+	found  func()        // once, with the first right check
+	rtcp   func([]byte)  // takes a copy of an SRTCP datagram
+	hungUp func()        // the viewer has said goodbye
+	spawn  func(func())  // runs something that may wait
+	places chan struct{} // see dtlsPipe; nil: there are enough
 
 	selected  atomic.Pointer[path]
 	lastCheck atomic.Int64 // unix nanoseconds

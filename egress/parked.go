@@ -47,6 +47,7 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsPipe) {
 		drain(conn)
 		left := pipe.closed()
 		_ = conn.Close() // its close_notify is not let through
+		pipe.leavePlace()
 		if left {
 			l.hungUp()
 		}

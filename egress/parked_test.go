@@ -47,6 +47,8 @@ func goodbyes(t *testing.T) (*dtls.State, []byte) {
 	}
 	defer ours.Close()
 	state := ours.ConnectionState()
+	near.Close()
+	drain(theirs) // or its reader's end could come before the goodbye
 	if err := theirs.Close(); err != nil {
 		t.Fatal(err)
 	}

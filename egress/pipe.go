@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v2/deadline"
@@ -12,6 +13,9 @@ import (
 const dtlsQueue = 32 // datagrams of a handshake that wait to be read
 
 // dtlsPipe is a link as the net.Conn that dtls wants.
+//
+// What dtls does with a datagram of a handshake costs more than anything else here, so there are few places to do it in. One is taken with each
+// datagram and left when the next is asked for, or the handshake is over: who says nothing more keeps nobody waiting.
 type dtlsPipe struct {
 	link     *link
 	queue    chan []byte
@@ -20,6 +24,9 @@ type dtlsPipe struct {
 	deadline *deadline.Deadline
 
 	peeked [][]byte // read before the handshake began, to be read again; dtls's reader's
+
+	places chan struct{} // holds a token for each that is taken; nil: there are enough. Set before the handshake begins
+	placed atomic.Bool   // has one
 
 	finished chan struct{} // closed when reading is to end after what is queued
 
@@ -68,33 +75,67 @@ func (p *dtlsPipe) peek(ctx context.Context) ([]byte, error) {
 
 // Read implements net.Conn; dtls reads from one goroutine.
 func (p *dtlsPipe) Read(b []byte) (int, error) {
-	if len(p.peeked) > 0 {
-		d := p.peeked[0]
-		p.peeked = p.peeked[1:]
-		return p.deliver(b, d), nil
+	p.leavePlace()
+	datagram, err := p.next()
+	if err == nil {
+		err = p.takePlace()
 	}
-	select {
-	case d := <-p.queue:
-		return p.deliver(b, d), nil
-	case <-p.finished:
-		select {
-		case d := <-p.queue:
-			return p.deliver(b, d), nil
-		default:
-			return 0, net.ErrClosed
-		}
-	case <-p.done:
-		return 0, net.ErrClosed
-	case <-p.deadline.Done():
-		return 0, context.DeadlineExceeded
+	if err != nil {
+		return 0, err
 	}
-}
-
-func (p *dtlsPipe) deliver(b, datagram []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fresh = true
-	return copy(b, datagram)
+	return copy(b, datagram), nil
+}
+
+func (p *dtlsPipe) next() ([]byte, error) {
+	if len(p.peeked) > 0 {
+		d := p.peeked[0]
+		p.peeked = p.peeked[1:]
+		return d, nil
+	}
+	select {
+	case d := <-p.queue:
+		return d, nil
+	case <-p.finished:
+		select {
+		case d := <-p.queue:
+			return d, nil
+		default:
+			return nil, net.ErrClosed
+		}
+	case <-p.done:
+		return nil, net.ErrClosed
+	case <-p.deadline.Done():
+		return nil, context.DeadlineExceeded
+	}
+}
+
+func (p *dtlsPipe) takePlace() error {
+	select {
+	case <-p.finished: // dtls only waits by then
+		return nil
+	default:
+	}
+	if p.places == nil {
+		return nil
+	}
+	select {
+	case p.places <- struct{}{}:
+		p.placed.Store(true)
+		return nil
+	case <-p.done:
+		return net.ErrClosed
+	case <-p.deadline.Done():
+		return context.DeadlineExceeded
+	}
+}
+
+func (p *dtlsPipe) leavePlace() {
+	if p.placed.CompareAndSwap(true, false) {
+		<-p.places
+	}
 }
 
 // Write implements net.Conn.

@@ -65,7 +65,7 @@ type Server struct {
 	cfg         Config
 	fingerprint string
 	workers     []*worker
-	handshakes  chan struct{} // a token for each that may run
+	handshakes  chan struct{} // their places; see dtlsPipe
 
 	stop       context.CancelFunc // the janitor and the workers, after all sessions
 	workersRun sync.WaitGroup
@@ -136,6 +136,7 @@ func (s *Server) Offer(_ context.Context, stream siaran.StreamName, owner string
 		pwd: offer.Password, setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast, link: l, plans: plans,
 		deadline: time.Now().Add(s.cfg.SetupTimeout), done: make(chan struct{}),
 	}
+	l.places = s.handshakes
 	l.found = sess.found
 	l.hungUp = func() { sess.end(errLeft) }
 	l.spawn = func(f func()) { s.spawn(f) }
@@ -279,18 +280,6 @@ func (s *Server) forget(sess *session, why error) {
 	}
 	sess.worker.load.Add(-1)
 }
-
-// acquireHandshake waits for one of the places in which handshakes run: they cost much more than anything else here.
-func (s *Server) acquireHandshake(ctx context.Context) error {
-	select {
-	case s.handshakes <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (s *Server) releaseHandshake() { <-s.handshakes }
 
 func (s *Server) find(id siaran.SessionID) (*session, error) {
 	s.mu.Lock()

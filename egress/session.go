@@ -81,11 +81,7 @@ func (s *session) found() {
 
 // connect takes the viewer from its first check to its worker.
 func (s *session) connect(ctx context.Context) error {
-	if err := s.server.acquireHandshake(ctx); err != nil {
-		return err
-	}
 	err := s.link.handshake(ctx, *s.server.cfg.Certificate, s.setup == "passive", s.fingerprints)
-	s.server.releaseHandshake()
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
