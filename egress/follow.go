@@ -102,12 +102,12 @@ func (f *followed) release(limit int64) {
 	}
 }
 
-// padding is what a packet below the limit goes out with; false when that is not known any more.
-func (f *followed) padding(seq int64) (bytes int, known bool) {
+// padding is what a packet below the limit is to be sent with; nothing when that is not known any more.
+func (f *followed) padding(seq int64) (bytes int) {
 	if seq < f.limit-padWindow {
-		return 0, false
+		return 0
 	}
-	return int(f.pads[seq&(padWindow-1)]), true
+	return int(f.pads[seq&(padWindow-1)])
 }
 
 // measure keeps the rate up to date.

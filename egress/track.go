@@ -34,6 +34,7 @@ type track struct {
 	seq    sequencer
 	time   timeline
 	rtxSeq int64 // the next one, without wraps
+	past   past  // nil: repairs go by RTX
 	repair repairBudget
 	// As the newest receiver report shows it (RFC 3550 section 6.4.1), 0 when it does not.
 	roundTrip time.Duration
@@ -159,8 +160,12 @@ func (t *track) rate() int {
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	out := t.seq.assign(p.Seq)
-	pad, _ := t.feed.padding(p.Seq)
-	if t.put(w, l, out, t.time.at(p.Timestamp, edge), p, pad) != nil {
+	pad := t.feed.padding(p.Seq)
+	timestamp := t.time.at(p.Timestamp, edge)
+	if t.past != nil {
+		t.past.keep(out, timestamp, pad)
+	}
+	if t.put(w, l, out, timestamp, p, pad) != nil {
 		w.stats.failed.Add(1)
 		return
 	}
@@ -185,18 +190,14 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 		w.stats.unrepaired.Add(1)
 		return
 	}
-	timestamp := t.time.sent(p.Timestamp)
-	if t.RTXPayloadType == 0 {
-		// The same bytes under the same index, or none: nothing new may be told about the key.
-		if feed := w.layers[layer]; feed != nil {
-			if pad, known := feed.padding(in); known && t.put(w, l, out, timestamp, p, pad) == nil {
-				w.stats.repaired.Add(1)
-			}
+	if t.past != nil {
+		if timestamp, pad, known := t.past.find(out); known && t.put(w, l, out, timestamp, p, pad) == nil {
+			w.stats.repaired.Add(1)
 		}
 		return
 	}
 	room := w.batch.room()
-	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, timestamp, p.Marker)
+	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, t.time.sent(p.Timestamp), p.Marker)
 	payload := binary.BigEndian.AppendUint16(room[headerSize:headerSize], uint16(out))
 	if l.send(w.batch, room, append(payload, p.Payload...), t.rtxSeq) == nil {
 		w.stats.repaired.Add(1)

@@ -29,6 +29,9 @@ func newViewer(l *link, plans []plan, lost func()) *viewer {
 		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: int64(random32() >> 17)}
 		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is told from a late packet
 		t.time.offset = int64(random32())
+		if p.RTXPayloadType == 0 {
+			t.past = newPast(p.Kind)
+		}
 		v.tracks = append(v.tracks, t)
 	}
 	return v

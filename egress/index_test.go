@@ -1,0 +1,179 @@
+package egress
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"siaran"
+)
+
+// witness is a sealer that remembers what went out under each index of each SSRC.
+type witness struct {
+	t    *testing.T
+	sent map[packetIndex][]byte
+	next map[uint32]int64 // by SSRC
+	same int              // times that a packet went out again
+}
+
+type packetIndex struct {
+	ssrc  uint32
+	index int64
+}
+
+func (w *witness) seal(room, payload []byte, index int64) (int, error) {
+	plain := append(bytes.Clone(room[:headerSize]), payload...)
+	id := packetIndex{binary.BigEndian.Uint32(plain[8:]), index}
+	if binary.BigEndian.Uint16(plain[2:]) != uint16(index) {
+		w.t.Fatalf("sequence number %d under index %d", binary.BigEndian.Uint16(plain[2:]), index)
+	}
+	if before, again := w.sent[id]; again {
+		w.same++
+		if !bytes.Equal(before, plain) {
+			w.t.Fatalf("two packets under index %d of %d: headers %x and %x, %d and %d bytes", index, id.ssrc, before[:headerSize], plain[:headerSize], len(before), len(plain))
+		}
+		return len(plain), nil
+	}
+	if last, begun := w.next[id.ssrc]; begun && (index < last || index > last+1<<14) || !begun && index >= 1<<15 {
+		w.t.Fatalf("index %d after %d: a receiver could not tell the rollover counter", index, last-1)
+	}
+	w.sent[id], w.next[id.ssrc] = plain, index+1
+	return len(plain), nil
+}
+
+// TestOneIndexOnePacket: AES-GCM tells its key when two packets go out under one index (RFC 7714 section 5.3), whatever a
+// viewer asks for and a broadcaster does.
+func TestOneIndexOnePacket(t *testing.T) {
+	for _, rtx := range []uint8{0, 97} {
+		for _, perFrame := range []int{1, 6} {
+			t.Run(fmt.Sprintf("rtx=%d/packets=%d", rtx, perFrame), func(t *testing.T) { oneIndexOnePacket(t, rtx, perFrame) })
+		}
+	}
+}
+
+func oneIndexOnePacket(t *testing.T, rtx uint8, perFrame int) {
+	random := rand.New(rand.NewPCG(uint64(rtx), uint64(perFrame)))
+	socket, err := Listen("127.0.0.1:0", SocketOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	hub := siaran.NewHub(time.Hour)
+	defer hub.Close()
+	now := time.Now()
+	var pub *siaran.Publication
+	type source struct {
+		seq, timestamp int64
+		silent         int // frames
+	}
+	rids := []string{"l", "h"}
+	sources := map[string]*source{}
+	publish := func() {
+		if pub, err = hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: rids}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, rid := range rids {
+			sources[rid] = &source{seq: random.Int64N(1 << 16), timestamp: random.Int64N(1 << 32)}
+		}
+	}
+	frame := func(rid string, key bool) {
+		s := sources[rid]
+		s.timestamp += 3000
+		if random.IntN(200) == 0 {
+			s.timestamp -= 9000 // as if it had B-frames, or a fault
+		}
+		packets := 1 + random.IntN(perFrame)
+		for i := range packets {
+			payload := make([]byte, 900+random.IntN(60))
+			if payload[1] = 1; i == 0 {
+				payload[0] = 0x10
+				if key {
+					copy(payload, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, byte(len(rid)), 0x01, 0xf0, 0x00})
+				}
+			}
+			binary.BigEndian.PutUint64(payload[100:], random.Uint64())
+			if s.seq++; random.IntN(100) == 0 {
+				continue // lost on its way here
+			}
+			if err := pub.Writer(siaran.KindVideo, rid).Write(s.seq, s.timestamp, i == packets-1, payload, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	publish()
+	for _, rid := range rids {
+		frame(rid, true)
+	}
+	w := newWorker(socket, socket.ports[0], defaultBurst)
+	layers := pub.Broadcast().Video().Layers
+	for _, layer := range layers {
+		w.layers[layer] = follow(layer, w.wake, true)
+	}
+	l := newLink(socket, "r")
+	l.selected.Store(socket.path(netip.MustParseAddrPort("127.0.0.1:9"), netip.Addr{}))
+	seen := &witness{t: t, sent: make(map[packetIndex][]byte), next: make(map[uint32]int64)}
+	l.media = seen
+	v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: 1, RTXPayloadType: rtx, RTXSSRC: 2}}, nil)
+	track := v.tracks[0]
+	track.feed = w.layers[track.layer]
+
+	for range 6 {
+		for range 4000 { // a long group of pictures that the viewer has to catch up with
+			now = now.Add(33 * time.Millisecond)
+			for _, rid := range rids {
+				frame(rid, random.IntN(5000) == 0)
+			}
+		}
+		w.viewers = []*viewer{v}
+		for range 6000 {
+			now = now.Add(5 * time.Millisecond)
+			for _, rid := range rids {
+				s := sources[rid]
+				if s.silent > 0 {
+					s.silent--
+				} else if random.IntN(6) == 0 {
+					frame(rid, random.IntN(300) == 0)
+				}
+				if random.IntN(20_000) == 0 {
+					s.silent = 500
+				}
+			}
+			switch random.IntN(3000) {
+			case 0:
+				publish()
+				for _, rid := range rids {
+					frame(rid, true)
+				}
+			case 1:
+				track.wantKeyframe(now)
+			case 2:
+				loss := uint8(200)
+				if track.thin.on {
+					loss = 0
+				}
+				for range reports {
+					track.thin.report(loss)
+				}
+			}
+			if random.IntN(20) == 0 {
+				track.tick(w, now)
+			}
+			if random.IntN(3) > 0 {
+				w.serve(now)
+			}
+			track.repair = repairBudget{}
+			for range 5 {
+				track.resend(w, l, uint16(track.seq.next-random.Int64N(1<<(2+random.IntN(13)))), now)
+			}
+			w.batch.flush()
+		}
+		w.viewers = nil
+	}
+	if sent := w.stats.repaired.Load(); sent < 1000 || (rtx == 0) != (seen.same > 0) {
+		t.Errorf("%d packets were sent again, %d of them under their own index", sent, seen.same)
+	}
+}
