@@ -65,6 +65,7 @@ type Firestore struct {
 	broom  *rate.Limiter // of what nobody waits for
 	sums   sums
 	lists  lists
+	recent recent
 	locks  [32]chan struct{} // by stream: transactions of one server need not compete
 
 	posts struct {
@@ -108,6 +109,7 @@ func OpenFirestore(ctx context.Context, cfg FirestoreConfig) (*Firestore, error)
 		id: string(siaran.NewViewerID()), pace: rate.NewLimiter(writesASecond, writesASecond), broom: rate.NewLimiter(sweepsASecond, sweepBatch),
 	}
 	f.posts.byID = make(map[siaran.BroadcastID]post)
+	f.recent.byName = make(map[siaran.StreamName]lookedUp)
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)
 	}

@@ -234,6 +234,7 @@ func (a *applicant) write(state siaran.BroadcastState) (post, error) {
 	f.post(p)
 	if p.role == shown {
 		f.mirror.wrote(state.Stream, at)
+		f.recent.forget(state.Stream)
 	}
 	f.sums.follow(p)
 	return p, nil

@@ -3,6 +3,7 @@ package listing
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -19,10 +20,14 @@ func (f *Firestore) Stream(ctx context.Context, name siaran.StreamName) (stream 
 	err = f.serve(ctx, "read a stream", func(ctx context.Context) error {
 		row, ok := f.mirror.live(name)
 		if !ok {
+			begun := f.recent.begin()
 			err := f.asking(ctx, func(ctx context.Context) (err error) {
 				row, err = f.readStream(ctx, name)
 				return err
 			})
+			if err == nil || errors.Is(err, siaran.ErrUnknownStream) {
+				f.recent.put(name, row, err == nil, begun)
+			}
 			if err != nil {
 				return err
 			}
@@ -193,6 +198,7 @@ func (f *Firestore) edit(ctx context.Context, name siaran.StreamName, change fun
 		f.mirror.wrote(name, at)
 	}
 	f.lists.edited(row)
+	f.recent.forget(name)
 	return row, nil
 }
 

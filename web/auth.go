@@ -76,6 +76,15 @@ func (s *Server) allow(ctx context.Context, token string, scope access.Scope, on
 	return claims, claims.Check(scope, on)
 }
 
+// concerned reads a token that must be for the stream, which is not looked up for any other.
+func (s *Server) concerned(ctx context.Context, token string, name siaran.StreamName) (access.Claims, error) {
+	claims, err := s.cfg.Tokens.Verify(ctx, token)
+	if err == nil && !claims.Concern(name) {
+		err = access.ErrForbidden
+	}
+	return claims, err
+}
+
 // allowWatch is allow for who wants to watch: a public stream needs no token, so one that
 // is not good there is as none (players send "Bearer undefined").
 func (s *Server) allowWatch(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error) {
@@ -115,6 +124,9 @@ func (s *Server) roomFor(ctx context.Context, claims access.Claims) error {
 		return nil
 	}
 	most := s.cfg.Limits.Names
+	if err := s.reads.spend(claims, most); err != nil {
+		return err
+	}
 	kept, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{All: true, Private: true, Owner: claims.Account, Limit: most})
 	switch {
 	case err != nil:
@@ -132,11 +144,16 @@ func (s *Server) manage(c echo.Context) (stream siaran.Stream, there bool, claim
 		return stream, false, claims, err
 	}
 	ctx := c.Request().Context()
-	if stream, there, err = s.lookup(ctx, name); err != nil {
-		return stream, there, claims, err
+	if claims, err = s.concerned(ctx, bearer(c.Request()), name); err != nil {
+		return stream, false, access.Claims{}, err
 	}
-	claims, err = s.allow(ctx, bearer(c.Request()), access.Publish, target(stream, there))
-	return stream, there, claims, err
+	if err = s.reads.spend(claims, 1); err != nil {
+		return stream, false, access.Claims{}, err
+	}
+	if stream, there, err = s.lookup(ctx, name); err != nil {
+		return stream, there, access.Claims{}, err
+	}
+	return stream, there, claims, claims.Check(access.Publish, target(stream, there))
 }
 
 // watched is the stream in the path, for requests that show it.
@@ -145,10 +162,10 @@ func (s *Server) watched(c echo.Context) (stream siaran.Stream, known bool, err 
 	if err != nil {
 		return stream, false, err
 	}
-	stream, known, err = s.lookup(c.Request().Context(), name)
-	if err != nil {
+	ctx, token := c.Request().Context(), bearer(c.Request())
+	if stream, known, err = s.lookupFor(ctx, c, token, name); err != nil {
 		return stream, known, err
 	}
-	_, err = s.allowWatch(c.Request().Context(), bearer(c.Request()), stream, known)
+	_, err = s.allowWatch(ctx, token, stream, known)
 	return stream, known, err
 }

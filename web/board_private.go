@@ -23,7 +23,7 @@ func (b *board) lookAtPrivate(ctx context.Context) {
 		case <-b.wake:
 		}
 		for _, name := range b.privateNames() {
-			stream, err := b.listing.Stream(ctx, name)
+			stream, err := b.look(ctx, name)
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -34,6 +34,15 @@ func (b *board) lookAtPrivate(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (b *board) look(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
+	if l, ok := b.listing.(recaller); ok {
+		if stream, there, ok := l.Recall(name); ok && there {
+			return stream, nil
+		}
+	}
+	return b.listing.Stream(ctx, name)
 }
 
 // lookNow has a new follower wait no longer than needed.

@@ -45,6 +45,9 @@ type Limits struct {
 	Session  Rate // PATCH and DELETE, by session
 	Address  Rate // PATCH, DELETE and changes through the API, by source address
 	ICE      Rate // GET of ICE servers, by source address
+	Reader   Rate // streams that are read where that costs the owner, by source address of who has no key
+	Readers  Rate // of all of them together
+	Account  Rate // streams that are read where that costs the owner, by account
 	Watchers int  // clients of the event stream
 	Names    int  // streams that one account keeps, at most 1000
 }
@@ -128,6 +131,9 @@ func (l Limits) filled() Limits {
 	fill(&l.Session, Rate{20, 100})
 	fill(&l.Address, Rate{500, 3000})
 	fill(&l.ICE, Rate{100, 3000})
+	fill(&l.Reader, Rate{5, 200})
+	fill(&l.Readers, Rate{20, 500})
+	fill(&l.Account, Rate{20, 3000})
 	if l.Names <= 0 {
 		l.Names = 100
 	}

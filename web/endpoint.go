@@ -30,6 +30,8 @@ type protocol struct {
 	probe    int      // the status of GET and HEAD on the endpoint
 	sendsOn  bool     // to the server that has the stream live
 
+	// rules are those of a stream, for who comes with this token.
+	rules func(ctx context.Context, c echo.Context, token string, name siaran.StreamName) (stream siaran.Stream, there bool, err error)
 	// allow tells on whose behalf a session is opened with this token; no claims: on nobody's.
 	allow func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error)
 	// prepare is done before an offer is given to sessions.
@@ -39,6 +41,7 @@ type protocol struct {
 func (s *Server) whip() *protocol {
 	return &protocol{
 		prefix: "/whip", sessions: s.cfg.Ingest, limit: newLimiter(s.cfg.Limits.Publish), probe: http.StatusNoContent,
+		rules: s.rulesToPublish,
 		allow: func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error) {
 			return s.allow(ctx, token, access.Publish, target(stream, there))
 		},
@@ -49,9 +52,23 @@ func (s *Server) whip() *protocol {
 func (s *Server) whep() *protocol {
 	return &protocol{
 		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK, sendsOn: true,
+		rules:   s.rulesToWatch,
 		allow:   s.allowWatch,
 		prepare: func(context.Context, access.Claims, access.Target) error { return nil },
 	}
+}
+
+// rulesToPublish looks nothing up for a token that is none.
+func (s *Server) rulesToPublish(ctx context.Context, _ echo.Context, token string, name siaran.StreamName) (siaran.Stream, bool, error) {
+	if _, err := s.concerned(ctx, token, name); err != nil {
+		return siaran.Stream{}, false, err
+	}
+	return s.rulesOf(ctx, name)
+}
+
+func (s *Server) rulesToWatch(ctx context.Context, c echo.Context, token string, name siaran.StreamName) (siaran.Stream, bool, error) {
+	stream, there, err := s.lookupFor(ctx, c, token, name)
+	return s.orKnown(name, stream, there, err)
 }
 
 // claim makes a stream this server's before it is published here, and the account's that uses its name first.
@@ -126,7 +143,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
-	stream, there, err := s.rulesOf(ctx, name)
+	stream, there, err := p.rules(ctx, c, token, name)
 	if err != nil {
 		return err
 	}

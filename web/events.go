@@ -86,7 +86,7 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, there, err := s.lookup(c.Request().Context(), name)
+	stream, there, err := s.lookupFor(c.Request().Context(), c, bearer(c.Request()), name)
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func (s *Server) mayOpen(c echo.Context, p *protocol) bool {
 	if err != nil {
 		return false
 	}
-	stream, there, err := s.rulesOf(ctx, name)
+	stream, there, err := p.rules(ctx, c, token, name)
 	if err != nil {
 		return false
 	}

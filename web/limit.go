@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -30,7 +31,10 @@ func newLimiter(r Rate) *limiter {
 }
 
 // take fails with 429 (RFC 6585 section 4) when key has come too often.
-func (l *limiter) take(key string) error {
+func (l *limiter) take(key string) error { return l.takeN(key, 1) }
+
+// takeN is take for n at once.
+func (l *limiter) takeN(key string, n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.buckets[key]
@@ -43,7 +47,7 @@ func (l *limiter) take(key string) error {
 		l.buckets[key] = e
 	}
 	l.recent.MoveToFront(e)
-	if !e.Value.(*bucket).tokens.Allow() {
+	if !e.Value.(*bucket).tokens.AllowN(time.Now(), n) {
 		return &failure{status: http.StatusTooManyRequests, detail: "too many requests; wait a moment", retryAfter: 1}
 	}
 	return nil

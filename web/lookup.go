@@ -57,14 +57,23 @@ func (s *Server) lookup(ctx context.Context, name siaran.StreamName) (stream sia
 	case err == nil:
 		return stream, true, nil
 	case errors.Is(err, siaran.ErrUnknownStream):
-		return siaran.Stream{Name: name, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline}, false, nil
+		return unknown(name), false, nil
 	}
 	return stream, false, listingFailed(err)
 }
 
+func unknown(name siaran.StreamName) siaran.Stream {
+	return siaran.Stream{Name: name, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline}
+}
+
 // rulesOf is lookup for what concerns media, which goes on without the listing.
-func (s *Server) rulesOf(ctx context.Context, name siaran.StreamName) (stream siaran.Stream, there bool, err error) {
-	stream, there, err = s.lookup(ctx, name)
+func (s *Server) rulesOf(ctx context.Context, name siaran.StreamName) (siaran.Stream, bool, error) {
+	stream, there, err := s.lookup(ctx, name)
+	return s.orKnown(name, stream, there, err)
+}
+
+// orKnown makes up for a look-up that has failed.
+func (s *Server) orKnown(name siaran.StreamName, stream siaran.Stream, there bool, err error) (siaran.Stream, bool, error) {
 	if err != nil {
 		if last, ok := s.known.get(name); ok {
 			return last, true, nil

@@ -124,7 +124,7 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		stream, known, err := s.lookup(c.Request().Context(), name)
+		stream, known, err := s.lookupFor(c.Request().Context(), c, "", name)
 		if err == nil && known && stream.Visibility == siaran.VisibilityPublic {
 			if _, err := s.cfg.Hub.Broadcast(name); err != nil {
 				if there := s.elsewhere(c.Request().Context(), c, stream); there != "" {

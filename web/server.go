@@ -31,6 +31,7 @@ type Server struct {
 
 	addressLimit, sessionLimit *limiter // of what changes sessions and streams
 	iceLimit                   *limiter // of credentials for ICE servers, by source address
+	reads                      *reads
 
 	openTime, bodyTime  time.Duration // for a session to be opened, and for its offer to come in
 	pingEvery, sendTime time.Duration // of the event stream
@@ -55,6 +56,7 @@ func New(cfg Config) (*Server, error) {
 		addressLimit: newLimiter(cfg.Limits.Address),
 		sessionLimit: newLimiter(cfg.Limits.Session),
 		iceLimit:     newLimiter(cfg.Limits.ICE),
+		reads:        newReads(cfg),
 	}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError

@@ -87,6 +87,11 @@ func (s *Server) listStreams(c echo.Context) error {
 		if claims.Account == "" {
 			return fail(http.StatusForbidden, "a key owns no streams: sign in with an account")
 		}
+		if q.All { // what is live costs nothing
+			if err := s.reads.spend(claims, s.cfg.Limits.Names); err != nil {
+				return err
+			}
+		}
 		q.Owner, q.Private = claims.Account, true
 	default:
 		return fail(http.StatusBadRequest, "owner is 'me'")

@@ -17,7 +17,7 @@ type Target struct {
 // Check tells whether the claims allow what needs scope on a stream: nil, ErrForbidden, ErrRevoked, and
 // of an account ErrKeptByKeys or siaran.ErrNotOwner. A new name is open to each account; who uses it first keeps it.
 func (c Claims) Check(scope Scope, on Target) error {
-	if !c.has(scope) || c.Stream != AllStreams && c.Stream != string(on.Stream) {
+	if !c.has(scope) || !c.Concern(on.Stream) {
 		return ErrForbidden
 	}
 	if c.Stream != AllStreams && c.KeyGeneration != on.KeyGeneration {
@@ -30,6 +30,11 @@ func (c Claims) Check(scope Scope, on Target) error {
 		return ErrKeptByKeys
 	}
 	return siaran.ErrNotOwner
+}
+
+// Concern tells whether the claims are about a stream at all.
+func (c Claims) Concern(stream siaran.StreamName) bool {
+	return c.Stream == AllStreams || c.Stream == string(stream)
 }
 
 // IsAccount tells whether text can be an account, such as "firebase:UID".

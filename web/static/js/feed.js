@@ -79,7 +79,7 @@ export class Feed extends EventTarget {
       await this.#token?.fresh?.();
       const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, cache: "no-store", signal: abort.signal });
       if (!response.ok) {
-        if (response.status < 500) this.#wait = longestWait; // it will be refused again, until something changes
+        if (response.status < 500 && response.status !== 429) this.#wait = longestWait; // it will be refused again, until something changes
         throw new Error(String(response.status));
       }
       this.#up();
