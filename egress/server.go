@@ -312,24 +312,18 @@ func (s *Server) AddCandidates(id siaran.SessionID, _ []string) error {
 
 // End ends a session at its viewer's wish and returns when nothing of it is left; ErrUnknownSession when there is none.
 func (s *Server) End(id siaran.SessionID) error {
-	if s.takeLeft(id) {
-		return nil
-	}
-	sess, err := s.find(id)
-	if err != nil {
-		return err
-	}
-	sess.end(errEnded)
-	return nil
-}
-
-// takeLeft forgets a session whose viewer has hung up, and tells whether there was one.
-func (s *Server) takeLeft(id siaran.SessionID) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.left[id]
+	sess := s.sessions[id]
+	_, left := s.left[id]
 	delete(s.left, id)
-	return ok
+	s.mu.Unlock()
+	switch {
+	case sess != nil:
+		sess.end(errEnded)
+	case !left:
+		return siaran.ErrUnknownSession
+	}
+	return nil
 }
 
 // Kick sends a viewer of a stream away; ErrUnknownSession when it does not watch.
