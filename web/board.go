@@ -16,6 +16,7 @@ import (
 const (
 	privateEvery = time.Second // how often private streams that someone follows are looked at
 	watchAgain   = time.Second // after the listing has failed
+	fromOne      = 4           // the part of all followers that one address may have: a quarter
 )
 
 // board is what is live, ready to be sent: one watch of the listing for all who follow. A
@@ -31,7 +32,8 @@ type board struct {
 	over      bool // run has ended
 	streams   map[siaran.StreamName]posted
 	followers map[*follower]struct{}
-	wake      chan struct{} // private streams are to be looked at now
+	from      map[string]int // how many followers of an address
+	wake      chan struct{}  // private streams are to be looked at now
 }
 
 // posted is a stream as JSON.
@@ -42,6 +44,7 @@ type posted struct {
 
 // follower is one client of the board. Its fields but wake are guarded by board.mu.
 type follower struct {
+	from    string            // its address; empty: not bounded by that
 	only    siaran.StreamName // empty: all that is public
 	private bool              // only is private, and the follower may see it
 	claims  access.Claims     // that let it
@@ -64,7 +67,7 @@ type delivery struct {
 func newBoard(listing siaran.Listing, log *slog.Logger, most int) *board {
 	return &board{
 		listing: listing, log: log, max: most, streams: make(map[siaran.StreamName]posted),
-		followers: make(map[*follower]struct{}), wake: make(chan struct{}, 1),
+		followers: make(map[*follower]struct{}), from: make(map[string]int), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -94,15 +97,16 @@ func (b *board) run(ctx context.Context) error {
 	return nil
 }
 
-// follow adds a follower; false when there are too many or the server is ending.
+// follow adds a follower; false when there are too many, of all or of its address, or the server is ending.
 func (b *board) follow(f *follower) bool {
 	f.wake = make(chan struct{}, 1)
 	f.changed = make(map[siaran.StreamName]struct{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over || len(b.followers) >= b.max {
+	if b.over || len(b.followers) >= b.max || f.from != "" && b.from[f.from] >= max(1, b.max/fromOne) {
 		return false
 	}
+	b.from[f.from]++
 	f.fresh = !f.private // a private stream must be looked at first
 	b.followers[f] = struct{}{}
 	if f.private {
@@ -118,6 +122,9 @@ func (b *board) unfollow(f *follower) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.followers, f)
+	if b.from[f.from]--; b.from[f.from] == 0 {
+		delete(b.from, f.from)
+	}
 }
 
 // take returns what is new for f.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,6 +33,9 @@ func (s *Server) streamEvents(c echo.Context) error {
 	if c.Request().Method == http.MethodHead {
 		h.Set(echo.HeaderContentType, "text/event-stream")
 		return c.NoContent(http.StatusOK)
+	}
+	if ip, err := netip.ParseAddr(c.RealIP()); err == nil && !isLocal(ip.Unmap()) { // a local one may be a proxy's
+		f.from = source(c.RealIP())
 	}
 	if !s.board.follow(f) {
 		return siaran.ErrTooManySessions

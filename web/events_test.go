@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -247,6 +248,32 @@ func TestEventsOutliveRequestDeadlines(t *testing.T) {
 	<-time.After(600 * time.Millisecond) // nothing can be waited for: nothing must happen
 	s.live("cats")
 	e.expect("stream", "cats")
+}
+
+// TestEventsOfOneAddress: nobody can take all places, by many connections or by one of HTTP/2.
+func TestEventsOfOneAddress(t *testing.T) {
+	s := start(t, func(c *Config) {
+		c.Limits.Watchers, c.TrustedProxies = 8, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	open := func(from string) int {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/streams/events", nil)
+		s.must(err)
+		req.Header.Set("X-Forwarded-For", from)
+		resp, err := s.client.Do(req)
+		s.must(err)
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	for _, from := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "10.0.0.1", "10.0.0.1"} {
+		if status := open(from); status != 200 {
+			t.Errorf("%s: %d", from, status)
+		}
+	}
+	for _, from := range []string{"192.0.2.1", "2001:db8::3"} {
+		if status := open(from); status != 503 {
+			t.Errorf("one more of %s: %d", from, status)
+		}
+	}
 }
 
 func TestEventsAreBounded(t *testing.T) {
