@@ -81,12 +81,25 @@ func (s *Server) section(section *siaran.Section, offer *siaran.Offer, b *siaran
 		return nil, nil, fmt.Errorf("%w: it has no %s codec that the stream has; the stream has %s", siaran.ErrUnacceptable, section.Kind, codecsOf(b))
 	}
 	taken[section.Kind] = true
-	p := &plan{Kind: section.Kind, ClockRate: track.Codec.ClockRate, Layers: track.Layers, PayloadType: codec.PayloadType, SSRC: random32()}
+	source := uint32(audioSource)
+	if section.Kind == siaran.KindVideo {
+		source = videoSource
+	}
+	p := &plan{Kind: section.Kind, ClockRate: track.Codec.ClockRate, Layers: track.Layers, PayloadType: codec.PayloadType, SSRC: newSSRC(source)}
 	if section.Kind == siaran.KindVideo && codec.RTX != 0 && slices.Contains(codec.Feedback, "nack") {
-		p.RTXPayloadType, p.RTXSSRC = codec.RTX, random32()
+		p.RTXPayloadType, p.RTXSSRC = codec.RTX, newSSRC(repairSource)
 	}
 	return s.describe(section, offer, b, l, codec, p, first), p, nil
 }
+
+// The sources of a viewer share a key, so no two may ever have one SSRC (RFC 7714 section 8.1): the lowest bits say which it is.
+const (
+	audioSource = 1 + iota
+	videoSource
+	repairSource
+)
+
+func newSSRC(source uint32) uint32 { return random32()&^3 | source }
 
 func (s *Server) describe(section *siaran.Section, offer *siaran.Offer, b *siaran.Broadcast, l *link, codec *siaran.OfferedCodec, p *plan, first bool) *sdp.MediaDescription {
 	addresses := s.socket.Addresses()

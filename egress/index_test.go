@@ -121,7 +121,7 @@ func oneIndexOnePacket(t *testing.T, rtx uint8, perFrame int) {
 	track := v.tracks[0]
 	track.feed = w.layers[track.layer]
 
-	for range 6 {
+	for range 3 {
 		for range 4000 { // a long group of pictures that the viewer has to catch up with
 			now = now.Add(33 * time.Millisecond)
 			for _, rid := range rids {

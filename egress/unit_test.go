@@ -555,6 +555,15 @@ func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
 	if len(plans) == 0 {
 		t.Error("nothing negotiated")
 	}
+	sources := map[uint32]bool{}
+	for _, p := range plans {
+		for _, ssrc := range []uint32{p.SSRC, p.RTXSSRC} {
+			if sources[ssrc&3] && ssrc != 0 {
+				t.Error("two sources may get one SSRC")
+			}
+			sources[ssrc&3] = true
+		}
+	}
 }
 
 // Frames whose packets differ by little are padded to one size; the last packet and what differs by much are left.
