@@ -50,10 +50,14 @@ func stranger(t *testing.T, s *stage, offer []byte, remoteUfrag string) net.Conn
 type firstWrite struct {
 	net.Conn
 	once sync.Once
+	sent func()
 }
 
 func (c *firstWrite) Write(b []byte) (int, error) {
-	c.once.Do(func() { _, _ = c.Conn.Write(b) })
+	c.once.Do(func() {
+		_, _ = c.Conn.Write(b)
+		c.sent()
+	})
 	return len(b), nil
 }
 
@@ -72,20 +76,22 @@ func TestHandshakesThatNeverEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var helloed sync.WaitGroup
-	t.Cleanup(func() { cancel(); helloed.Wait() })
+	var running, helloed sync.WaitGroup
+	t.Cleanup(func() { cancel(); running.Wait() })
 	for i := range 16 * runtime.GOMAXPROCS(0) {
 		conn := stranger(t, s, text, offer.Ufrag)
 		if i%2 == 0 {
 			continue
 		}
-		helloed.Go(func() {
+		helloed.Add(1)
+		running.Go(func() {
 			config := &dtls.Config{InsecureSkipVerify: true, SRTPProtectionProfiles: []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM}}
-			if _, err := dtls.ClientWithContext(ctx, &firstWrite{Conn: conn}, config); err == nil {
+			if _, err := dtls.ClientWithContext(ctx, &firstWrite{Conn: conn, sent: helloed.Done}, config); err == nil {
 				t.Error("a handshake ended without its end")
 			}
 		})
 	}
+	helloed.Wait()
 	v := watch(t, s, webrtc.SettingEngine{})
 	v.waitState(webrtc.PeerConnectionStateConnected)
 	if waiting := s.server.Stats().Viewers - 1; waiting < 16*runtime.GOMAXPROCS(0) {
