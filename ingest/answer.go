@@ -190,7 +190,7 @@ func formatTaken(c siaran.OfferedCodec) string {
 		name, _, _ := strings.Cut(strings.TrimSpace(p), "=")
 		return name == "max-fs" || name == "max-fr"
 	})
-	return strings.Join(parameters, ";")
+	return strings.TrimSpace(strings.Join(parameters, ";"))
 }
 
 // encodingName writes Opus as RFC 7587 does, in lower case; clients compare it so.

@@ -404,6 +404,7 @@ func TestBroadcastersBoundsAreNotOurs(t *testing.T) {
 	}{
 		{siaran.VP8, "max-fs=12288;max-fr=60", ""},
 		{siaran.VP9, "profile-id=0; max-fs=12288", "profile-id=0"},
+		{siaran.VP9, "max-fr=60; profile-id=0", "profile-id=0"},
 		{siaran.VP8, "", ""},
 		{siaran.H264, "packetization-mode=1;profile-level-id=42e01f", "packetization-mode=1;profile-level-id=42e01f"},
 	} {
