@@ -1,16 +1,41 @@
-.PHONY: build test lint fuzz-short
+.DEFAULT_GOAL := help
+.PHONY: help build run deps test e2e bench cover fuzz lint ci
 
-build: ## the binary, as released; the tag leaves out a quarter of it, which only Google's storage would use
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# disable_grpc_modules leaves out a quarter of the binary, which only Google's object storage would use
+build: ## the binary, as released
 	CGO_ENABLED=0 go build -trimpath -tags disable_grpc_modules -ldflags "-s -w" -o siaran ./cmd/siaran
 
-test: ## all tests; installs what they need on Debian
+ARGS ?=
+run: ## a server on http://localhost:8080 (ARGS="--data DIR" or other flags of "siaran serve")
+	go run ./cmd/siaran serve $(ARGS)
+
+deps: ## install what the tests need: Debian packages, and npm packages
+	./.ci/deps
+
+test: ## all tests, with the race detector (runs deps first)
 	./.ci/test
 
-lint: ## what must be clean
-	test -z "$$(gofmt -l . | tee /dev/stderr)"
-	go vet ./...
-	go tool staticcheck ./...
+e2e: ## whole servers: browsers, networks, Firestore (PKG=./e2e/media for one package)
+	./.ci/test $(or $(PKG),./e2e/...)
+
+BENCH ?= .
+bench: ## benchmarks (PKG=./egress BENCH=Name for some)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(or $(PKG),./...)
+
+cover: ## how much of each package its tests run; cover.html shows the lines
+	go test -vet=off -coverprofile cover.out $(or $(PKG),./...)
+	go tool cover -html cover.out -o cover.html
+	go tool cover -func cover.out | tail -n 1
 
 FUZZTIME ?= 5s
-fuzz-short: ## every fuzz test for a short time
+fuzz: ## every fuzz test for FUZZTIME each, 5s by default
 	./.ci/fuzz $(FUZZTIME)
+
+lint: ## gofmt, vet, staticcheck, errcheck, known vulnerabilities
+	./.ci/lint
+
+ci: ## all that must pass before a change goes in
+	./.ci/run

@@ -8,7 +8,7 @@ import (
 func BenchmarkWrite(b *testing.B) {
 	for _, followers := range []int{0, 2} {
 		b.Run(map[int]string{0: "nobody", 2: "two workers"}[followers], func(b *testing.B) {
-			h := NewHub(time.Minute)
+			h := NewHub(time.Minute, newSampleFramer)
 			defer h.Close()
 			w := videoWriter(b, h)
 			for range followers {
@@ -44,19 +44,5 @@ func BenchmarkGet(b *testing.B) {
 		if f.Get(seq) == nil {
 			b.Fatal(seq)
 		}
-	}
-}
-
-func BenchmarkFramer(b *testing.B) {
-	for _, r := range recordings {
-		b.Run(r.file, func(b *testing.B) {
-			packets := readRecorded(b, r.file)
-			f := NewFramer(r.codec)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				p := packets[i%len(packets)]
-				f.Next(p.payload, p.timestamp, p.marker)
-			}
-		})
 	}
 }

@@ -5,27 +5,27 @@ import (
 	"time"
 )
 
-// Status is how a stream is to those who look at it.
+// Status is the state of a stream as others see it.
 type Status string
 
-// What a stream can be.
+// The states of a stream.
 const (
 	StatusOffline     Status = "offline"
 	StatusLive        Status = "live"
-	StatusInterrupted Status = "interrupted" // the broadcaster is gone for the moment; viewers stay
+	StatusInterrupted Status = "interrupted" // the broadcaster is gone for now; viewers stay
 )
 
 // EndReason says why a broadcast is over.
 type EndReason string
 
-// The reasons a broadcast ends for.
+// The reasons for the end of a broadcast.
 const (
-	EndStopped  EndReason = "stopped"  // the broadcaster said so
-	EndVanished EndReason = "vanished" // nothing came for the grace time
+	EndStopped  EndReason = "stopped"  // by the broadcaster
+	EndVanished EndReason = "vanished" // no media came during the grace time
 	EndReplaced EndReason = "replaced" // the same broadcaster came back with other tracks
 	EndByOwner  EndReason = "ended"    // through the API
 	EndShutdown EndReason = "shutdown"
-	EndCrashed  EndReason = "crashed" // found by a sweep: its server died
+	EndCrashed  EndReason = "crashed" // its server died; set by a sweep of the listing
 )
 
 // Track is the audio or the video of a broadcast.
@@ -34,44 +34,48 @@ type Track struct {
 	Layers []*Layer // one, or the simulcast layers in the order the broadcaster offered them
 }
 
-// Broadcast is one time of a stream being live. Its tracks and layers are fixed when it
-// begins; other tracks are another broadcast. Methods may be called from any goroutine.
+// Broadcast is one period in which a stream is live. Its tracks and layers are fixed when it begins; a change of tracks
+// begins another broadcast. While viewers are kept for the stream's next broadcast ([Hub.KeepViewers]), the value
+// becomes that next broadcast, with another id. Methods may be called from any goroutine.
 type Broadcast struct {
 	hub     *Hub
-	id      BroadcastID
 	stream  StreamName
 	owner   string
 	audio   *Track
 	video   *Track
-	done    chan struct{} // closed at the end
-	flowing atomic.Bool   // live, as the packet path sees it
-	lastFed atomic.Int64  // unix nanoseconds of the newest packet's arrival
+	done    chan struct{} // closed when it is over for its viewers too
+	flowing atomic.Bool   // live; read by the packet path without the lock
 
 	// guarded by hub.mu
+	id          BroadcastID
 	status      Status // offline before the first media, and after the end
 	started     time.Time
 	ended       time.Time
 	reason      EndReason
-	publication *Publication // who feeds it now, nil when interrupted by a session's death
-	grace       *time.Timer  // runs while interrupted
+	publication *Publication // that feeds it now; nil after its session has died
+	grace       *time.Timer  // runs while interrupted, and while only viewers are left
 	viewers     map[ViewerID]Viewer
 	peak, total int
 }
 
-// Viewer is one who watches, as the listing shows it.
+// Viewer is one viewer of a broadcast, as the listing shows it.
 type Viewer struct {
 	ID       ViewerID
 	JoinedAt time.Time
 	Path     string // "direct" or "relayed"
 }
 
-// ID names this time of being live.
-func (b *Broadcast) ID() BroadcastID { return b.id }
+// ID identifies this broadcast among all of the stream.
+func (b *Broadcast) ID() BroadcastID {
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	return b.id
+}
 
-// Stream is the name it is watched under.
+// Stream is the public name of the stream.
 func (b *Broadcast) Stream() StreamName { return b.stream }
 
-// Owner is the credential's owner who publishes.
+// Owner is the owner of the credential that publishes it.
 func (b *Broadcast) Owner() string { return b.owner }
 
 // Audio is the audio track, nil when there is none.
@@ -80,25 +84,17 @@ func (b *Broadcast) Audio() *Track { return b.audio }
 // Video is the video track, nil when there is none.
 func (b *Broadcast) Video() *Track { return b.video }
 
-// Done is closed when the broadcast has ended.
+// Done returns a channel that is closed when the broadcast has ended and keeps no viewers.
 func (b *Broadcast) Done() <-chan struct{} { return b.done }
 
-// LastMedia is when the newest packet came; the zero time before the first.
-func (b *Broadcast) LastMedia() time.Time {
-	if n := b.lastFed.Load(); n != 0 {
-		return time.Unix(0, n)
-	}
-	return time.Time{}
-}
-
-// State is a snapshot of what others may know of it.
+// State returns a snapshot of the broadcast.
 func (b *Broadcast) State() BroadcastState {
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()
 	return b.state()
 }
 
-// Join counts a viewer in. It fails with ErrEnded when the broadcast is over.
+// Join adds a viewer. It fails with ErrEnded once Done is closed.
 func (b *Broadcast) Join(v Viewer) error {
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()
@@ -112,7 +108,7 @@ func (b *Broadcast) Join(v Viewer) error {
 	return nil
 }
 
-// Leave counts a viewer out; harmless when it is not in.
+// Leave removes a viewer. It does nothing when the viewer has not joined.
 func (b *Broadcast) Leave(id ViewerID) {
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()
@@ -123,7 +119,7 @@ func (b *Broadcast) Leave(id ViewerID) {
 	b.hub.notify(b, func(c *pendingChange) { c.leave(id) })
 }
 
-// tracks are the kinds there are, audio first.
+// tracks returns the tracks that exist, audio first.
 func (b *Broadcast) tracks() []*Track {
 	var list []*Track
 	for _, t := range []*Track{b.audio, b.video} {
@@ -134,6 +130,9 @@ func (b *Broadcast) tracks() []*Track {
 	return list
 }
 
+// kept reports whether the broadcast has ended and is only there for its viewers. The caller holds hub.mu.
+func (b *Broadcast) kept() bool { return b.started.IsZero() && b.publication == nil }
+
 func (b *Broadcast) over() bool {
 	select {
 	case <-b.done:
@@ -143,7 +142,7 @@ func (b *Broadcast) over() bool {
 	}
 }
 
-// writeError is what a writer gets that may not write any more.
+// writeError is the error for a writer that has lost its layer.
 func (b *Broadcast) writeError() error {
 	if b.over() {
 		return ErrEnded
@@ -151,9 +150,8 @@ func (b *Broadcast) writeError() error {
 	return ErrTakenOver
 }
 
-// fed is called after each packet; it costs two atomic operations while all is well.
+// fed is called after each packet; it costs one atomic load while nothing changes.
 func (b *Broadcast) fed(at time.Time, changed bool) {
-	b.lastFed.Store(at.UnixNano())
 	if b.flowing.Load() && !changed {
 		return
 	}
@@ -162,16 +160,26 @@ func (b *Broadcast) fed(at time.Time, changed bool) {
 	if b.over() || b.publication == nil {
 		return
 	}
+	began := b.started.IsZero()
+	if began {
+		b.started = at
+		b.peak, b.total = len(b.viewers), len(b.viewers) // who were kept
+	}
 	if b.status != StatusLive {
-		if b.started.IsZero() {
-			b.started = at
-		}
 		b.setStatus(StatusLive)
 	}
-	b.hub.notify(b, nil)
+	b.hub.notify(b, func(c *pendingChange) {
+		if !began {
+			return
+		}
+		for _, v := range b.viewers {
+			c.join(v)
+		}
+	})
 }
 
-// setStatus moves between live and interrupted. The caller holds hub.mu and notifies.
+// setStatus changes the status, stops the grace timer, and starts it again when the broadcast is interrupted. The
+// caller holds hub.mu and notifies.
 func (b *Broadcast) setStatus(s Status) {
 	b.status = s
 	b.flowing.Store(s == StatusLive)
@@ -180,19 +188,24 @@ func (b *Broadcast) setStatus(s Status) {
 		b.grace = nil
 	}
 	if s == StatusInterrupted {
-		var timer *time.Timer
-		timer = time.AfterFunc(b.hub.grace, func() {
-			b.hub.mu.Lock()
-			defer b.hub.mu.Unlock()
-			if b.grace == timer {
-				b.hub.end(b, EndVanished)
-			}
-		})
-		b.grace = timer
+		b.endIn(b.hub.grace, EndVanished)
 	}
 }
 
-// state is State for those who hold hub.mu.
+// endIn starts the grace timer. The caller holds hub.mu.
+func (b *Broadcast) endIn(d time.Duration, reason EndReason) {
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		b.hub.mu.Lock()
+		defer b.hub.mu.Unlock()
+		if b.grace == timer {
+			b.hub.end(b, reason)
+		}
+	})
+	b.grace = timer
+}
+
+// state is State for callers that hold hub.mu.
 func (b *Broadcast) state() BroadcastState {
 	s := BroadcastState{
 		ID: b.id, Stream: b.stream, Owner: b.owner, Status: b.status,
@@ -215,7 +228,7 @@ func (b *Broadcast) state() BroadcastState {
 	return s
 }
 
-// BroadcastState is what others may know of a broadcast at one moment.
+// BroadcastState is a snapshot of a broadcast.
 type BroadcastState struct {
 	ID        BroadcastID
 	Stream    StreamName
@@ -230,10 +243,10 @@ type BroadcastState struct {
 
 	Viewers      int // now
 	PeakViewers  int
-	TotalViewers int // all that ever joined
+	TotalViewers int // every viewer that has ever joined
 }
 
-// VideoState describes the video by its largest layer; sizes are 0 until the first key frame.
+// VideoState describes the largest layer of the video. Sizes are in pixels, 0 until the first key frame.
 type VideoState struct {
 	Codec  CodecName `json:"codec"`
 	Width  int       `json:"width"`
@@ -245,7 +258,7 @@ type AudioState struct {
 	Codec CodecName `json:"codec"`
 }
 
-// LayerState describes one video layer.
+// LayerState describes one video layer. Sizes are in pixels, 0 until the first key frame.
 type LayerState struct {
 	RID    string `json:"rid"`
 	Width  int    `json:"width"`

@@ -22,8 +22,8 @@ func (k Kind) String() string {
 	return "other"
 }
 
-// CodecName is the encoding name of a codec in upper case, as the IANA registry of RTP
-// payload formats writes it.
+// CodecName is the encoding name of a codec, in upper case; the names are those of the IANA registry of RTP payload
+// formats.
 type CodecName string
 
 // The codecs that can be broadcast.
@@ -34,34 +34,38 @@ const (
 	VP9  CodecName = "VP9"
 	AV1  CodecName = "AV1"
 	Opus CodecName = "OPUS"
-	PCMU CodecName = "PCMU"
-	PCMA CodecName = "PCMA"
-	G722 CodecName = "G722"
+	// Opus with more than two channels, as libwebrtc calls it. Its parameters say which stream has which channels, as
+	// those of RFC 7845 section 5.1.1 do.
+	MultiOpus CodecName = "MULTIOPUS"
+	PCMU      CodecName = "PCMU"
+	PCMA      CodecName = "PCMA"
+	G722      CodecName = "G722"
 )
 
-// ParseCodecName folds the case in which SDP writes the name (RFC 8866 section 6.6).
+// ParseCodecName returns the name in upper case; SDP does not distinguish cases (RFC 8866 section 6.6).
 func ParseCodecName(s string) CodecName { return CodecName(strings.ToUpper(s)) }
 
-// Kind is the kind of tracks the codec is for, KindOther when it cannot be broadcast.
+// Kind is the kind of track that the codec encodes, KindOther when it cannot be broadcast.
 func (n CodecName) Kind() Kind {
 	switch n {
 	case H264, H265, VP8, VP9, AV1:
 		return KindVideo
-	case Opus, PCMU, PCMA, G722:
+	case Opus, MultiOpus, PCMU, PCMA, G722:
 		return KindAudio
 	}
 	return KindOther
 }
 
-// Codec is how a track is encoded.
+// Codec describes how a track is encoded.
 type Codec struct {
 	Name      CodecName
-	ClockRate uint32 // RTP timestamp units a second
-	Channels  uint16 // audio only; as in SDP, so 2 for Opus
+	ClockRate uint32 // RTP timestamp units per second
+	Channels  uint16 // audio only; as in SDP, so always 2 for Opus
 	FMTP      string // the format parameters the broadcaster offered
 }
 
-// Same tells whether viewers of a can go on with b without a new negotiation.
+// Same reports whether viewers of a can continue with b without a new negotiation.
 func (a Codec) Same(b Codec) bool {
-	return a.Name == b.Name && a.ClockRate == b.ClockRate && a.Channels == b.Channels
+	same := a.Name == b.Name && a.ClockRate == b.ClockRate && a.Channels == b.Channels
+	return same && (a.Name != MultiOpus || a.FMTP == b.FMTP)
 }

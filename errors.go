@@ -2,19 +2,24 @@ package siaran
 
 import "errors"
 
-// Errors a caller may test for with errors.Is. Their texts are fit to be shown to a client.
+// Errors that a caller may test for with errors.Is. Their texts may be shown to clients.
 var (
 	ErrStreamName      = errors.New("a stream name is 1 to 64 of a-z, 0-9, '-' and '_', and starts with a letter or digit")
 	ErrUnknownStream   = errors.New("there is no such stream")
-	ErrUnknownNode     = errors.New("there is no such server, or it has not been heard of lately")
+	ErrUnknownNode     = errors.New("there is no such server, or nothing has been heard from it lately")
 	ErrUnknownSession  = errors.New("there is no such session, or it has ended")
+	ErrTagChanged      = errors.New("the ICE session is not the session's newest: it has been restarted")
 	ErrNotLive         = errors.New("the stream is not live")
-	ErrStreamTaken     = errors.New("the stream is live already, published with another credential")
+	ErrStreamLive      = errors.New("the stream is live: end its broadcast first")
+	ErrStreamTaken     = errors.New("the stream is already live, published with another credential")
+	ErrContested       = errors.New("another broadcaster with this credential is taking over the stream; stop one of them")
 	ErrNotOwner        = errors.New("the stream belongs to another account")
+	ErrTooManyNames    = errors.New("the account has as many stream names as it may have: use one of those")
 	ErrTakenOver       = errors.New("the same broadcaster has published again")
 	ErrEnded           = errors.New("the broadcast has ended")
-	ErrMalformedOffer  = errors.New("malformed offer")           // HTTP 400
-	ErrUnacceptable    = errors.New("the offer cannot be taken") // HTTP 422
-	ErrTooManySessions = errors.New("the server has as many sessions as it can take")
+	ErrMalformedOffer  = errors.New("malformed offer")              // HTTP 400
+	ErrUnacceptable    = errors.New("the offer cannot be accepted") // HTTP 422
+	ErrTooManySessions = errors.New("the server has as many sessions as it can serve")
+	ErrShare           = errors.New("your address or network has as many sessions as it may have; end some of them first")
 	ErrClosed          = errors.New("the server is shutting down")
 )

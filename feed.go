@@ -6,22 +6,22 @@ import (
 	"sync"
 )
 
-// Change is what has happened to one broadcast since its reader last looked.
+// Change is what has happened to one broadcast since the feed was last read.
 type Change struct {
-	State  BroadcastState // as it is now
+	State  BroadcastState // the current one
 	Joined []Viewer
-	Left   []ViewerID // never one that is in Joined; all who watched, when the broadcast has ended
+	Left   []ViewerID // never one that is in Joined; every viewer when the broadcast has ended
 }
 
-// Feed tells one reader what changes in a hub. It coalesces: what the reader has not taken
-// yet is kept as the newest state, so a slow reader costs memory only for what lives.
+// Feed reports to one reader what changes in a hub. Changes that the reader has not taken yet are merged into the
+// newest state, so a slow reader costs no memory beyond what is live.
 type Feed struct {
 	hub   *Hub
 	ready chan struct{}
 
 	mu      sync.Mutex
 	pending map[BroadcastID]*pendingChange
-	order   []BroadcastID // as first changed
+	order   []BroadcastID // in the order of their first change
 }
 
 type pendingChange struct {
@@ -43,7 +43,7 @@ func (c *pendingChange) leave(id ViewerID) {
 	c.left[id] = struct{}{}
 }
 
-// Feed begins a feed whose first changes are all that is live now. The caller closes it.
+// Feed opens a feed. Its first changes describe everything that is live now. The caller closes it.
 func (h *Hub) Feed() *Feed {
 	f := &Feed{hub: h, ready: make(chan struct{}, 1), pending: make(map[BroadcastID]*pendingChange)}
 	h.mu.Lock()
@@ -62,7 +62,7 @@ func (h *Hub) Feed() *Feed {
 	return f
 }
 
-// notify tells all feeds of a change. The caller holds h.mu.
+// notify adds a change to all feeds. The caller holds h.mu.
 func (h *Hub) notify(b *Broadcast, edit func(*pendingChange)) {
 	if b.started.IsZero() {
 		return
@@ -92,10 +92,10 @@ func (f *Feed) add(state BroadcastState, edit func(*pendingChange)) {
 	}
 }
 
-// Ready receives when there is something to take.
+// Ready returns a channel that receives when there is something to take.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
-// Take returns what has changed since the last call, in the order it first did.
+// Take returns what has changed since the last call, in the order of the first changes.
 func (f *Feed) Take() []Change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,7 +113,7 @@ func (f *Feed) Take() []Change {
 	return list
 }
 
-// Close ends the feed.
+// Close detaches the feed from its hub.
 func (f *Feed) Close() {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()

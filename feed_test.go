@@ -30,7 +30,7 @@ func ids(viewers []Viewer) (list []ViewerID) {
 }
 
 func TestFeed(t *testing.T) {
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	f := h.Feed()
 	defer f.Close()
@@ -60,7 +60,7 @@ func TestFeed(t *testing.T) {
 }
 
 func TestFeedOfViewers(t *testing.T) {
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	p, _ := begin(t, h)
 	b := p.Broadcast()
@@ -80,7 +80,8 @@ func TestFeedOfViewers(t *testing.T) {
 	join("b")
 	b.Leave("a") // has not been seen
 	b.Leave("early")
-	if c := take(t, f, 1)[0]; !slices.Equal(ids(c.Joined), []ViewerID{"b"}) || !slices.Equal(c.Left, []ViewerID{"early"}) || c.State.Viewers != 1 || c.State.TotalViewers != 3 {
+	if c := take(t, f, 1)[0]; !slices.Equal(ids(c.Joined), []ViewerID{"b"}) ||
+		!slices.Equal(c.Left, []ViewerID{"early"}) || c.State.Viewers != 1 || c.State.TotalViewers != 3 {
 		t.Errorf("%+v", c)
 	}
 	b.Leave("b")
@@ -91,14 +92,16 @@ func TestFeedOfViewers(t *testing.T) {
 	join("c")
 	p.Stop()
 	c := take(t, f, 1)[0]
-	if len(c.Joined) != 0 || !slices.Equal(c.Left, []ViewerID{"b"}) || c.State.EndReason != EndStopped || c.State.Viewers != 0 || c.State.PeakViewers != 3 {
+	if len(c.Joined) != 0 || !slices.Equal(c.Left, []ViewerID{"b"}) || c.State.EndReason != EndStopped ||
+		c.State.Viewers != 0 || c.State.PeakViewers != 3 {
 		t.Errorf("at the end: %+v", c)
 	}
 	p, _ = begin(t, h)
 	p.Stop()
 	p, _ = begin(t, h)
 	list := take(t, f, 2)
-	if list[0].State.EndReason != EndStopped || list[1].State.ID != p.Broadcast().ID() || list[1].State.Status != StatusLive {
+	if list[0].State.EndReason != EndStopped || list[1].State.ID != p.Broadcast().ID() ||
+		list[1].State.Status != StatusLive {
 		t.Errorf("out of order: %+v", list)
 	}
 	f.Close()

@@ -1,6 +1,7 @@
 package siaran
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -8,26 +9,35 @@ import (
 
 // Hub holds what is live on this server. Its methods may be called from any goroutine.
 type Hub struct {
-	grace time.Duration
+	grace     time.Duration
+	newFramer func(CodecName) Framer
+	keep      time.Duration // see KeepViewers
+	memory    *budget       // of all layers; nil: unbounded
 
 	mu         sync.Mutex
 	closed     bool
-	broadcasts map[StreamName]*Broadcast // including those whose first media has not come yet
+	broadcasts map[StreamName]*Broadcast // including those still without media
 	feeds      []*Feed
 }
 
-// NewHub makes an empty hub. grace is how long an interrupted broadcast waits for its broadcaster.
-func NewHub(grace time.Duration) *Hub {
-	return &Hub{grace: grace, broadcasts: make(map[StreamName]*Broadcast)}
+// NewHub makes an empty hub. grace is how long an interrupted broadcast waits for its broadcaster. newFramer makes the
+// Framer of one layer of a codec; package internal/codec provides it.
+func NewHub(grace time.Duration, newFramer func(CodecName) Framer) *Hub {
+	return &Hub{grace: grace, newFramer: newFramer, broadcasts: make(map[StreamName]*Broadcast)}
 }
+
+// KeepViewers sets how long viewers stay after their broadcaster has stopped. When the same owner publishes tracks that
+// fit within that time, the next broadcast goes on for them. By default they do not stay. It must be called before the
+// first Publish.
+func (h *Hub) KeepViewers(d time.Duration) { h.keep = d }
 
 // TrackSpec is a track as negotiated with the broadcaster.
 type TrackSpec struct {
 	Codec Codec
-	RIDs  []string // simulcast layers in the order offered; none means a single layer without a rid
+	RIDs  []string // simulcast layers in the order offered; empty for a single layer without a rid
 }
 
-// Publication is a broadcaster's hold on a broadcast, from the answer to its offer until the session ends.
+// Publication is the right of one session to feed a broadcast, from the answer to its offer until the session ends.
 type Publication struct {
 	broadcast *Broadcast
 	writers   []*Writer
@@ -36,10 +46,12 @@ type Publication struct {
 	err       error // set before done is closed
 }
 
-// Publish begins, continues or takes over the broadcast of a stream. The stream is live
-// with its first media, not before. While it is live for the same owner, the publication
-// before ends with ErrTakenOver; for another owner the error is ErrStreamTaken. There must
-// be at most one audio and one video track, and at least one of them.
+// Publish begins, continues or takes over the broadcast of a stream. The stream becomes live with its first media.
+//
+// When the same owner is already publishing, that publication ends with ErrTakenOver. Publish fails with ErrStreamTaken
+// when another owner has the stream, with ErrTooManySessions when there is no memory for its layers, and with
+// ErrClosed.
+// tracks must hold at most one audio and one video track, and at least one of them.
 func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Publication, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,7 +60,11 @@ func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Pub
 	}
 	b := h.broadcasts[stream]
 	if b != nil && b.owner != owner {
-		return nil, ErrStreamTaken
+		if !b.kept() {
+			return nil, ErrStreamTaken
+		}
+		h.end(b, EndReplaced)
+		b = nil
 	}
 	if b != nil {
 		b.release(ErrTakenOver)
@@ -58,23 +74,32 @@ func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Pub
 		}
 	}
 	if b == nil {
-		b = h.begin(stream, owner, tracks)
+		var err error
+		if b, err = h.begin(stream, owner, tracks); err != nil {
+			return nil, err
+		}
 	}
-	if b.status == StatusInterrupted {
-		b.setStatus(StatusInterrupted) // the grace time begins anew, or it might run out while the session connects
-	}
-	return b.take(), nil
+	// Restarts the grace time, which might otherwise run out while the session connects. Viewers that are kept stay for
+	// as long as that takes.
+	b.setStatus(b.status)
+	return b.attach(), nil
 }
 
-func (h *Hub) begin(stream StreamName, owner string, tracks []TrackSpec) *Broadcast {
+func (h *Hub) begin(stream StreamName, owner string, tracks []TrackSpec) (*Broadcast, error) {
 	b := &Broadcast{
 		hub: h, id: BroadcastID(randomText(12)), stream: stream, owner: owner,
 		status: StatusOffline, done: make(chan struct{}), viewers: make(map[ViewerID]Viewer),
 	}
+	share := h.share()
 	for _, spec := range tracks {
 		t := &Track{Codec: spec.Codec}
 		for _, rid := range spec.rids() {
-			t.Layers = append(t.Layers, newLayer(rid, spec.Codec))
+			l := newLayer(rid, spec.Codec, share)
+			if l == nil {
+				closeLayers(append(b.tracks(), t))
+				return nil, fmt.Errorf("%w: the memory for broadcasts is used up", ErrTooManySessions)
+			}
+			t.Layers = append(t.Layers, l)
 		}
 		if spec.Codec.Name.Kind() == KindAudio {
 			b.audio = t
@@ -83,7 +108,15 @@ func (h *Hub) begin(stream StreamName, owner string, tracks []TrackSpec) *Broadc
 		}
 	}
 	h.broadcasts[stream] = b
-	return b
+	return b, nil
+}
+
+func closeLayers(tracks []*Track) {
+	for _, t := range tracks {
+		for _, l := range t.Layers {
+			l.close()
+		}
+	}
 }
 
 func (s TrackSpec) rids() []string {
@@ -93,7 +126,7 @@ func (s TrackSpec) rids() []string {
 	return s.RIDs
 }
 
-// fits tells whether the viewers of b can go on with these tracks.
+// fits reports whether the viewers of b can continue with these tracks.
 func (b *Broadcast) fits(tracks []TrackSpec) bool {
 	have := b.tracks()
 	if len(have) != len(tracks) {
@@ -101,24 +134,25 @@ func (b *Broadcast) fits(tracks []TrackSpec) bool {
 	}
 	return !slices.ContainsFunc(tracks, func(spec TrackSpec) bool {
 		return !slices.ContainsFunc(have, func(t *Track) bool {
-			return t.Codec.Same(spec.Codec) && slices.EqualFunc(t.Layers, spec.rids(), func(l *Layer, rid string) bool { return l.rid == rid })
+			sameRID := func(l *Layer, rid string) bool { return l.rid == rid }
+			return t.Codec.Same(spec.Codec) && slices.EqualFunc(t.Layers, spec.rids(), sameRID)
 		})
 	})
 }
 
-// take gives the layers to a new publication. The caller holds hub.mu.
-func (b *Broadcast) take() *Publication {
+// attach gives the layers to a new publication. The caller holds hub.mu.
+func (b *Broadcast) attach() *Publication {
 	p := &Publication{broadcast: b, requests: make(chan struct{}, 1), done: make(chan struct{})}
 	b.publication = p
 	for _, t := range b.tracks() {
 		for _, l := range t.Layers {
-			w := &Writer{layer: l, broadcast: b, framer: NewFramer(t.Codec.Name)}
+			w := &Writer{layer: l, broadcast: b, framer: b.hub.newFramer(t.Codec.Name)}
 			l.mu.Lock()
 			l.writer = w
 			l.mu.Unlock()
 			l.feeder.Store(p)
 			if l.wanted.Load() {
-				p.poke() // asked for while nobody fed the layer
+				p.poke() // requested while no session fed the layer
 			}
 			p.writers = append(p.writers, w)
 		}
@@ -126,7 +160,7 @@ func (b *Broadcast) take() *Publication {
 	return p
 }
 
-// release takes the layers from the publication that has them. The caller holds hub.mu.
+// release takes the layers away from the publication that has them. The caller holds hub.mu.
 func (b *Broadcast) release(why error) {
 	p := b.publication
 	if p == nil {
@@ -143,31 +177,53 @@ func (b *Broadcast) release(why error) {
 	close(p.done)
 }
 
-// end is the end of a broadcast. The caller holds h.mu.
+// end ends a broadcast. The caller holds h.mu.
 func (h *Hub) end(b *Broadcast, reason EndReason) {
 	if b.over() {
 		return
 	}
-	b.release(ErrEnded)
-	began := !b.started.IsZero()
-	b.setStatus(StatusOffline)
-	b.ended, b.reason = time.Now(), reason
+	b.finish(reason)
 	if h.broadcasts[b.stream] == b {
 		delete(h.broadcasts, b.stream)
 	}
 	close(b.done)
-	viewers := b.viewers
-	b.viewers = nil
-	if began {
-		h.notify(b, func(c *pendingChange) {
-			for id := range viewers {
-				c.leave(id)
-			}
-		})
-	}
+	closeLayers(b.tracks())
 }
 
-// Broadcast is what is live under the name now, or interrupted; ErrNotLive when nothing is.
+// finish reports the end of a broadcast and returns the viewers who were there. The caller holds hub.mu.
+func (b *Broadcast) finish(reason EndReason) map[ViewerID]Viewer {
+	b.release(ErrEnded)
+	b.setStatus(StatusOffline)
+	b.ended, b.reason = time.Now(), reason
+	viewers := b.viewers
+	b.viewers = nil
+	b.hub.notify(b, func(c *pendingChange) {
+		for id := range viewers {
+			c.leave(id)
+		}
+	})
+	return viewers
+}
+
+// stop ends a broadcast, but keeps its viewers for a while. To them b is now the stream's next broadcast, which has no
+// media yet. For everybody else there is none. The caller holds h.mu.
+func (h *Hub) stop(b *Broadcast, reason EndReason) {
+	if h.keep <= 0 || len(b.viewers) == 0 {
+		h.end(b, reason)
+		return
+	}
+	b.viewers = b.finish(reason)
+	b.id = BroadcastID(randomText(12))
+	b.started, b.ended, b.reason = time.Time{}, time.Time{}, ""
+	for _, t := range b.tracks() {
+		for _, l := range t.Layers {
+			l.empty()
+		}
+	}
+	b.endIn(h.keep, reason)
+}
+
+// Broadcast returns the broadcast of a stream that is live or interrupted, else ErrNotLive.
 func (h *Hub) Broadcast(stream StreamName) (*Broadcast, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,19 +234,45 @@ func (h *Hub) Broadcast(stream StreamName) (*Broadcast, error) {
 	return b, nil
 }
 
-// End ends the broadcast of a stream for everyone; ErrNotLive when there is none.
+// End ends the broadcast of a stream. It fails with ErrNotLive when there is none.
 func (h *Hub) End(stream StreamName, reason EndReason) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.endHeld(h.broadcasts[stream], reason)
+}
+
+// EndOf is End for a broadcast of this owner only. It fails with ErrNotLive when there is none.
+func (h *Hub) EndOf(stream StreamName, owner string, reason EndReason) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	b := h.broadcasts[stream]
+	if b != nil && b.owner != owner {
+		return ErrNotLive
+	}
+	return h.endHeld(b, reason)
+}
+
+func (h *Hub) endHeld(b *Broadcast, reason EndReason) error {
 	if b == nil {
 		return ErrNotLive
 	}
+	kept := b.kept()
 	h.end(b, reason)
+	if kept { // it had ended already, and only its viewers were left
+		return ErrNotLive
+	}
 	return nil
 }
 
-// Close ends every broadcast; Publish fails with ErrClosed from then on.
+// Holds reports whether owner has a broadcast of the stream, including one still without media.
+func (h *Hub) Holds(stream StreamName, owner string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.broadcasts[stream]
+	return b != nil && b.owner == owner && !b.kept()
+}
+
+// Close ends every broadcast. From then on Publish fails with ErrClosed.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,10 +282,17 @@ func (h *Hub) Close() {
 	}
 }
 
-// Broadcast is what the publication feeds.
+// Closed reports whether Close has been called.
+func (h *Hub) Closed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
+// Broadcast is the broadcast that the publication feeds.
 func (p *Publication) Broadcast() *Broadcast { return p.broadcast }
 
-// Writer is where the packets of a track's layer go, nil when that was not negotiated.
+// Writer returns the writer of one layer, nil when that layer was not negotiated.
 func (p *Publication) Writer(kind Kind, rid string) *Writer {
 	for _, w := range p.writers {
 		if w.layer.codec.Name.Kind() == kind && w.layer.rid == rid {
@@ -213,10 +302,10 @@ func (p *Publication) Writer(kind Kind, rid string) *Writer {
 	return nil
 }
 
-// Writers are all of them, audio first.
+// Writers returns the writers of all layers, audio first.
 func (p *Publication) Writers() []*Writer { return p.writers }
 
-// KeyframeRequests receives when viewers ask for a key frame; see [Writer.KeyframeWanted].
+// KeyframeRequests returns a channel that receives when viewers ask for a key frame; see [Writer.KeyframeWanted].
 func (p *Publication) KeyframeRequests() <-chan struct{} { return p.requests }
 
 func (p *Publication) poke() {
@@ -226,18 +315,18 @@ func (p *Publication) poke() {
 	}
 }
 
-// Done is closed when the publication has been taken over or the broadcast has ended; Err says which.
+// Done returns a channel that is closed when the publication is taken over or the broadcast ends; Err says which.
 func (p *Publication) Done() <-chan struct{} { return p.done }
 
-// Err is ErrTakenOver or ErrEnded once Done is closed.
+// Err returns ErrTakenOver or ErrEnded once Done is closed.
 func (p *Publication) Err() error { return p.err }
 
-// Interrupt says that nothing has come for a while. The next packet makes the broadcast
-// live again; when none comes within the grace time, it ends.
+// Interrupt says that no media has come for a while. The next packet makes the broadcast live again; if none comes
+// within the grace time, it ends.
 func (p *Publication) Interrupt() { p.lost(false) }
 
-// Abandon says that the session has died without a goodbye. The broadcast waits for the
-// grace time; if it never had any media, it is forgotten.
+// Abandon says that the session has ended without ending its broadcast. The broadcast waits for the grace time; if it
+// never had any media, it ends at once.
 func (p *Publication) Abandon() { p.lost(true) }
 
 func (p *Publication) lost(forGood bool) {
@@ -250,7 +339,7 @@ func (p *Publication) lost(forGood bool) {
 	if forGood {
 		b.release(ErrEnded)
 		if b.started.IsZero() {
-			b.hub.end(b, EndVanished)
+			b.hub.stop(b, EndVanished)
 			return
 		}
 	}
@@ -260,12 +349,12 @@ func (p *Publication) lost(forGood bool) {
 	}
 }
 
-// Stop ends the broadcast at the broadcaster's wish.
+// Stop ends the broadcast because the broadcaster asked for it. Its viewers may stay; see [Hub.KeepViewers].
 func (p *Publication) Stop() {
 	b := p.broadcast
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()
 	if b.publication == p {
-		b.hub.end(b, EndStopped)
+		b.hub.stop(b, EndStopped)
 	}
 }

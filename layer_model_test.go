@@ -50,7 +50,7 @@ func checkKept(t *testing.T, f *filler, all []*Packet) {
 	bytes := 0
 	for i := len(all) - 1; i >= 0; i-- {
 		p := all[i]
-		bytes += len(p.Payload)
+		bytes += p.cost()
 		if newest.Seq-p.Seq >= int64(len(f.slots)) || bytes > layerBytes {
 			for _, older := range all[:i+1] {
 				if f.Get(older.Seq) != nil {
@@ -62,7 +62,8 @@ func checkKept(t *testing.T, f *filler, all []*Packet) {
 		young := newest.Arrival.Sub(p.Arrival) <= repairTime
 		wanted := young || f.codec.Name == VP8 && started && p.Seq >= keyframe
 		if wanted && f.Get(p.Seq) != p {
-			t.Fatalf("packet %d has been let go: %v old, key frame %d %v, newest %d", p.Seq, newest.Arrival.Sub(p.Arrival), keyframe, started, newest.Seq)
+			t.Fatalf("packet %d has been let go: %v old, key frame %d %v, newest %d", p.Seq, newest.Arrival.Sub(p.Arrival),
+				keyframe, started, newest.Seq)
 		}
 	}
 }

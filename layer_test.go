@@ -18,6 +18,25 @@ var (
 	vp8More = []byte{0x00, 0x11, 0, 0}
 )
 
+// sampleFramer recognises those payloads, so that the tests of this package need no parser of any codec.
+type sampleFramer struct{ audio bool }
+
+func newSampleFramer(name CodecName) Framer { return sampleFramer{audio: name.Kind() == KindAudio} }
+
+func (f sampleFramer) Next(payload []byte, _ int64, marker bool) Frame {
+	if f.audio {
+		return Frame{Keyframe: true, End: true}
+	}
+	frame := Frame{End: marker}
+	if len(payload) >= len(vp8Key) && payload[0] == vp8Key[0] && payload[1]&1 == 0 {
+		frame.Keyframe = true
+		frame.Width, frame.Height = int(payload[7])|int(payload[8])<<8, int(payload[9])|int(payload[10])<<8
+	}
+	return frame
+}
+
+func (sampleFramer) Lost() {}
+
 // filler appends packets to a layer without a writer, 10 ms apart unless told otherwise.
 type filler struct {
 	*Layer
@@ -27,11 +46,12 @@ type filler struct {
 }
 
 func newFiller(codec Codec) *filler {
-	return &filler{Layer: newLayer("", codec), at: testTime, size: 100}
+	return &filler{Layer: newLayer("", codec, newBudget(1<<40, nil)), at: testTime, size: 100}
 }
 
 func (f *filler) put(keyframe, end bool) {
-	f.append(&Packet{Seq: f.seq, Timestamp: f.seq * 900, Arrival: f.at, Payload: make([]byte, f.size), Keyframe: keyframe, FrameEnd: end})
+	f.append(&Packet{Seq: f.seq, Timestamp: f.seq * 900, Arrival: f.at, Payload: make([]byte, f.size), Keyframe: keyframe,
+		FrameEnd: end})
 	f.seq++
 	f.at = f.at.Add(10 * time.Millisecond)
 }
@@ -48,7 +68,7 @@ func (f *filler) check(t *testing.T) {
 	held := 0
 	for seq := f.Tail(); seq < f.Head(); seq++ {
 		if p := f.Get(seq); p != nil {
-			held += len(p.Payload)
+			held += p.cost()
 		}
 	}
 	if held != f.held || held > layerBytes {
@@ -132,7 +152,7 @@ func TestLayerIsBoundedInPackets(t *testing.T) {
 
 func TestLayerIsBoundedInBytes(t *testing.T) {
 	f := newFiller(testVP8)
-	f.size = layerBytes / 1000
+	f.size = (layerBytes/1000 - packetCost) * 8 / 9
 	f.put(true, true)
 	f.putMany(999)
 	f.check(t)
@@ -217,7 +237,7 @@ func TestLayerReaders(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	l := newLayer("", testVP8)
+	l := newLayer("", testVP8, newBudget(1<<40, nil))
 	one, two := make(chan struct{}, 1), make(chan struct{}, 1)
 	first := l.Follow(one)
 	again := l.Follow(one)
@@ -260,5 +280,31 @@ func TestDurationToUnits(t *testing.T) {
 	c := Clock{Wall: testTime, Timestamp: 1000}
 	if got := c.TimestampAt(testTime.Add(-10*time.Millisecond), 90000); got != 100 {
 		t.Errorf("timestamp %d", got)
+	}
+}
+
+// Where the marker is set inside frames, or never, the timestamps say which packets are of the key frame.
+func TestLayerWithWrongMarkers(t *testing.T) {
+	for _, marked := range []bool{true, false} {
+		f := newFiller(testVP8)
+		put := func(timestamp int64, keyframe bool) {
+			f.append(&Packet{Seq: f.seq, Timestamp: timestamp, Arrival: f.at, Payload: []byte{1}, Keyframe: keyframe,
+				FrameEnd: marked})
+			f.seq++
+		}
+		put(900, true)
+		put(900, false)
+		put(1800, false)
+		f.seq++
+		put(1800, false)
+		if k, ok := f.Keyframe(); !ok || k != 0 {
+			t.Errorf("marked %v: a loss after the key frame has taken it away", marked)
+		}
+		put(2700, true)
+		f.seq++
+		put(2700, false)
+		if _, ok := f.Keyframe(); ok {
+			t.Errorf("marked %v: half a key frame is offered", marked)
+		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-// StreamName is the public name of a stream, as it stands in its URL. It is never a secret.
+// StreamName is the public name of a stream, as in its URL. It is never a secret.
 type StreamName string
 
 var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -19,26 +19,26 @@ func ParseStreamName(s string) (StreamName, error) {
 	return StreamName(s), nil
 }
 
-// SessionID names one session in its URL and is the capability to change and end it: 256
-// random bits (RFC 9725 section 4.2 and 5). It is a secret: [SessionID.String] hides it.
+// SessionID identifies a session in its URL. Knowing it is enough to change and end the session, so it is a secret of
+// 256 random bits (RFC 9725 sections 4.2 and 5), and [SessionID.String] hides it.
 type SessionID string
 
-// NewSessionID draws a fresh session id.
+// NewSessionID returns a new random session id.
 func NewSessionID() SessionID { return SessionID(randomText(32)) }
 
-// String is the first characters of the id, enough to recognise it in a log and too few to use it.
+// String returns the first characters of the id: enough to recognise it in a log, too few to use it.
 func (id SessionID) String() string { return string(id[:min(6, len(id))]) + "…" }
 
-// ViewerID names a viewer in the listing. Unlike a SessionID it gives no rights.
+// ViewerID identifies a viewer in the listing. Unlike a SessionID it gives no rights.
 type ViewerID string
 
-// NewViewerID draws a fresh viewer id.
+// NewViewerID returns a new random viewer id.
 func NewViewerID() ViewerID { return ViewerID(randomText(12)) }
 
-// BroadcastID names one time of being live.
+// BroadcastID identifies one broadcast of a stream.
 type BroadcastID string
 
-// randomText is n bytes from the system's CSPRNG in base64url.
+// randomText returns n bytes of the system's random source in base64url.
 func randomText(n int) string {
 	b := make([]byte, n)
 	rand.Read(b) // never fails since Go 1.24

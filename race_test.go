@@ -11,7 +11,7 @@ import (
 // One writes, others read, follow, ask for key frames, come and go, and the broadcaster is taken over again and again.
 func TestReadersAndWritersTogether(t *testing.T) {
 	const packets, takeovers, readers = 3000, 4, 4
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	feed := h.Feed()
 	defer feed.Close()
@@ -112,7 +112,7 @@ func read(b *Broadcast, l *Layer, n int) error {
 }
 
 func TestAWokenReaderSeesThePacket(t *testing.T) {
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	p := publish(t, h, "owner", testTracks[0])
 	w := p.Writers()[0]

@@ -1,17 +1,24 @@
 package siaran
 
-// Answer is what a session's creation gives back to its client.
+// Answer is what a client gets when its session is created.
 type Answer struct {
 	Session SessionID
-	SDP     []byte // CRLF line ends, all candidates in it
-	Tag     string // names the ICE session (RFC 9725 section 4.3.1); without quotes, safe in an entity tag
+	SDP     []byte // with CRLF line ends and all candidates
+	Tag     string // identifies the ICE session (RFC 9725 section 4.3.1); can be put in quotes as an entity tag
 }
 
-// SessionInfo is what the HTTP side needs to know of a running session, a broadcaster's or a viewer's.
+// Restarted is what a client gets when its session gets new ICE credentials (RFC 9725 section 4.3.3).
+type Restarted struct {
+	Fragment []byte // of SDP, with CRLF line ends and all candidates (RFC 8840 section 9)
+	Tag      string // as that of Answer
+}
+
+// SessionInfo is what the HTTP side needs to know about a running session of a broadcaster or a viewer.
 type SessionInfo struct {
 	Stream         StreamName
 	Owner          string // the credential's owner; empty for a viewer without a token
-	Tag            string
-	RemoteUfrag    string // of the offer
+	Tag            string // of the newest ICE session
+	RemoteUfrag    string // the client's, for the same
 	RemotePassword string
+	VideoMedia     string // of a viewer: the index of the m-line that the video is sent in; empty: there is none
 }

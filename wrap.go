@@ -1,13 +1,13 @@
 package siaran
 
-// Unwrapper16 extends 16-bit counters (RTP sequence numbers) to 64 bits. The zero value
-// takes the first number as it is. Steps of less than half the range may go either way.
+// Unwrapper16 extends 16-bit counters (RTP sequence numbers) to 64 bits. The zero value returns the first number
+// unchanged. Each step may go up or down by less than half the range.
 type Unwrapper16 struct {
 	last    int64
 	started bool
 }
 
-// Unwrap returns n in the range nearest to the number before.
+// Unwrap extends n to the value nearest to the previous one.
 func (u *Unwrapper16) Unwrap(n uint16) int64 {
 	if !u.started {
 		u.started, u.last = true, int64(n)
@@ -17,13 +17,13 @@ func (u *Unwrapper16) Unwrap(n uint16) int64 {
 	return u.last
 }
 
-// Unwrapper32 does for 32-bit counters (RTP timestamps) what Unwrapper16 does for 16-bit ones.
+// Unwrapper32 is Unwrapper16 for 32-bit counters (RTP timestamps).
 type Unwrapper32 struct {
 	last    int64
 	started bool
 }
 
-// Unwrap returns n in the range nearest to the number before.
+// Unwrap extends n to the value nearest to the previous one.
 func (u *Unwrapper32) Unwrap(n uint32) int64 {
 	if !u.started {
 		u.started, u.last = true, int64(n)

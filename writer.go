@@ -4,36 +4,40 @@ import (
 	"time"
 )
 
-// Writer feeds one layer from one broadcaster's session. The first packet of a new writer
-// follows the last of the one before without a jump: sequence numbers go on by one, and
-// timestamps by the time that has passed. Its methods are for one goroutine at a time.
+// Writer feeds one layer from one broadcaster's session. The first packet of a new writer follows the last one of the
+// previous writer without a jump: the sequence number rises by one, and the timestamp by the time that has passed. Its
+// methods are called by one goroutine at a time.
 type Writer struct {
 	layer     *Layer
 	broadcast *Broadcast
-	framer    *Framer
+	framer    Framer
 
 	// guarded by layer.mu
 	begun     bool
-	last      int64 // the source's sequence number, once begun
+	last      int64 // the broadcaster's sequence number, once begun
 	spliced   bool
 	seqOffset int64
 	tsOffset  int64
-	clock     *Clock // in the source's timestamps, until spliced
+	clock     *Clock // in the broadcaster's timestamps, until spliced
 }
 
-// Layer is where the packets go.
+// Layer is the layer that the writer feeds.
 func (w *Writer) Layer() *Layer { return w.layer }
 
-// KeyframeWanted tells, once for each time that viewers asked, that a key frame is wanted.
-// The session calls it when [Publication.KeyframeRequests] fires and no more often than it
-// means to ask the broadcaster.
+// KeyframeWanted reports whether viewers have asked for a key frame since the last call. The session calls it when
+// [Publication.KeyframeRequests] receives, no more often than it is willing to ask the broadcaster.
 func (w *Writer) KeyframeWanted() bool { return w.layer.wanted.Swap(false) }
 
-// Write adds a packet. seq and timestamp are the source's own, extended beyond their
-// wraps; seq must rise from call to call, and what is not in order any more is dropped.
-// The payload is kept, so the caller must not touch it again. Video is held back until
-// its first key frame. ErrTakenOver or ErrEnded mean that nothing more will be taken.
+// Write adds a packet. seq and timestamp are the broadcaster's, extended to 64 bits. seq must rise from call to call; a
+// packet that is out of order is dropped. The payload is kept, so the caller must not write to it again. Video is
+// discarded until its first key frame. After ErrTakenOver or ErrEnded, every further call fails too.
 func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arrival time.Time) error {
+	return w.WriteDescribed(seq, timestamp, marker, payload, arrival, nil)
+}
+
+// WriteDescribed is Write for a packet whose broadcaster has described it, if described is not nil.
+func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byte, arrival time.Time,
+	described *Described) error {
 	l := w.layer
 	l.mu.Lock()
 	if l.writer != w {
@@ -45,6 +49,14 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 		return nil
 	}
 	frame := w.framer.Next(payload, timestamp, marker)
+	if described != nil {
+		frame.Place = described.Place
+		frame.LayerEnd = frame.LayerEnd || marker
+		if len(described.Sizes) > 0 {
+			frame.Sizes = described.Sizes
+		}
+	}
+	frame.Place = frame.clamped()
 	if !w.spliced {
 		if !frame.Keyframe {
 			l.mu.Unlock()
@@ -52,9 +64,13 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 		}
 		w.splice(seq, timestamp, arrival)
 	}
-	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival}
+	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival, Place: frame.Place}
 	for i, set := range frame.Prefix {
-		set := Packet{Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: arrival, Payload: set, Keyframe: frame.Keyframe && i == 0}
+		set := Packet{
+			Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: arrival,
+			Payload: set, Keyframe: frame.Keyframe && i == 0, Place: frame.Place,
+		}
+		set.LayerEnd = false
 		l.append(&set)
 		w.seqOffset++
 	}
@@ -62,22 +78,31 @@ func (w *Writer) Write(seq, timestamp int64, marker bool, payload []byte, arriva
 	p.Keyframe = frame.Keyframe && len(frame.Prefix) == 0
 	p.FrameEnd = frame.End
 	l.append(&p)
+	if frame.Backward {
+		l.backward.Add(1)
+	}
+	if frame.Format != nil {
+		l.format.Store(frame.Format)
+	}
 	resized := false
 	if frame.Width > 0 {
 		size := uint64(frame.Width)<<32 | uint64(uint32(frame.Height))
 		resized = l.size.Swap(size) != size
 	}
-	due := l.due(&p)
+	if frame.Keyframe || len(frame.Sizes) > 0 {
+		l.sized(frame)
+	}
+	wake := l.shouldWake(&p)
 	l.mu.Unlock()
-	if due {
+	if wake {
 		l.wake()
 	}
 	w.broadcast.fed(arrival, resized)
 	return nil
 }
 
-// follows brings the sequence numbers up to seq and tells whether there is a packet to be added. One
-// that carries nothing (padding alone) is left out of the sequence, so that viewers see no loss.
+// follows advances the sequence numbers to seq and reports whether there is a packet to be added. A packet without
+// payload (padding alone) is taken out of the sequence, so that viewers see no loss.
 func (w *Writer) follows(seq int64, carries bool) bool {
 	if !w.begun {
 		w.begun, w.last = true, seq-1
@@ -91,7 +116,7 @@ func (w *Writer) follows(seq int64, carries bool) bool {
 		w.framer.Lost()
 	}
 	if step > maxGap {
-		w.seqOffset = w.layer.head.Load() + 1 - seq // one number left out tells viewers of the loss
+		w.seqOffset = w.layer.head.Load() + 1 - seq // leaves out one number, so that viewers see a loss
 	}
 	if !carries {
 		w.seqOffset--
@@ -113,8 +138,8 @@ func (w *Writer) splice(seq, timestamp int64, arrival time.Time) {
 	l.clock.Store(&Clock{Wall: w.clock.Wall, Timestamp: w.clock.Timestamp + w.tsOffset})
 }
 
-// SetClock takes what a sender report says (RFC 3550 section 6.4.1): the sample with the
-// source's timestamp was taken at wall; see [Clock].
+// SetClock takes what a sender report says (RFC 3550 section 6.4.1): the sample with this timestamp of the broadcaster
+// was taken at wall; see [Clock].
 func (w *Writer) SetClock(wall time.Time, timestamp int64) {
 	l := w.layer
 	l.mu.Lock()

@@ -1,9 +1,9 @@
 package siaran
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -32,7 +32,7 @@ func videoWriter(t testing.TB, h *Hub) *Writer {
 }
 
 func TestWriterHoldsVideoBackUntilAKeyframe(t *testing.T) {
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	p := publish(t, h, "owner", testTracks...)
 	video, audio := p.Writer(KindVideo, ""), p.Writer(KindAudio, "")
@@ -82,7 +82,7 @@ func TestWriterSequence(t *testing.T) {
 	for _, test := range tests {
 		for _, start := range []int64{0, 1, 65530, 65535, 1<<32 - 2, 1 << 40} {
 			t.Run(fmt.Sprint(test.name, " from ", start), func(t *testing.T) {
-				h := NewHub(time.Minute)
+				h := NewHub(time.Minute, newSampleFramer)
 				defer h.Close()
 				w := videoWriter(t, h)
 				for _, n := range test.in {
@@ -107,44 +107,68 @@ func TestWriterSequence(t *testing.T) {
 	}
 }
 
-func TestWriterPutsParameterSetsIn(t *testing.T) {
-	h := NewHub(time.Minute)
+// scriptedFramer finds what the payload's first byte says: k for a key frame, p for one that needs parameter sets.
+type scriptedFramer struct{ lost *int }
+
+func (f scriptedFramer) Next(payload []byte, _ int64, marker bool) Frame {
+	frame := Frame{Keyframe: payload[0] == 'k' || payload[0] == 'p', End: marker, Backward: payload[0] == 'b'}
+	if payload[0] == 'p' {
+		frame.Prefix = [][]byte{[]byte("one"), []byte("two")}
+	}
+	return frame
+}
+
+func (f scriptedFramer) Lost() { *f.lost++ }
+
+func TestWriterPutsPrefixBeforeKeyframe(t *testing.T) {
+	h := NewHub(time.Minute, func(CodecName) Framer { return scriptedFramer{new(int)} })
 	defer h.Close()
-	w := publish(t, h, "owner", TrackSpec{Codec: Codec{Name: H264, ClockRate: 90000}}).Writer(KindVideo, "")
-	sets := recordedSets(t, "h264.rtp", h264Grammar{})
-	for i, payload := range [][]byte{sets[0], sets[1], h264IDR, h264P, h264IDR, h264P} {
-		write(t, w, 100+int64(i), 3000*int64(max(0, i-2)), payload, testTime)
+	w := videoWriter(t, h)
+	for i, payload := range []string{"k", "b", "p", "x"} {
+		write(t, w, 100+int64(i), 3000*int64(i), []byte(payload), testTime)
 	}
 	l := w.Layer()
-	if l.Head() != 7 || l.Stats().Lost != 0 {
-		t.Fatalf("head %d, %d lost", l.Head(), l.Stats().Lost)
+	if l.Head() != 6 || l.Stats() != (LayerStats{Packets: 6, Bytes: 10, Keyframes: 2, Backward: 1}) {
+		t.Fatalf("head %d, %+v", l.Head(), l.Stats())
 	}
-	prefix, idr := l.Get(4), l.Get(5)
-	if k, _ := l.Keyframe(); k != 4 || !prefix.Keyframe || prefix.FrameEnd || prefix.Marker || prefix.Payload[0]&0x1f != h264STAPA {
-		t.Errorf("key frame at %d begins with %+v", k, prefix)
+	if k, _ := l.Keyframe(); k != 2 {
+		t.Errorf("key frame at %d", k)
 	}
-	if idr.Keyframe || !idr.FrameEnd || idr.Timestamp != prefix.Timestamp || !bytes.Equal(idr.Payload, h264IDR) {
-		t.Errorf("then %+v", idr)
-	}
-	if p := l.Get(6); !bytes.Equal(p.Payload, h264P) {
-		t.Errorf("then %+v", p)
+	for i, want := range []Packet{
+		{Seq: 2, Timestamp: 6000, Arrival: testTime, Payload: []byte("one"), Keyframe: true},
+		{Seq: 3, Timestamp: 6000, Arrival: testTime, Payload: []byte("two")},
+		{Seq: 4, Timestamp: 6000, Arrival: testTime, Payload: []byte("p"), Marker: true, FrameEnd: true},
+		{Seq: 5, Timestamp: 9000, Arrival: testTime, Payload: []byte("x"), Marker: true, FrameEnd: true},
+	} {
+		if got := l.Get(int64(2 + i)); !reflect.DeepEqual(*got, want) {
+			t.Errorf("packet %d: %+v, want %+v", 2+i, *got, want)
+		}
 	}
 }
 
 func TestWriterTellsTheFramerOfLosses(t *testing.T) {
-	h := NewHub(time.Minute)
+	lost := 0
+	h := NewHub(time.Minute, func(CodecName) Framer { return scriptedFramer{&lost} })
 	defer h.Close()
-	w := publish(t, h, "owner", TrackSpec{Codec: Codec{Name: H264, ClockRate: 90000}}).Writer(KindVideo, "")
-	sets := recordedSets(t, "h264.rtp", h264Grammar{})
-	write(t, w, 1, 0, sets[0], testTime)
-	write(t, w, 2, 0, sets[1], testTime)
-	write(t, w, 3, 0, h264IDR, testTime)
-	write(t, w, 4, 3000, nil, testTime)     // padding, and no loss
-	write(t, w, 6, 6000, nil, testTime)     // padding after a loss
-	write(t, w, 7, 6000, h264IDR, testTime) // its SPS may be what was lost
-	write(t, w, 8, 9000, h264IDR, testTime) // the encoder does not repeat it, then
-	if k, _ := w.Layer().Keyframe(); k != 5 || w.Layer().Stats().Keyframes != 2 {
-		t.Errorf("key frame at %d, %+v", k, w.Layer().Stats())
+	w := videoWriter(t, h)
+	for _, step := range []struct {
+		seq     int64
+		payload string
+		lost    int
+	}{
+		{1, "k", 0},
+		{2, "x", 0},
+		{3, "", 0}, // padding
+		{4, "x", 0},
+		{6, "", 1}, // padding after a loss
+		{7, "x", 1},
+		{7, "x", 1},
+		{9000, "x", 2},
+	} {
+		write(t, w, step.seq, step.seq*3000, []byte(step.payload), testTime)
+		if lost != step.lost {
+			t.Errorf("after packet %d: the framer knows of %d losses, want %d", step.seq, lost, step.lost)
+		}
 	}
 }
 
@@ -153,7 +177,7 @@ func TestWriterSplices(t *testing.T) {
 	for _, second := range []struct{ seq, timestamp int64 }{{0, 0}, {65535, 1<<32 - 1}, {1 << 33, 1 << 50}, {101, 9000}} {
 		for _, away := range []time.Duration{0, time.Millisecond, 5 * time.Second, -time.Second} {
 			t.Run(fmt.Sprint(second, away), func(t *testing.T) {
-				h := NewHub(time.Minute)
+				h := NewHub(time.Minute, newSampleFramer)
 				defer h.Close()
 				first := publish(t, h, "owner", testTracks...)
 				video := first.Writer(KindVideo, "")
@@ -195,7 +219,7 @@ func TestWriterSplices(t *testing.T) {
 }
 
 func TestWriterClock(t *testing.T) {
-	h := NewHub(time.Minute)
+	h := NewHub(time.Minute, newSampleFramer)
 	defer h.Close()
 	p := publish(t, h, "owner", testTracks...)
 	w := p.Writer(KindAudio, "")
@@ -216,7 +240,7 @@ func TestWriterClock(t *testing.T) {
 
 // Followers hear of whole frames, and of what comes of a slow one.
 func TestWritersWakeOncePerFrame(t *testing.T) {
-	hub := NewHub(time.Second)
+	hub := NewHub(time.Second, newSampleFramer)
 	defer hub.Close()
 	pub, err := hub.Publish("cats", "me", []TrackSpec{{Codec: Codec{Name: VP8, ClockRate: 90000}}})
 	if err != nil {

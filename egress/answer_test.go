@@ -3,24 +3,29 @@ package egress
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pion/sdp/v3"
+	pionsdp "github.com/pion/sdp/v3"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/sdp"
+	"siaran/mediaport"
 )
 
 // liveBroadcast is a broadcast with Opus and a video codec.
 func liveBroadcast(t *testing.T, video siaran.Codec) *siaran.Broadcast {
 	t.Helper()
-	return broadcastOf(t, siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1;useinbandfec=1"}, video)
+	return broadcastOf(t, siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2, FMTP: "stereo=1;useinbandfec=1"},
+		video)
 }
 
 func broadcastOf(t *testing.T, codecs ...siaran.Codec) *siaran.Broadcast {
 	t.Helper()
-	hub := siaran.NewHub(time.Second)
+	hub := siaran.NewHub(time.Second, codec.NewFramer)
 	t.Cleanup(hub.Close)
 	var tracks []siaran.TrackSpec
 	for _, c := range codecs {
@@ -33,25 +38,32 @@ func broadcastOf(t *testing.T, codecs ...siaran.Codec) *siaran.Broadcast {
 	return pub.Broadcast()
 }
 
+func answeringLink(s *mediaport.Socket, offer *sdp.Offer) *link {
+	l := testLink(s, offer.Ufrag, offer.Password)
+	l.certificate = &ownCertificate{fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: "AA:BB"}}
+	return l
+}
+
 func TestAnswersToRealViewers(t *testing.T) {
-	files, err := filepath.Glob("../testdata/offers/whep-*.sdp")
+	files, err := filepath.Glob("../internal/sdp/testdata/offers/whep-*.sdp")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no offers", err)
 	}
-	socket, err := Listen(":0", SocketOptions{})
+	socket, err := mediaport.Open(":0", mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	s := &Server{socket: socket, fingerprint: "AA:BB"}
-	h264 := siaran.Codec{Name: siaran.H264, ClockRate: 90000, FMTP: "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"}
+	s := &Server{socket: socket}
+	h264 := siaran.Codec{Name: siaran.H264, ClockRate: 90000,
+		FMTP: "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			offer, err := siaran.ParseOffer(text)
+			offer, err := sdp.ParseOffer(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +71,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 			if answerable := choose(offer.Sections[videoSection(offer)].Codecs, h264); answerable == nil {
 				video = siaran.Codec{Name: siaran.VP8, ClockRate: 90000}
 			}
-			answer, plans, err := s.answer(offer, liveBroadcast(t, video), newLink(socket, offer.Ufrag))
+			answer, plans, err := s.answer(offer, liveBroadcast(t, video), answeringLink(socket, offer))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,31 +80,32 @@ func TestAnswersToRealViewers(t *testing.T) {
 	}
 }
 
-// TestRefusedSectionsNameTheirPayloadTypes: without, pion/webrtc v4 takes no answer of a stream that has no picture or no sound.
+// TestRefusedSectionsNameTheirPayloadTypes: without, pion/webrtc v4 takes no answer of a stream that has no picture or
+// no sound.
 func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
-	text, err := os.ReadFile("../testdata/offers/whep-pion.sdp")
+	text, err := os.ReadFile("../internal/sdp/testdata/offers/whep-pion.sdp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	offer, err := siaran.ParseOffer(text)
+	offer, err := sdp.ParseOffer(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := Listen(":0", SocketOptions{})
+	socket, err := mediaport.Open(":0", mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	s := &Server{socket: socket, fingerprint: "AA:BB"}
+	s := &Server{socket: socket}
 	for kind, codec := range map[siaran.Kind]siaran.Codec{
 		siaran.KindAudio: {Name: siaran.Opus, ClockRate: 48000, Channels: 2},
 		siaran.KindVideo: {Name: siaran.VP8, ClockRate: 90000},
 	} {
-		answer, plans, err := s.answer(offer, broadcastOf(t, codec), newLink(socket, offer.Ufrag))
+		answer, plans, err := s.answer(offer, broadcastOf(t, codec), answeringLink(socket, offer))
 		if err != nil || len(plans) != 1 || plans[0].Kind != kind {
 			t.Fatalf("%s alone: %v, %v", kind, plans, err)
 		}
-		var d sdp.SessionDescription
+		var d pionsdp.SessionDescription
 		if err := d.Unmarshal(answer); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +128,7 @@ func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
 	}
 }
 
-func videoSection(o *siaran.Offer) int {
+func videoSection(o *sdp.Offer) int {
 	for i, s := range o.Sections {
 		if s.Kind == siaran.KindVideo {
 			return i
@@ -124,12 +137,12 @@ func videoSection(o *siaran.Offer) int {
 	return 0
 }
 
-func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
+func checkAnswer(t *testing.T, offer *sdp.Offer, text string, plans []plan) {
 	t.Helper()
 	if strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\n") || len(text) > 8<<10 {
 		t.Errorf("line ends or size %d are wrong", len(text))
 	}
-	var d sdp.SessionDescription
+	var d pionsdp.SessionDescription
 	if err := d.UnmarshalString(text); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +165,8 @@ func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
 		if !strings.Contains(" "+group+" ", " "+mid+" ") {
 			t.Errorf("section %d is not in %q", i, group)
 		}
-		for _, key := range []string{"rtcp-mux", "rtcp-mux-only", "sendonly", "ice-ufrag", "ice-pwd", "fingerprint", "setup", "msid"} {
+		for _, key := range []string{"rtcp-mux", "rtcp-mux-only", "sendonly", "ice-ufrag", "ice-pwd", "fingerprint", "setup",
+			"msid"} {
 			if _, ok := m.Attribute(key); !ok {
 				t.Errorf("section %d has no %s", i, key)
 			}
@@ -170,7 +184,7 @@ func checkAnswer(t *testing.T, offer *siaran.Offer, text string, plans []plan) {
 		}
 		offered := false
 		for _, c := range section.Codecs {
-			offered = offered || m.MediaName.Formats[0] == itoa(c.PayloadType)
+			offered = offered || m.MediaName.Formats[0] == strconv.Itoa(int(c.PayloadType))
 		}
 		if !offered {
 			t.Errorf("section %d: payload type %s was not offered", i, m.MediaName.Formats[0])

@@ -1,58 +1,88 @@
 package egress
 
 import (
-	"net/netip"
-	"strconv"
+	"encoding/hex"
+	"slices"
 	"strings"
 
-	"github.com/pion/sdp/v3"
-
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/sdp"
 )
 
-// choose takes the payload type to send a track with: of its codec, and of those the one
-// whose parameters come nearest (C04, C31, C40). Nil means that the viewer cannot play it.
-func choose(offered []siaran.OfferedCodec, sent siaran.Codec) *siaran.OfferedCodec {
-	var best *siaran.OfferedCodec
+// choose returns the offered payload type to send a track with: one of the track's codec, whose parameters fit best.
+// Nil means that the viewer cannot play the track.
+func choose(offered []sdp.OfferedCodec, sent siaran.Codec) *sdp.OfferedCodec {
+	var best *sdp.OfferedCodec
 	bestScore := -1
 	for i := range offered {
 		c := &offered[i]
-		if c.Name != sent.Name || c.ClockRate != sent.ClockRate {
+		if c.Name != sent.Name || c.ClockRate != sent.ClockRate || c.Channels != sent.Channels {
 			continue
 		}
-		if score := fit(parameters(c.FMTP), parameters(sent.FMTP), sent.Name); score > bestScore {
+		if score := fit(c.FMTP, sent.FMTP, sent.Name); score > bestScore {
 			best, bestScore = c, score
 		}
 	}
 	return best
 }
 
-// fit tells how well a viewer's parameters suit what is sent; below 0: not at all. For H264 the profile is a
-// matter of taste (an encoder's own SDP is seldom true to its stream), the packetization is not.
-func fit(viewer, sent map[string]string, name siaran.CodecName) int {
+// fit says how well a viewer's parameters suit what is sent; below 0: not at all.
+func fit(viewer, sent string, name siaran.CodecName) int {
 	switch name {
 	case siaran.H264:
-		mode := viewer["packetization-mode"]
-		profile, want := strings.ToLower(viewer["profile-level-id"]), strings.ToLower(sent["profile-level-id"])
-		score := 1
-		if mode == "1" {
-			score += 10
-		} else if mode == "0" {
-			return -1 // RFC 6184 section 6.2 allows no fragments there; an offer that says nothing is given the benefit of the doubt
-		}
-		switch {
-		case len(profile) == 6 && len(want) == 6 && profile[:4] == want[:4]:
-			score += 3
-		case len(profile) == 6 && len(want) == 6 && profile[:2] == want[:2]:
-			score += 2
-		}
-		return score
+		return fitH264(viewer, sent)
 	case siaran.VP9, siaran.H265:
-		return sameProfile(viewer["profile-id"], sent["profile-id"], name)
+		return sameProfile(sdp.Parameter(viewer, "profile-id"), sdp.Parameter(sent, "profile-id"), name)
 	case siaran.AV1:
-		return sameProfile(viewer["profile"], sent["profile"], name)
+		return sameProfile(sdp.Parameter(viewer, "profile"), sdp.Parameter(sent, "profile"), name)
+	case siaran.MultiOpus:
+		for _, key := range []string{"channel_mapping", "num_streams", "coupled_streams"} {
+			if sdp.Parameter(viewer, key) != sdp.Parameter(sent, key) {
+				return -1 // its decoder is set up for other streams
+			}
+		}
 	}
 	return 1
+}
+
+// fitH264 wants a packetization mode that fits. The profile is only a preference, because decoders take what they can,
+// whatever was negotiated. The level does not matter: browsers offer one below what they decode, and it may differ in
+// each direction (level-asymmetry-allowed, RFC 6184 section 8.1).
+func fitH264(viewer, sent string) int {
+	score := 1
+	switch sdp.Parameter(viewer, "packetization-mode") {
+	case "1":
+		score += 10
+	case "0":
+		return -1 // it allows no fragments (RFC 6184 section 6.2); an offer that names no mode is given a chance
+	}
+	takes, want := h264Profile(viewer), h264Profile(sent)
+	switch {
+	case takes == "" || want == "":
+	case takes == want:
+		score += 3
+	case slices.Contains(h264Above[want], takes):
+		score += 2
+	}
+	return score
+}
+
+// h264Above lists the profiles whose decoders also decode a profile, among those that browsers offer (H.264 annex A.2).
+var h264Above = map[string][]string{
+	"Constrained Baseline": {"Baseline", "Main", "Constrained High", "High", "High 4:4:4 Predictive"},
+	"Main":                 {"High", "High 4:4:4 Predictive"},
+	"Constrained High":     {"High", "High 4:4:4 Predictive"},
+	"High":                 {"High 4:4:4 Predictive"},
+}
+
+// h264Profile is the profile in format parameters, empty when there is none.
+func h264Profile(fmtp string) string {
+	id, err := hex.DecodeString(sdp.Parameter(fmtp, "profile-level-id"))
+	if err != nil || len(id) != 3 {
+		return ""
+	}
+	return codec.H264Profile(id[0], id[1])
 }
 
 // sameProfile compares profiles; the default is 0, for H265 1 (RFC 7798 section 7.1).
@@ -73,47 +103,31 @@ func sameProfile(viewer, sent string, name siaran.CodecName) int {
 	return -1
 }
 
-// parameters splits an a=fmtp value.
-func parameters(fmtp string) map[string]string {
-	m := make(map[string]string)
-	for part := range strings.SplitSeq(fmtp, ";") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(part), "="); key != "" {
-			m[strings.ToLower(key)] = value
+// sentCodec is the codec of a track as it is really sent, which the largest layer knows after its first key frame. An
+// encoder's description often differs: OBS always announces constrained baseline.
+func sentCodec(track *siaran.Track) siaran.Codec {
+	sent, most := track.Codec, 0
+	for _, l := range track.Layers {
+		width, height := l.Size()
+		if format := l.Format(); format.FMTP != "" && width*height >= most {
+			sent.FMTP, most = format.FMTP, width*height
 		}
 	}
-	return m
+	return sent
 }
 
-// answerFMTP is the offer's own parameters, and stereo for Opus when the broadcaster sends it (E09).
-func answerFMTP(codec *siaran.OfferedCodec, sent siaran.Codec) string {
+// answerFMTP is the offer's own parameters, and stereo for Opus when the broadcaster sends it: browsers play mono
+// unless the description says so (RFC 7587 section 7.1).
+func answerFMTP(codec *sdp.OfferedCodec, sent siaran.Codec) string {
 	fmtp := codec.FMTP
-	from := parameters(sent.FMTP)
-	if codec.Name != siaran.Opus || from["stereo"] != "1" && from["sprop-stereo"] != "1" {
+	stereo := sdp.Parameter(sent.FMTP, "stereo") == "1" || sdp.Parameter(sent.FMTP, "sprop-stereo") == "1"
+	if codec.Name != siaran.Opus || !stereo {
 		return fmtp
 	}
-	have := parameters(fmtp)
 	for _, key := range []string{"stereo", "sprop-stereo"} {
-		if _, ok := have[key]; !ok {
+		if sdp.Parameter(fmtp, key) == "" {
 			fmtp = strings.TrimPrefix(fmtp+";"+key+"=1", ";")
 		}
 	}
 	return fmtp
 }
-
-// sdpName is a codec's name as most write it: some clients do not fold its case.
-func sdpName(name siaran.CodecName) string {
-	if name == siaran.Opus {
-		return "opus"
-	}
-	return string(name)
-}
-
-func connection(address netip.Addr) *sdp.ConnectionInformation {
-	family := "IP4"
-	if address.Is6() {
-		family = "IP6"
-	}
-	return &sdp.ConnectionInformation{NetworkType: "IN", AddressType: family, Address: &sdp.Address{Address: address.String()}}
-}
-
-func itoa(payloadType uint8) string { return strconv.Itoa(int(payloadType)) }

@@ -2,14 +2,9 @@ package egress_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
-	"math/big"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +16,9 @@ import (
 
 	"siaran"
 	"siaran/egress"
+	"siaran/internal/codec"
+	"siaran/internal/testutil"
+	"siaran/mediaport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,12 +28,13 @@ type stage struct {
 	t      testing.TB
 	hub    *siaran.Hub
 	server *egress.Server
-	socket *egress.Socket
+	socket *mediaport.Socket
 	pub    *siaran.Publication
 	seq    int64
 	audio  int64
 	time   int64 // of the newest frame
 	start  time.Time
+	from   netip.Addr // where offers come from
 }
 
 const stream = siaran.StreamName("cats")
@@ -45,18 +44,25 @@ func newStage(t testing.TB, video siaran.CodecName) *stage {
 	return newStageAt(t, "127.0.0.1:0", video)
 }
 
-func newStageAt(t testing.TB, address string, video siaran.CodecName) *stage {
+func newStageAt(t testing.TB, address string, video siaran.CodecName, change ...func(*egress.Config)) *stage {
 	t.Helper()
-	hub := siaran.NewHub(time.Second)
-	socket, err := egress.Listen(address, egress.SocketOptions{})
+	hub := siaran.NewHub(time.Second, codec.NewFramer)
+	socket, err := mediaport.Open(address, mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := egress.New(hub, socket, egress.Config{Certificate: certificate(t), SetupTimeout: 5 * time.Second, MaxSetups: 1000})
+	cfg := egress.Config{Certificate: testutil.Certificate(t), SetupTimeout: 5 * time.Second, MaxSetups: 1000}
+	for _, f := range change {
+		f(&cfg)
+	}
+	server, err := egress.New(hub, socket, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{t: t, hub: hub, server: server, socket: socket, seq: 65000, audio: 65400, time: 1<<32 - 40*1800, start: time.Now()}
+	s := &stage{
+		t: t, hub: hub, server: server, socket: socket,
+		seq: 65000, audio: 65400, time: 1<<32 - 40*1800, start: time.Now(),
+	}
 	s.publish(video)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
@@ -108,7 +114,8 @@ func (s *stage) frame(key bool, packets int) {
 func (s *stage) sound() {
 	s.t.Helper()
 	now := time.Now()
-	if err := s.pub.Writer(siaran.KindAudio, "").Write(s.audio, now.Sub(s.start).Milliseconds()*48, false, make([]byte, 80), now); err != nil {
+	timestamp := now.Sub(s.start).Milliseconds() * 48
+	if err := s.pub.Writer(siaran.KindAudio, "").Write(s.audio, timestamp, false, make([]byte, 80), now); err != nil {
 		s.t.Fatal(err)
 	}
 	s.audio++
@@ -153,7 +160,12 @@ func watch(t testing.TB, s *stage, settings webrtc.SettingEngine) *peer {
 // watchWith lets edit change what the server sees of the offer.
 func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(string) string) *peer {
 	t.Helper()
-	p := &peer{t: t, video: make(chan *rtp.Packet, 1<<14), audio: make(chan *rtp.Packet, 1<<12), state: make(chan webrtc.PeerConnectionState, 32)}
+	p := &peer{
+		t:     t,
+		video: make(chan *rtp.Packet, 1<<14),
+		audio: make(chan *rtp.Packet, 1<<12),
+		state: make(chan webrtc.PeerConnectionState, 32),
+	}
 	settings.SetIncludeLoopbackCandidate(true)
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -163,7 +175,9 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
 		t.Fatal(err)
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry)).NewPeerConnection(webrtc.Configuration{})
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media),
+		webrtc.WithInterceptorRegistry(registry))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +202,8 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 		}
 	})
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		receive := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := pc.AddTransceiverFromKind(kind, receive); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,12 +216,13 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 		t.Fatal(err)
 	}
 	<-gathered
-	answer, err := s.server.Offer(context.Background(), stream, "", []byte(edit(pc.LocalDescription().SDP)))
+	answer, err := s.server.Offer(context.Background(), stream, "", s.from, []byte(edit(pc.LocalDescription().SDP)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.id = answer.Session
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+	description := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}
+	if err := pc.SetRemoteDescription(description); err != nil {
 		t.Fatalf("%v in\n%s", err, answer.SDP)
 	}
 	t.Cleanup(p.close)
@@ -247,20 +263,6 @@ func (p *peer) waitState(want webrtc.PeerConnectionState) {
 }
 
 func number(p *rtp.Packet) uint32 { return binary.BigEndian.Uint32(p.Payload[100:]) }
-
-func certificate(tb testing.TB) *tls.Certificate {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
 
 func TestViewerStartsFromCachedKeyframe(t *testing.T) {
 	s := newStage(t, siaran.VP8)
@@ -337,10 +339,10 @@ func TestViewerEndsBothWays(t *testing.T) {
 	v = watch(t, s, webrtc.SettingEngine{})
 	v.next(v.video)
 	v.close()
-	eventually(t, func() bool { return b.State().Viewers == 0 }, "the viewer that left is still counted")
+	testutil.Eventually(t, "the viewer that left is still counted", func() bool { return b.State().Viewers == 0 })
 
 	// Most pages close the connection first and send the DELETE then.
-	eventually(t, func() bool { return s.server.Stats().Viewers == 0 }, "the session that ended is still there")
+	testutil.Eventually(t, "the session that ended is still there", func() bool { return s.server.Stats().Viewers == 0 })
 	if info, err := s.server.Session(v.id); err != nil || info.Stream != stream {
 		t.Errorf("%+v, %v", info, err)
 	}
@@ -359,17 +361,9 @@ func TestBroadcastEndSendsViewersAway(t *testing.T) {
 	v := watch(t, s, webrtc.SettingEngine{})
 	v.next(v.video)
 	s.pub.Stop()
-	eventually(t, func() bool { return s.server.Stats().Viewers == 0 }, "the viewer stayed after the broadcast's end")
+	testutil.Eventually(t, "the viewer stayed after the broadcast's end",
+		func() bool { return s.server.Stats().Viewers == 0 })
 	if _, err := s.server.Session(v.id); err == nil {
 		t.Error("the session is still there")
-	}
-}
-
-func eventually(t *testing.T, ok func() bool, what string) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
 	}
 }

@@ -6,117 +6,115 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
+	"net"
 	"time"
 
-	"github.com/pion/dtls/v2"
-	"github.com/pion/logging"
-	"github.com/pion/srtp/v2"
+	"github.com/pion/dtls/v3"
+	"github.com/pion/srtp/v3"
 
-	"siaran"
+	"siaran/internal/pionlog"
+	"siaran/internal/sdp"
 )
 
-// flightInterval is how long a lost DTLS flight is waited for before it is sent again.
+// flightInterval is how long an answer to a DTLS flight is awaited before the flight is sent again.
 const flightInterval = 500 * time.Millisecond
 
-// AES-GCM costs an eighth of AES-CM with HMAC-SHA1 in Go, and least with the short key. A server
-// of dtls v2 follows the client's order, and browsers list AES-CM first and the long key
-// before the short one, so each is offered only where there is nothing cheaper (P44).
-var (
-	gcmProfiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM}
-	cmProfiles  = []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
-)
+// profiles are the ways to protect media, in the order in which a server chooses. In Go AES-GCM costs an eighth of
+// AES-CM with HMAC-SHA1, and least with the short key. Browsers support all of them.
+var profiles = []dtls.SRTPProtectionProfile{
+	dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80,
+}
 
-// handshake does DTLS-SRTP over the link (RFC 5764), sets up its encryption and parks the
-// connection. The peer's address has been proven by ICE, so no cookie is asked for (P62).
-func (l *link) handshake(ctx context.Context, certificate tls.Certificate, isClient bool, fingerprints []siaran.Fingerprint) error {
+// suites are the ways to protect DTLS itself. Every WebRTC endpoint supports the first (RFC 8827 section 6.5). idleDTLS
+// depends on these being all.
+var suites = []dtls.CipherSuiteID{
+	dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, dtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+}
+
+// handshake performs DTLS-SRTP over the link (RFC 5764), sets up its encryption and lays the connection to rest. The
+// viewer's address has answered a check of ours by then, so no cookie is needed (RFC 6347 section 4.2.1).
+func (l *link) handshake(
+	ctx context.Context, certificate tls.Certificate, isClient bool, fingerprints []sdp.Fingerprint,
+) error {
 	l.mu.Lock()
 	pipe := l.pipe
 	l.mu.Unlock()
-	pipe.places = l.places
-	defer pipe.leavePlace()
-	config := &dtls.Config{
-		Certificates:            []tls.Certificate{certificate},
-		ClientAuth:              dtls.RequireAnyClientCert,
-		InsecureSkipVerify:      true, // the certificate is verified by its fingerprint
-		InsecureSkipVerifyHello: true,
-		FlightInterval:          flightInterval,
-		LoggerFactory:           silentLogger,
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			return siaran.VerifyCertificate(raw, fingerprints)
-		},
+	pipe.slots = l.events.handshakeSlots()
+	defer pipe.leaveSlot()
+	shared := []dtls.Option{
+		dtls.WithCertificates(certificate),
+		dtls.WithCipherSuites(suites...),
+		dtls.WithSRTPProtectionProfiles(profiles...),
+		dtls.WithInsecureSkipVerify(true), // the fingerprint is what verifies the certificate
+		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+			return sdp.VerifyCertificate(raw, fingerprints)
+		}),
+		dtls.WithFlightInterval(flightInterval),
+		dtls.WithLoggerFactory(pionlog.Silent),
 	}
 	var conn *dtls.Conn
 	var err error
 	if isClient {
-		config.SRTPProtectionProfiles = slices.Concat(gcmProfiles, cmProfiles)
-		conn, err = dtls.ClientWithContext(ctx, pipe, config)
-	} else {
-		if config.SRTPProtectionProfiles, err = pipe.profiles(ctx); err != nil {
-			return err
+		var options []dtls.ClientOption
+		for _, o := range shared {
+			options = append(options, o)
 		}
-		conn, err = dtls.ServerWithContext(ctx, pipe, config)
+		conn, err = dtls.ClientWithOptions(pipe, pipe.remote(), options...)
+	} else {
+		options := []dtls.ServerOption{
+			dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithInsecureSkipVerifyHello(true),
+		}
+		for _, o := range shared {
+			options = append(options, o)
+		}
+		conn, err = dtls.ServerWithOptions(pipe, pipe.remote(), options...)
 	}
 	if err != nil {
 		return fmt.Errorf("dtls: %w", err)
 	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return errors.Join(fmt.Errorf("dtls: %w", err), conn.Close())
+	}
 	if err := l.secure(conn, isClient); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	l.park(conn, pipe)
-	return nil
+	return l.park(conn, pipe)
 }
 
-// cheapest is what to offer to a viewer that offers these.
-func cheapest(offered []dtls.SRTPProtectionProfile) []dtls.SRTPProtectionProfile {
-	for _, p := range gcmProfiles {
-		if slices.Contains(offered, p) {
-			return []dtls.SRTPProtectionProfile{p}
-		}
-	}
-	return cmProfiles
-}
-
-// profiles waits for the ClientHello and says what to offer to it. The datagrams are kept for the handshake proper.
-func (p *dtlsPipe) profiles(ctx context.Context) ([]dtls.SRTPProtectionProfile, error) {
-	var hello helloReader
-	for total := 0; total < 2*maxHello; {
-		datagram, err := p.peek(ctx)
-		if err != nil {
-			return nil, err
-		}
-		total += len(datagram)
-		if !hello.add(datagram) {
-			continue
-		}
-		return cheapest(hello.profiles()), nil
-	}
-	return nil, errors.New("dtls: no ClientHello in what the viewer sent")
-}
-
-// secure derives the SRTP keys and makes the contexts for both ways.
+// secure derives the SRTP keys and makes the contexts for both directions.
 func (l *link) secure(conn *dtls.Conn, isClient bool) error {
 	profile, ok := conn.SelectedSRTPProtectionProfile()
 	if !ok {
 		return errors.New("dtls: the viewer negotiated no SRTP profile")
 	}
 	config := srtp.Config{Profile: srtp.ProtectionProfile(profile)}
-	state := conn.ConnectionState()
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return errors.New("dtls: no state after the handshake")
+	}
 	if err := config.ExtractSessionKeysFromDTLS(&state, isClient); err != nil {
 		return fmt.Errorf("srtp keys: %w", err)
 	}
+	keys := config.Keys
 	var err error
-	if l.out, err = srtp.CreateContext(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, config.Profile); err != nil {
+	if l.out, err = srtp.CreateContext(keys.LocalMasterKey, keys.LocalMasterSalt, config.Profile); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
-	if l.media, err = newSealer(config.Profile, config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, l.out); err != nil {
+	if l.media, err = newSealer(config.Profile, keys.LocalMasterKey, keys.LocalMasterSalt, l.out); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
-	if l.in, err = srtp.CreateContext(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt, config.Profile, srtp.SRTCPReplayProtection(64)); err != nil {
+	l.in, err = srtp.CreateContext(
+		keys.RemoteMasterKey, keys.RemoteMasterSalt, config.Profile, srtp.SRTCPReplayProtection(64))
+	if err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
 	return nil
 }
 
-// silentLogger keeps pion's logs out of ours: strangers can fill them (P25).
-var silentLogger = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}}
+// remote is the viewer's address for dtls, which only passes it on.
+func (c *dtlsConn) remote() net.Addr {
+	if to := c.link.selected.Load(); to != nil {
+		return net.UDPAddrFromAddrPort(to.path.Address())
+	}
+	return &net.UDPAddr{}
+}

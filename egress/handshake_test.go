@@ -2,18 +2,22 @@ package egress
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/pion/dtls/v2"
-	"github.com/pion/dtls/v2/pkg/crypto/selfsign"
+	"siaran/mediaport"
 
-	"siaran"
+	"github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+
+	"siaran/internal/pionlog"
+	"siaran/internal/sdp"
 )
 
 // dtlsClient is a viewer's side of a handshake: what it writes comes to a link as from the socket's reader.
@@ -23,13 +27,8 @@ type dtlsClient struct {
 	last func() // called after each datagram that is sealed, of which the end of the handshake is the first
 }
 
-func (c *dtlsClient) Read(b []byte) (int, error) {
-	n, _, err := c.ReadFromUDPAddrPort(b)
-	return n, err
-}
-
-func (c *dtlsClient) Write(b []byte) (int, error) {
-	c.link.handleDTLS(b)
+func (c *dtlsClient) WriteTo(b []byte, _ net.Addr) (int, error) {
+	c.link.handleDTLS(b, c.LocalAddr().(*net.UDPAddr).AddrPort(), netip.Addr{})
 	for rest := b; len(rest) > 13; rest = rest[min(len(rest), 13+int(binary.BigEndian.Uint16(rest[11:]))):] {
 		if binary.BigEndian.Uint16(rest[3:]) > 0 {
 			c.last()
@@ -39,10 +38,10 @@ func (c *dtlsClient) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// shakeHands lets a viewer do its handshake with a new link, which leave ends; hungUp hears of it.
-func shakeHands(t *testing.T, last func(*link)) (l *link, leave func(), hungUp chan struct{}) {
+// shakeHands lets a viewer do its handshake with a new link; hungUp hears of the viewer's end of the connection.
+func shakeHands(t *testing.T, last func(*link)) (l *link, viewer *dtls.Conn, hungUp chan struct{}) {
 	t.Helper()
-	socket, err := Listen("127.0.0.1:0", SocketOptions{})
+	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,18 +55,21 @@ func shakeHands(t *testing.T, last func(*link)) (l *link, leave func(), hungUp c
 		t.Fatal(err)
 	}
 	hungUp = make(chan struct{}, 1)
-	l = newLink(socket, "r")
-	l.selected.Store(socket.path(udp.LocalAddr().(*net.UDPAddr).AddrPort(), netip.Addr{}))
-	l.pipe = newPipe(l)
-	l.hungUp = func() { hungUp <- struct{}{} }
+	l = testLink(socket, "r", "p")
+	proveAt(l, udp.LocalAddr().(*net.UDPAddr).AddrPort())
+	l.pipe = newDTLSConn(l)
+	ownerOf(l).onEnded = func(error) { hungUp <- struct{}{} }
 	var spawned sync.WaitGroup
 	t.Cleanup(spawned.Wait)
-	l.spawn = spawned.Go
+	ownerOf(l).spawn = spawned.Go
 	connected := make(chan *dtls.Conn)
 	go func() {
-		conn, err := dtls.Client(&dtlsClient{udp, l, func() { last(l) }}, &dtls.Config{
-			Certificates: []tls.Certificate{certificate}, InsecureSkipVerify: true, SRTPProtectionProfiles: gcmProfiles, LoggerFactory: silentLogger,
-		})
+		conn, err := dtls.ClientWithOptions(&dtlsClient{udp, l, func() { last(l) }}, &net.UDPAddr{},
+			dtls.WithCertificates(certificate), dtls.WithInsecureSkipVerify(true),
+			dtls.WithSRTPProtectionProfiles(profiles...), dtls.WithLoggerFactory(pionlog.Silent))
+		if err == nil {
+			err = conn.Handshake()
+		}
 		if err != nil {
 			t.Error(err)
 		}
@@ -75,21 +77,16 @@ func shakeHands(t *testing.T, last func(*link)) (l *link, leave func(), hungUp c
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err = l.handshake(ctx, certificate, false, []siaran.Fingerprint{{Algorithm: "sha-256", Value: fingerprintOf(certificate.Certificate[0])}})
+	err = l.handshake(ctx, certificate, false, []sdp.Fingerprint{sdp.FingerprintOf(certificate.Certificate[0])})
 	conn := <-connected
 	if err != nil || conn == nil {
 		t.Fatal(err)
 	}
-	leave = sync.OnceFunc(func() {
-		udp.Close()
-		drain(conn) // or its reader's end could come before the goodbye
-		conn.Close()
-	})
-	t.Cleanup(leave)
-	return l, leave, hungUp
+	t.Cleanup(func() { conn.Close() })
+	return l, conn, hungUp
 }
 
-// TestHandshakeEndsWhateverFollows: dtls waits half a second over each flight that comes again, and nobody may keep a handshake's place with that.
+// TestHandshakeEndsWhateverFollows: a viewer cannot keep a handshake's place with what it sends after it.
 func TestHandshakeEndsWhateverFollows(t *testing.T) {
 	begun := time.Now()
 	shakeHands(t, func(l *link) {
@@ -99,7 +96,7 @@ func TestHandshakeEndsWhateverFollows(t *testing.T) {
 			binary.BigEndian.PutUint16(record[9:], uint16(1000+i))
 			record[12] = 12
 			record[13], record[18] = 1, 77
-			l.handleDTLS(record)
+			l.handleDTLS(record, l.selected.Load().path.Address(), netip.Addr{})
 		}
 	})
 	if took := time.Since(begun); took > dtlsQueue*flightInterval/2 {
@@ -107,24 +104,16 @@ func TestHandshakeEndsWhateverFollows(t *testing.T) {
 	}
 }
 
-// TestGoodbyeIsSaid: the viewer's connection ends with a record of the server's, each time.
+// TestGoodbyeIsSaid: the viewer's connection ends with a record of the server's that the viewer can read.
 func TestGoodbyeIsSaid(t *testing.T) {
-	l, leave, _ := shakeHands(t, func(*link) {})
-	leave()
-	viewer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer viewer.Close()
-	l.selected.Store(l.socket.path(viewer.LocalAddr().(*net.UDPAddr).AddrPort(), netip.Addr{}))
-	for i := range 500 {
+	for range 20 {
+		l, conn, _ := shakeHands(t, func(*link) {})
 		l.parked.goodbye(l)
-		if err := viewer.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		b := make([]byte, maxDatagram)
-		if n, err := viewer.Read(b); err != nil || b[0] != 21 || !encryptedRecord(b[:n]) {
-			t.Fatalf("goodbye %d: %v, %x", i, err, b[:n])
+		if _, err := conn.Read(make([]byte, mediaport.MaxDatagram)); !errors.Is(err, io.EOF) {
+			t.Fatalf("the viewer read %v, want the end", err)
 		}
 	}
 }
@@ -132,8 +121,8 @@ func TestGoodbyeIsSaid(t *testing.T) {
 // TestGoodbyeRightAfterTheHandshake: a viewer may leave at once.
 func TestGoodbyeRightAfterTheHandshake(t *testing.T) {
 	for i := range 50 {
-		_, leave, hungUp := shakeHands(t, func(*link) {})
-		leave()
+		_, viewer, hungUp := shakeHands(t, func(*link) {})
+		viewer.Close()
 		select {
 		case <-hungUp:
 		case <-time.After(10 * time.Second):

@@ -3,143 +3,132 @@ package egress
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/pion/stun"
+	"siaran/mediaport"
+
+	"github.com/pion/stun/v3"
 )
 
-const (
-	maxAddresses = 8 // sources a viewer may be checked from at a time
-	// A viewer whose selected address has been silent for this long is followed to another that is checked.
-	stalePath = 3 * time.Second
-	// RFC 7675 section 5.1: without an authenticated check for so long, sending stops.
-	consentTime = 30 * time.Second
-)
-
-// linkOfCheck finds whom a STUN binding request is for, by the first half of its USERNAME; nil for nobody here.
-func (s *Socket) linkOfCheck(b []byte) *link {
-	if !stun.IsMessage(b) {
-		return nil
-	}
-	m := stun.Message{Raw: b}
-	if m.Decode() != nil || m.Type != stun.BindingRequest {
-		return nil
-	}
-	name, err := m.Get(stun.AttrUsername)
-	if err != nil {
-		return nil
-	}
-	ours, _, ok := strings.Cut(string(name), ":")
-	if !ok {
-		return nil
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.byUfrag[ours]
-}
-
-// handleCheck answers a connectivity check as an ICE-lite agent (RFC 8445 section 7.3). It is called by the socket's reader.
-func (l *link) handleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
+// genuine decodes a STUN message and reports whether its MESSAGE-INTEGRITY is right. It keeps only the attributes that
+// the integrity covers: an agent must ignore those that follow it (RFC 8489 section 14.5), as anybody can add them.
+func genuine(b []byte, integrity stun.MessageIntegrity) (*stun.Message, bool) {
 	m := &stun.Message{Raw: slices.Clone(b)} // checking the integrity writes to it
-	if m.Decode() != nil {
-		return
-	}
-	name, _ := m.Get(stun.AttrUsername)
-	if string(name) != l.ufrag+":"+l.remoteUfrag || l.integrity.Check(m) != nil {
-		l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeUnauthorized, stun.Fingerprint)
-		return
+	if m.Decode() != nil || integrity.Check(m) != nil {
+		return m, false
 	}
 	if m.Contains(stun.AttrFingerprint) && stun.Fingerprint.Check(m) != nil {
-		return
+		return m, false
 	}
-	if m.Contains(stun.AttrICEControlled) { // an ICE-lite agent is never the controlling one (RFC 8445 section 6.1.1)
-		l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeRoleConflict, l.integrity, stun.Fingerprint)
-		return
-	}
-	if !l.admit(from, local, m.Contains(stun.AttrUseCandidate)) {
-		return
-	}
-	mapped := l.socket.relays.mapped(from)
-	l.answer(from, local, stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
-		&stun.XORMappedAddress{IP: mapped.Addr().AsSlice(), Port: int(mapped.Port())}, l.integrity, stun.Fingerprint)
+	end := slices.IndexFunc(m.Attributes, func(a stun.RawAttribute) bool {
+		return a.Type == stun.AttrMessageIntegrity
+	})
+	m.Attributes = m.Attributes[:end]
+	return m, true
 }
 
-// answer leaves from the address that was asked, or the viewer would not know it (RFC 8445 section 7.2.5.2.1).
-func (l *link) answer(to netip.AddrPort, from netip.Addr, setters ...stun.Setter) {
-	if m, err := stun.Build(setters...); err == nil {
-		l.socket.send(m.Raw, l.socket.path(to, from))
+// HandleCheck implements mediaport.Handler. It answers a connectivity check as an ICE-lite agent (RFC 8445 section
+// 7.3), and asks back an address that has not proven itself.
+func (l *link) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
+	ice := l.named(mediaport.RequestUfrag(b))
+	if ice == nil {
+		return
+	}
+	m, right := genuine(b, ice.integrity)
+	if name, _ := m.Get(stun.AttrUsername); !right || string(name) != ice.ufrag+":"+ice.remoteUfrag {
+		l.refuse(m, from, local, stun.CodeUnauthorized)
+		return
+	}
+	if m.Contains(stun.AttrICEControlled) { // an ICE-lite agent never controls (RFC 8445 section 6.1.1)
+		l.refuse(m, from, local, stun.CodeRoleConflict, ice.integrity)
+		return
+	}
+	mapped := l.socket.Mapped(from)
+	answer, err := stun.Build(stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: mapped.Addr().AsSlice(), Port: int(mapped.Port())}, ice.integrity, stun.Fingerprint)
+	if err != nil {
+		return
+	}
+	l.checked(check{
+		ice: ice, id: m.TransactionID, nominates: m.Contains(stun.AttrUseCandidate),
+		from: from, local: local, size: len(b), answer: answer.Raw,
+	}, time.Now())
+}
+
+// refuse answers a check with an error. The address has not proven itself, so the answer must be shorter than three
+// times the shortest check.
+func (l *link) refuse(
+	m *stun.Message, to netip.AddrPort, from netip.Addr, code stun.ErrorCode, more ...stun.Setter,
+) {
+	setters := append([]stun.Setter{
+		stun.NewTransactionIDSetter(m.TransactionID),
+		stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), code,
+	}, more...)
+	if r, err := stun.Build(append(setters, stun.Fingerprint)...); err == nil {
+		l.transmit(r.Raw, l.socket.Path(to, from))
 	}
 }
 
-// admit takes a source whose check was right, and chooses where to send. False means that the link is closed.
-func (l *link) admit(from netip.AddrPort, local netip.Addr, nominated bool) bool {
-	now := time.Now()
+// check is a connectivity check whose integrity is right.
+type check struct {
+	ice       *credentials
+	id        mediaport.TransactionID
+	nominates bool // USE-CANDIDATE
+	from      netip.AddrPort
+	local     netip.Addr
+	size      int
+	answer    []byte
+}
+
+// checked takes a right check: it notes the source, asks it to prove itself, and answers.
+func (l *link) checked(c check, now time.Time) {
+	src, first := l.note(c, now)
+	if src == nil {
+		return
+	}
+	src.Bind(now)
+	if first {
+		l.events.firstCheck()
+	}
+}
+
+// note is the part of checked under the lock. It returns the source, or nil if the check does not count, and whether
+// this was the first right check.
+func (l *link) note(c check, now time.Time) (src *source, first bool) {
 	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return false
+	defer l.mu.Unlock()
+	if l.closed || c.ice != l.credentials && c.ice != l.next {
+		return nil, false
 	}
-	i := slices.IndexFunc(l.sources, func(s source) bool { return s.address == from })
-	fresh := i < 0
-	var dropped netip.AddrPort
-	if fresh {
-		if len(l.sources) == maxAddresses {
-			dropped = l.dropOldest()
+	src = l.find(c.ice, c.from, c.local)
+	if !l.ids.add(c.id) {
+		// From the same source it is a retransmission, which wants its answer again. From elsewhere it is a copy.
+		if src != nil && src.pays(len(c.answer), c.size) {
+			l.transmit(c.answer, src.path)
 		}
-		l.sources = append(l.sources, source{address: from})
-		i = len(l.sources) - 1
+		return nil, false
 	}
-	l.sources[i].seen = now
-	selected := l.selected.Load()
-	if selected == nil || nominated && selected.local != local || selected.address != from && (nominated || l.silent(selected.address, now)) {
-		l.selected.Store(l.socket.path(from, local))
-		if selected == nil {
-			l.pipe = newPipe(l)
-		}
+	if src == nil {
+		src = l.addSource(c.ice, c.from, c.local)
 	}
-	l.mu.Unlock()
-	l.lastCheck.Store(now.UnixNano())
-	if dropped.IsValid() {
-		l.socket.unbind(dropped, l)
+	src.Hear(now)
+	src.nominated = c.nominates
+	answered := src.pays(len(c.answer), c.size)
+	if src.path.Relayed() {
+		// A client of the relay has answered the relay's nonce (RFC 8656 section 5), and nobody can forge its address.
+		src.Prove(now)
 	}
-	if fresh {
-		l.socket.bind(from, l)
+	// The question goes first: an agent that has its answer may begin DTLS before it reads on.
+	if !src.trusted(now) {
+		l.ask(src, now)
 	}
-	if selected == nil {
-		l.found()
+	l.consider(src, now)
+	if answered {
+		l.transmit(c.answer, src.path)
 	}
-	return true
-}
-
-// silent tells whether an address has not been checked for a while. The caller holds l.mu.
-func (l *link) silent(address netip.AddrPort, now time.Time) bool {
-	for _, s := range l.sources {
-		if s.address == address {
-			return now.Sub(s.seen) > stalePath
-		}
+	if first = !l.begun; first {
+		l.begun = true
+		l.pipe = newDTLSConn(l)
 	}
-	return true
-}
-
-// dropOldest forgets the source that was checked longest ago and is not in use. The caller holds l.mu.
-func (l *link) dropOldest() netip.AddrPort {
-	selected := l.selected.Load()
-	oldest := -1
-	for i, s := range l.sources {
-		if selected != nil && s.address == selected.address {
-			continue
-		}
-		if oldest < 0 || s.seen.Before(l.sources[oldest].seen) {
-			oldest = i
-		}
-	}
-	address := l.sources[oldest].address
-	l.sources = slices.Delete(l.sources, oldest, oldest+1)
-	return address
-}
-
-// consented tells whether the viewer still wants what we send (RFC 7675).
-func (l *link) consented(now time.Time) bool {
-	return now.UnixNano()-l.lastCheck.Load() < int64(consentTime)
+	return src, first
 }

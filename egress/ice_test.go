@@ -1,32 +1,49 @@
 package egress
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/pion/stun"
+	"siaran/internal/testutil"
+	"siaran/mediaport"
+
+	"github.com/pion/stun/v3"
 )
 
-// checker is a viewer's ICE agent, controlling, on a UDP socket of its own.
+const viewerPassword = "the viewer's own password"
+
+// proveAt makes an address one that a link may be sent to, as if it had answered.
+func proveAt(l *link, address netip.AddrPort) *source {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	s := l.addSource(l.credentials, address, netip.Addr{})
+	s.Prove(now)
+	s.Hear(now)
+	l.choose(s, now)
+	return s
+}
+
+// checker is a viewer's ICE agent, controlling, on a UDP socket of its own. It answers when it is checked back.
 type checker struct {
 	t    *testing.T
 	conn *net.UDPConn
 	l    *link
+	ice  *credentials
+	mute bool // does not answer
 }
 
-func newChecker(t *testing.T, s *Socket, l *link) *checker {
+func newChecker(t *testing.T, s *mediaport.Socket, l *link) *checker {
 	t.Helper()
-	port := s.ports[0].local().Port()
+	port := s.Port()
 	conn, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &checker{t, conn, l}
+	return &checker{t: t, conn: conn, l: l, ice: l.current()}
 }
 
 func (c *checker) address() netip.AddrPort { return c.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
@@ -34,7 +51,9 @@ func (c *checker) address() netip.AddrPort { return c.conn.LocalAddr().(*net.UDP
 // check sends a binding request and returns the response; nil when none comes.
 func (c *checker) check(password string, more ...stun.Setter) *stun.Message {
 	c.t.Helper()
-	setters := append([]stun.Setter{stun.TransactionID, stun.BindingRequest, stun.NewUsername(c.l.ufrag + ":" + c.l.remoteUfrag)}, more...)
+	setters := append([]stun.Setter{
+		stun.TransactionID, stun.BindingRequest, stun.NewUsername(c.ice.ufrag + ":" + c.ice.remoteUfrag),
+	}, more...)
 	m, err := stun.Build(append(setters, stun.NewShortTermIntegrity(password), stun.Fingerprint)...)
 	if err != nil {
 		c.t.Fatal(err)
@@ -45,19 +64,58 @@ func (c *checker) check(password string, more ...stun.Setter) *stun.Message {
 	if err := c.conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		c.t.Fatal(err)
 	}
-	buf := make([]byte, 1500)
-	n, err := c.conn.Read(buf)
-	if err != nil {
-		return nil
+	for {
+		buf := make([]byte, 1500)
+		n, err := c.conn.Read(buf)
+		if err != nil {
+			return nil
+		}
+		r := &stun.Message{Raw: buf[:n]}
+		if err := r.Decode(); err != nil {
+			c.t.Fatal(err)
+		}
+		switch {
+		case r.Type == stun.BindingRequest:
+			c.answer(r)
+		case r.TransactionID == m.TransactionID:
+			return r
+		default:
+			c.t.Fatal("the response is to another request")
+		}
 	}
-	r := &stun.Message{Raw: buf[:n]}
-	if err := r.Decode(); err != nil {
+}
+
+// answer answers a question of the server, unless the checker is mute.
+func (c *checker) answer(question *stun.Message) {
+	c.t.Helper()
+	if c.mute {
+		return
+	}
+	if _, err := c.conn.Write(answerTo(c.t, question, c.ice.remotePwd).Raw); err != nil {
 		c.t.Fatal(err)
 	}
-	if r.TransactionID != m.TransactionID {
-		c.t.Fatal("the response is to another request")
+}
+
+func answerTo(t testing.TB, question *stun.Message, password string) *stun.Message {
+	t.Helper()
+	m, err := stun.Build(stun.NewTransactionIDSetter(question.TransactionID), stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: net.IPv4(127, 0, 0, 1), Port: 9}, stun.NewShortTermIntegrity(password), stun.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return r
+	return m
+}
+
+// selects waits until the link sends to an address.
+func (c *checker) selects(want netip.AddrPort) {
+	c.t.Helper()
+	testutil.Eventually(c.t,
+
+		"selected "+want.String(), func() bool {
+			s := c.l.selected.Load()
+			return s != nil && s.path.Address() == want
+		})
+
 }
 
 var (
@@ -74,17 +132,17 @@ type setter func(*stun.Message) error
 
 func (f setter) AddTo(m *stun.Message) error { return f(m) }
 
-func checkStage(t *testing.T) (*Socket, *link, *int) {
+func checkStage(t *testing.T) (*mediaport.Socket, *link, *int) {
 	t.Helper()
-	s, err := Listen("127.0.0.1:0", SocketOptions{})
+	s, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	l := newLink(s, "viewer")
+	l := testLink(s, "viewer", viewerPassword)
 	found := 0
-	l.found = func() { found++ }
-	s.register(l)
+	ownerOf(l).onFirstCheck = func() { found++ }
+	l.endpoint.Open()
 	return s, l, &found
 }
 
@@ -107,7 +165,7 @@ func TestChecks(t *testing.T) {
 		t.Fatal("an address was taken from a check that was refused")
 	}
 
-	// FFmpeg sends neither PRIORITY nor ICE-CONTROLLING (C23).
+	// FFmpeg sends neither PRIORITY nor ICE-CONTROLLING.
 	r := c.check(l.pwd, setAttribute(useCandidate))
 	if r == nil || r.Type != stun.BindingSuccess {
 		t.Fatalf("a right check was answered with %v", r)
@@ -122,9 +180,7 @@ func TestChecks(t *testing.T) {
 	if err := stun.Fingerprint.Check(r); err != nil {
 		t.Errorf("the response's fingerprint: %v", err)
 	}
-	if got := l.selected.Load().address; got != c.address() {
-		t.Errorf("selected %v, want %v", got, c.address())
-	}
+	c.selects(c.address())
 	if !l.consented(time.Now()) || l.consented(time.Now().Add(consentTime+time.Second)) {
 		t.Error("consent does not follow from the check, or does not end")
 	}
@@ -138,154 +194,80 @@ func TestAddressChange(t *testing.T) {
 	s, l, found := checkStage(t)
 	first, second := newChecker(t, s, l), newChecker(t, s, l)
 	nominate := []stun.Setter{setAttribute(controlling), setAttribute(useCandidate)}
-	if first.check(l.pwd, nominate...) == nil || second.check(l.pwd, setAttribute(controlling)) == nil {
-		t.Fatal("no response")
-	}
-	if got := l.selected.Load().address; got != first.address() {
-		t.Errorf("a check that nominates nothing moved the viewer to %v", got)
-	}
+	first.check(l.pwd, nominate...)
+	first.selects(first.address())
+	second.check(l.pwd, setAttribute(controlling))
 	second.check(l.pwd, nominate...)
-	if got := l.selected.Load().address; got != second.address() {
-		t.Errorf("selected %v, want the nominated %v", got, second.address())
+	second.proves()
+	if got := l.selected.Load().path.Address(); got != first.address() {
+		t.Errorf("the viewer speaks by %v, and was moved to %v", first.address(), got)
 	}
+	l.spoke.Store(time.Now().Add(-quietPath - time.Second).UnixNano())
+	second.check(l.pwd, nominate...)
+	second.selects(second.address())
 
-	// Its old address falls silent, as behind a NAT that has forgotten it: it is followed without nomination.
+	// Its own reports come by another path than the selected one.
+	l.speaks(first.source(), time.Now())
+	first.selects(first.address())
+
+	// Its old address falls silent, as behind a NAT that has forgotten it: the link follows it without a nomination.
 	l.mu.Lock()
-	for i := range l.sources {
-		l.sources[i].seen = l.sources[i].seen.Add(-stalePath - time.Second)
+	for _, src := range l.sources {
+		src.Hear(time.Now().Add(-stalePath - time.Second))
 	}
 	l.mu.Unlock()
 	third := newChecker(t, s, l)
 	third.check(l.pwd, setAttribute(controlling))
-	if got := l.selected.Load().address; got != third.address() {
-		t.Errorf("selected %v, want %v", got, third.address())
-	}
+	third.selects(third.address())
 	if *found != 1 {
 		t.Errorf("found %d times, want once", *found)
 	}
-	for range 3 * maxAddresses {
+	for range 3 * maxSources {
 		newChecker(t, s, l).check(l.pwd, setAttribute(controlling))
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if len(l.sources) > maxAddresses || len(s.byAddress) > maxAddresses {
-		t.Errorf("%d addresses are kept, %d in the socket", len(l.sources), len(s.byAddress))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.sources) > maxSources {
+		t.Errorf("%d addresses are kept", len(l.sources))
 	}
-	if s.byAddress[third.address()] != l {
+	if l.find(l.credentials, third.address(), netip.Addr{}) == nil {
 		t.Error("the selected address was dropped")
 	}
 }
 
-// What is no viewer's reaches the broadcasters' side as it is.
-func TestRestReachesBroadcasters(t *testing.T) {
-	for _, options := range []SocketOptions{{}, {Plain: true}, {Shards: 3}, {DSCP: 34, NoGSO: true}} {
-		s, err := Listen("127.0.0.1:0", options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn := s.BroadcasterConn()
-		c := newChecker(t, s, newLink(s, "r"))
-		if _, err := c.conn.Write([]byte{128, 1, 2, 3}); err != nil {
-			t.Fatal(err)
-		}
-		buf := make([]byte, 100)
-		n, from, err := conn.ReadFrom(buf)
-		if err != nil || n != 4 || from.(*net.UDPAddr).Port != int(c.address().Port()) {
-			t.Fatalf("read %d from %v, %v", n, from, err)
-		}
-		if _, err := conn.WriteTo([]byte("back"), from); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := c.conn.Read(buf); err != nil || string(buf[:n]) != "back" {
-			t.Fatalf("read %q, %v", buf[:n], err)
-		}
-		if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := conn.ReadFrom(buf); err == nil || !err.(net.Error).Timeout() {
-			t.Errorf("past the deadline: %v", err)
-		}
-		if err := conn.SetReadDeadline(time.Time{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := conn.ReadFrom(buf); err == nil {
-			t.Error("read from a closed socket")
-		}
-	}
+// source is what the link knows of the checker; nil when it knows nothing.
+func (c *checker) source() *source {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return c.l.find(c.ice, c.address(), netip.Addr{})
 }
 
-func TestBusyPort(t *testing.T) {
-	for _, options := range []SocketOptions{{}, {Plain: true}, {Shards: 2}} {
-		s, err := Listen(":0", options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := fmt.Sprintf(":%d", s.ports[0].local().Port())
-		for _, second := range []SocketOptions{{}, {Plain: true}, {Shards: 2}} {
-			if other, err := Listen(address, second); err == nil {
-				t.Errorf("%+v on the port of %+v", second, options)
-				other.Close()
-			} else if !strings.Contains(err.Error(), "is in use") {
-				t.Errorf("%+v: %v", second, err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, bad := range []string{"nonsense", "127.0.0.1:99999", "host.invalid:1"} {
-		if s, err := Listen(bad, SocketOptions{}); err == nil {
-			t.Errorf("listened on %q", bad)
-			s.Close()
-		}
-	}
+// proves waits until the checker's answers have proven its address.
+func (c *checker) proves() {
+	c.t.Helper()
+	testutil.Eventually(c.t, "proven", func() bool { s := c.source(); return s != nil && s.Proven() })
 }
 
-// Runs of any sizes arrive as the datagrams they were made of, whatever the system can do.
-func TestBatchesArriveAsTheyWere(t *testing.T) {
-	for name, options := range map[string]SocketOptions{"gso": {}, "sendmmsg": {NoGSO: true}, "plain": {Plain: true}} {
-		t.Run(name, func(t *testing.T) {
-			s, err := Listen("127.0.0.1:0", options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			c := newChecker(t, s, newLink(s, "r"))
-			if err := c.conn.SetReadBuffer(4 << 20); err != nil {
-				t.Fatal(err)
-			}
-			to := s.path(c.address(), netip.Addr{})
-			lost := 0
-			b := newBatch(s.ports[0], &s.relays, func(n int) { lost += n })
-			sizes := []int{1200, 1200, 1200, 700, 1200, 80, 80, 80, 81, 1, 1500, 1500, 1499}
-			for range 70 {
-				sizes = append(sizes, 1000)
-			}
-			for i, size := range sizes {
-				room := b.room()
-				room = room[:size]
-				for j := range room {
-					room[j] = byte(i)
-				}
-				b.add(size, to)
-			}
-			b.flush()
-			if lost != 0 {
-				t.Errorf("%d lost", lost)
-			}
-			buf := make([]byte, 70_000)
-			for i, size := range sizes {
-				if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-					t.Fatal(err)
-				}
-				n, err := c.conn.Read(buf)
-				if err != nil || n != size || buf[0] != byte(i) || buf[n-1] != byte(i) {
-					t.Fatalf("datagram %d: %d bytes of %d, want %d bytes; %v", i, n, buf[0], size, err)
-				}
-			}
-		})
+func FuzzCheck(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	f.Add([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 3, 'a', ':', 'b', 0})
+	s, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
+	if err != nil {
+		f.Fatal(err)
 	}
+	f.Cleanup(func() { s.Close() })
+	l := testLink(s, "b", "p")
+	l.ufrag = "a"
+	l.endpoint = s.NewEndpoint("a", l)
+	ownerOf(l).onFirstCheck = func() { f.Error("a check without the password was taken") }
+	l.endpoint.Open()
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 0 {
+			l.HandleCheck(b, from, netip.Addr{})
+		}
+		if l.selected.Load() != nil {
+			t.Error("a check without the password was taken")
+		}
+	})
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/testutil"
+
 	"github.com/pion/dtls/v2"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v3"
@@ -108,7 +110,7 @@ func TestLossIsRepaired(t *testing.T) {
 	v := watch(t, s, settings)
 	stop := s.play(0, 4)
 	defer stop()
-	var first uint32 // the very first may be lost, which nobody can know of
+	var first uint32 // the very first may be lost, and the viewer cannot notice that
 	for i, p := range collect(t, v, 600) {
 		if i == 0 {
 			first = number(p)
@@ -191,7 +193,8 @@ func TestTakeoverIsContinuous(t *testing.T) {
 	for i := range 2 {
 		p := v.next(v.video)
 		if p.SSRC != last.SSRC || p.SequenceNumber != last.SequenceNumber+1 || number(p) != 19+uint32(i) {
-			t.Fatalf("after the takeover: ssrc %d, number %d, carries %d; before it ssrc %d, number %d", p.SSRC, p.SequenceNumber, number(p), last.SSRC, last.SequenceNumber)
+			t.Fatalf("after the takeover: ssrc %d, number %d, carries %d; before it ssrc %d, number %d",
+				p.SSRC, p.SequenceNumber, number(p), last.SSRC, last.SequenceNumber)
 		}
 		if step := int32(p.Timestamp - last.Timestamp); i == 0 && (step <= 0 || step > 10*90_000) {
 			t.Fatalf("the timestamp moved by %d", step)
@@ -206,7 +209,9 @@ func TestPassiveViewer(t *testing.T) {
 	s.frame(true, 3)
 	stop := s.play(10, 2)
 	defer stop()
-	v := watchWith(t, s, webrtc.SettingEngine{}, func(offer string) string { return strings.ReplaceAll(offer, "setup:actpass", "setup:passive") })
+	v := watchWith(t, s, webrtc.SettingEngine{}, func(offer string) string {
+		return strings.ReplaceAll(offer, "setup:actpass", "setup:passive")
+	})
 	v.waitState(webrtc.PeerConnectionStateConnected)
 	for range 20 {
 		v.next(v.video)
@@ -216,7 +221,7 @@ func TestPassiveViewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.close()
-	eventually(t, func() bool { return b.State().Viewers == 0 }, "the viewer that left is still counted")
+	testutil.Eventually(t, "the viewer that left is still counted", func() bool { return b.State().Viewers == 0 })
 }
 
 // Viewers of each cipher.

@@ -5,14 +5,14 @@ import "time"
 const (
 	repairBurst  = 256 // packets
 	repairFloor  = 100 // packets a second
-	repairShare  = 4   // one repair for so many packets sent, beyond the floor
-	repairMemory = 128 // newest repairs that are remembered, a power of two
-	repairTimes  = 4   // of one packet: some receivers go on asking for what they have got by RTX
-	// A packet is not sent again sooner than this, or half a round trip.
+	repairShare  = 4   // one repair for this many packets sent, in addition to the floor
+	repairMemory = 128 // newest repairs that are remembered; a power of two
+	repairTimes  = 4   // of one packet: some receivers keep asking for what they have received by RTX
+	// A packet is not sent again before this, nor before half a round trip.
 	repairPause = 10 * time.Millisecond
 )
 
-// repairBudget bounds what one viewer's losses may cost.
+// repairBudget bounds the cost of one viewer's losses.
 type repairBudget struct {
 	tokens float64
 	last   time.Time
@@ -20,14 +20,14 @@ type repairBudget struct {
 	recent [repairMemory]repaired
 }
 
-// repaired is a packet that has been sent again, by the low bits of its number and of the time in milliseconds.
+// repaired is a packet that was sent again: the low bits of its number, and of the time in milliseconds.
 type repaired struct {
 	number, at uint16
 	times      uint8
 }
 
-// take tells whether a packet may be repaired now; sent counts the packets sent so far. What
-// is asked for the first time has half of the budget for itself.
+// take reports whether a packet may be repaired now, and counts it if so. sent is the number of packets sent so far.
+// Half of the budget is reserved for packets that are asked for the first time.
 func (b *repairBudget) take(now time.Time, number int64, roundTrip time.Duration, sent uint64) bool {
 	if b.last.IsZero() {
 		b.tokens, b.last = repairBurst, now

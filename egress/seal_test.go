@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"siaran/mediaport"
+
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v2"
+	"github.com/pion/srtp/v3"
 )
 
 // TestSealersAgreeWithPion: what they write is byte for byte what pion writes and reads, also around wraps.
@@ -36,18 +38,24 @@ func TestSealersAgreeWithPion(t *testing.T) {
 			}
 			theirs, reader := context(), context()
 			tr := &track{plan: plan{PayloadType: 96, SSRC: 0x89abcdef}}
-			room := make([]byte, maxDatagram)
+			room := make([]byte, mediaport.MaxDatagram)
 			for index := int64(32_700); index < 3<<16; index += 1 + int64(random.Uint64()%999) {
 				payload := make([]byte, random.Uint64()%1200)
 				_, _ = random.Read(payload)
-				tr.head(room, 96, tr.SSRC, index, index*3000, index%3 == 0)
-				plain := append(bytes.Clone(room[:headerSize]), payload...)
+				tr.head(room, 96, tr.SSRC, index, uint32(index*3000), index%3 == 0)
+				if index%5 == 0 {
+					e := extensions{b: room}
+					(&hold{delay: mostHold}).write(&e, 5)
+					e.finish()
+				}
+				head := headerLength(room)
+				plain := append(bytes.Clone(room[:head]), payload...)
 				want, err := theirs.EncryptRTP(nil, plain, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if index%2 == 0 { // in place
-					payload = append(room[headerSize:headerSize], payload...)
+					payload = append(room[head:head], payload...)
 				}
 				n, err := s.seal(room, payload, index)
 				if err != nil || !bytes.Equal(room[:n], want) {
@@ -57,7 +65,8 @@ func TestSealersAgreeWithPion(t *testing.T) {
 					t.Fatalf("packet %d: %v, or not what it was", index, err)
 				}
 			}
-			if _, err := s.seal(room, make([]byte, maxDatagram-headerSize-8), 0); !errors.Is(err, errTooLarge) {
+			tooLarge := make([]byte, mediaport.MaxDatagram-headerLength(room)-8)
+			if _, err := s.seal(room, tooLarge, 0); !errors.Is(err, errTooLarge) {
 				t.Errorf("a packet without room for its tag: %v", err)
 			}
 		})
@@ -67,7 +76,10 @@ func TestSealersAgreeWithPion(t *testing.T) {
 // TestDeriveKey has the vectors of RFC 3711 appendix B.3.
 func TestDeriveKey(t *testing.T) {
 	key, salt := unhex(t, "E1F97A0D3E018BE0D64FA32C06DE4139"), unhex(t, "0EC675AD498AFEEBB6960B3AABE6")
-	for label, want := range map[byte]string{labelEncryption: "C61E7A93744F39EE10734AFE3FF7A087", labelSalt: "30CBBC08863D8C85D49DB34A9AE1"} {
+	for label, want := range map[byte]string{
+		labelEncryption: "C61E7A93744F39EE10734AFE3FF7A087",
+		labelSalt:       "30CBBC08863D8C85D49DB34A9AE1",
+	} {
 		got, err := deriveKey(label, key, salt, len(want)/2)
 		if err != nil || !bytes.Equal(got, unhex(t, want)) {
 			t.Errorf("label %d: %x, %v; want %s", label, got, err, want)

@@ -3,61 +3,94 @@ package egress
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 var (
 	errSetup   = errors.New("the viewer did not connect in time")
-	errConsent = errors.New("the viewer's consent has run out")
+	errConsent = errors.New("the viewer's consent has expired")
 	errEnded   = errors.New("ended through its URL")
-	errKicked  = errors.New("sent away")
+	errKicked  = errors.New("kicked")
 	errLeft    = errors.New("left")
+	errPanic   = errors.New("a fault of the server")
 )
 
-// session is one viewer from its offer to its end. It has a goroutine only while it
-// connects and while it is taken down: before the first check it waits in the server's
-// list, and once connected it is its worker's.
+// session is one viewer from its offer to its end. It has a goroutine only while it connects and while it is taken
+// down: before the first check it waits in the server's list, and once connected it belongs to its worker.
 type session struct {
 	server    *Server
 	id        siaran.SessionID
 	viewerID  siaran.ViewerID
 	owner     string
-	pwd       string // the viewer's
+	from      netip.Addr // where its offer came from; invalid: it is not counted
 	broadcast *siaran.Broadcast
 	link      *link
 	plans     []plan
 	worker    *worker
-	deadline  time.Time              // to be connected by
+	deadline  time.Time              // for connecting
 	viewer    atomic.Pointer[viewer] // set when connected
-	// What the offer said of the viewer's DTLS.
+	wishes    wishes
+	// The viewer's DTLS, as the offer has it.
 	setup        string
-	fingerprints []siaran.Fingerprint
+	fingerprints []sdp.Fingerprint
 
-	// The handshake, while and after it runs. Guarded by mu.
+	// The handshake, while it runs and afterwards. Guarded by mu.
 	mu         sync.Mutex
 	cancel     context.CancelFunc
-	connecting chan struct{} // closed when the handshake's goroutine has nothing more to do
+	connecting chan struct{} // closed when the handshake's goroutine is done
 	ending     bool
 
-	done chan struct{} // closed when nothing of it is left
+	endOnce sync.Once     // ended starts one goroutine
+	done    chan struct{} // closed when nothing of it is left
 }
 
 func (s *session) info() siaran.SessionInfo {
+	media := ""
+	for _, p := range s.plans {
+		if p.Kind == siaran.KindVideo {
+			media = strconv.Itoa(p.Section)
+		}
+	}
+	ice := s.link.current()
 	return siaran.SessionInfo{
-		Stream: s.broadcast.Stream(), Owner: s.owner, Tag: s.link.ufrag, RemoteUfrag: s.link.remoteUfrag, RemotePassword: s.pwd,
+		Stream: s.broadcast.Stream(), Owner: s.owner, Tag: ice.ufrag,
+		RemoteUfrag: ice.remoteUfrag, RemotePassword: ice.remotePwd, VideoMedia: media,
 	}
 }
 
-// found starts the handshake, with the first right check.
-func (s *session) found() {
+// The session is its link's owner.
+var _ linkEvents = (*session)(nil)
+
+// report implements linkEvents: reports are for the worker.
+func (s *session) report(from *source, sealed []byte) {
+	if v := s.viewer.Load(); v != nil {
+		s.worker.push(v, from, sealed)
+	}
+}
+
+// ended implements linkEvents. A flood must not start a goroutine for each datagram.
+func (s *session) ended(why error) {
+	s.endOnce.Do(func() { s.server.spawn(func() { s.end(why) }) })
+}
+
+// goTracked implements linkEvents.
+func (s *session) goTracked(f func()) bool { return s.server.spawn(f) }
+
+// handshakeSlots implements linkEvents.
+func (s *session) handshakeSlots() chan struct{} { return s.server.handshakes }
+
+// firstCheck implements linkEvents: the session starts to connect.
+func (s *session) firstCheck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending {
@@ -79,9 +112,12 @@ func (s *session) found() {
 	}
 }
 
-// connect takes the viewer from its first check to its worker.
+// connect brings the viewer from its first check to its worker.
 func (s *session) connect(ctx context.Context) error {
-	err := s.link.handshake(ctx, *s.server.cfg.Certificate, s.setup == "passive", s.fingerprints)
+	err := s.link.reach(ctx)
+	if err == nil {
+		err = s.link.handshake(ctx, s.link.certificate.Certificate, s.setup == "passive", s.fingerprints)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -89,14 +125,15 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	way := "direct"
-	if s.link.selected.Load().relayed {
+	if s.link.selected.Load().path.Relayed() {
 		way = "relayed"
 	}
 	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: way}); err != nil {
 		return err
 	}
-	v := newViewer(s.link, s.plans, func() { s.server.spawn(func() { s.end(errConsent) }) })
-	if err := s.server.connected(s, v); err != nil {
+	v := newViewer(s.link, s.plans, func(why error) { s.server.spawn(func() { s.end(why) }) })
+	v.wishes = &s.wishes
+	if err := s.join(v); err != nil {
 		s.broadcast.Leave(s.viewerID)
 		return err
 	}
@@ -104,32 +141,50 @@ func (s *session) connect(ctx context.Context) error {
 	return nil
 }
 
-// end takes the session down and returns when nothing of it is left, whoever began it.
+// join makes the session that of a connected viewer, unless it is being ended.
+func (s *session) join(v *viewer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return errEnded
+	}
+	return s.server.connected(s, v)
+}
+
+// end takes the session down and returns when nothing of it is left, whoever called it first. Before it waits for
+// anything the session is out of the server's lists.
 func (s *session) end(why error) {
 	s.mu.Lock()
 	first := !s.ending
 	s.ending = true
 	cancel, connecting := s.cancel, s.connecting
+	v := s.viewer.Load()
 	s.mu.Unlock()
 	if !first {
 		<-s.done
 		return
 	}
+	s.server.forget(s, why)
 	if cancel != nil {
 		cancel()
+	}
+	if v == nil {
+		s.link.close()
+	}
+	if connecting != nil {
 		<-connecting
 	}
-	if v := s.viewer.Load(); v != nil {
+	if v != nil {
 		s.worker.remove(v)
 		s.broadcast.Leave(s.viewerID)
+		s.link.close()
 	}
-	s.link.close()
-	s.server.forget(s, why)
 	level := slog.LevelInfo
 	if errors.Is(why, errSetup) {
 		level = slog.LevelWarn
 	}
-	s.server.cfg.Logger.Log(context.Background(), level, "viewer gone", "stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
+	s.server.cfg.Logger.Log(context.Background(), level, "viewer gone",
+		"stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
 	close(s.done)
 }
 
@@ -137,11 +192,4 @@ func random32() uint32 {
 	var b [4]byte
 	rand.Read(b[:])
 	return binary.BigEndian.Uint32(b[:])
-}
-
-// randomText is n random bytes in characters that an ICE user name may have (RFC 8839 section 5.4).
-func randomText(n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	return base64.RawStdEncoding.EncodeToString(b)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -11,23 +12,25 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/egress"
+	"siaran/internal/testutil"
 )
 
-// Sessions that nobody connects to are bounded, and gone when their time is over.
+// Sessions that never connect are bounded, and end when their time is over.
 func TestSessionsThatNeverConnect(t *testing.T) {
-	s := newStage(t, siaran.VP8)
+	s := newStageAt(t, "127.0.0.1:0", siaran.VP8, func(c *egress.Config) { c.MaxSetups = 200 })
 	s.frame(true, 2)
 	stop := s.play(25, 2)
 	defer stop()
 	v := watch(t, s, webrtc.SettingEngine{})
 	v.next(v.video)
-	offer, err := os.ReadFile("../testdata/offers/whep-chromium.sdp")
+	offer, err := os.ReadFile("../internal/sdp/testdata/offers/whep-chromium.sdp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	taken, refused := 0, 0
 	for range 3000 {
-		switch _, err := s.server.Offer(context.Background(), stream, "", offer); {
+		switch _, err := s.server.Offer(context.Background(), stream, "", netip.Addr{}, offer); {
 		case err == nil:
 			taken++
 		case errors.Is(err, siaran.ErrTooManySessions):
@@ -46,7 +49,8 @@ func TestSessionsThatNeverConnect(t *testing.T) {
 		}
 		previous = p
 	}
-	eventually(t, func() bool { return s.server.Stats().Viewers == 1 }, "sessions that never connected are still there")
+	testutil.Eventually(t, "sessions that never connected are still there",
+		func() bool { return s.server.Stats().Viewers == 1 })
 }
 
 // Junk at full speed costs no viewer its picture.

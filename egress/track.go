@@ -5,50 +5,67 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/bwe"
 )
 
 const (
 	headerSize = 12
-	// A viewer at the live edge that is further behind than this goes on from the next key frame.
+	// A viewer at the live edge that falls further behind than this continues from the next key frame.
 	maxBehind = 512 // packets
-	// When the cached group of pictures is older than this, a new viewer's start is worth a key frame.
+	// If the cached group of pictures is older than this, a new viewer is worth a request for a key frame.
 	oldGroup = 3 * time.Second
-	// How long a broadcaster has to answer a viewer's wish for a key frame before the cached one is sent again.
+	// How long a broadcaster has to answer a viewer's request for a key frame before the cached one is sent again.
 	answerTime = 400 * time.Millisecond
-	// How often at most the cached key frame is sent to a viewer again.
+	// The least time between two starts of a viewer from the cached key frame.
 	restartInterval = 2 * time.Second
-	// A layer that is silent for this long is left for another one of its track.
-	silentLayer = time.Second
+	// How often it is sent again while no new packet arrives: for a frozen picture some viewers ask for ever.
+	maxRepeatedStarts = 2
+	// A viewer is switched from a layer to another one of its track when the layer has been silent for this long, for
+	// longer than usual, and others have sent some frames in the meantime.
+	silentLayer  = time.Second
+	slowestHabit = 4 * time.Second // longest usual time between two frames, of a still screen
+	habits       = 2               // how many usual times of silence
+	missedFrames = 3
 )
 
-// track is what one viewer gets of one track. It belongs to the viewer's worker.
+// track is one viewer's state for one track. It belongs to the viewer's worker.
 type track struct {
 	plan
 	layer    *siaran.Layer
-	feed     *followed // of the layer
-	cursor   int64     // the layer's next packet for this viewer; below 0: waits for a key frame
-	catching bool      // behind the live edge, paced
-	opening  bool      // the key frame a start begins with has not gone out whole
+	index    uint8        // of the layer, among the track's
+	feed     *layerCursor // of the layer
+	cursor   int64        // the layer's next packet for this viewer; below 0: it waits for a key frame
+	catching bool         // behind the live edge, paced
+	opening  bool         // the key frame a start begins with has not gone out whole
 	pacer    pacer
 
 	seq    sequencer
 	time   timeline
-	rtxSeq int64 // the next one, without wraps
-	past   past  // nil: repairs go by RTX
+	rtxSeq int64   // the next one, without wraps
+	log    sentLog // nil: the sequencer knows all that a repair needs
 	repair repairBudget
-	// As the newest receiver report shows it (RFC 3550 section 6.4.1), 0 when it does not.
+	// From the newest receiver report (RFC 3550 section 6.4.1); 0 if unknown.
 	roundTrip time.Duration
 
 	packets, octets uint32 // as sender reports count them (RFC 3550 section 6.4.1)
 	sent            uint64
 
-	wanted    time.Time // since when the viewer wants a key frame; zero: it does not
+	wanted    time.Time // since when the viewer has been asking for a key frame; zero: it is not asking
 	restarted time.Time
-	thin      thinner
-	inKey     bool // within a key frame, while only those are sent
+	stood     int64 // the layer's head when the viewer was last started
+	repeats   int   // how often it was restarted with that same head
+	gate      lossGate
+	hold      hold
+	inKey     bool  // within a key frame, while only those are sent
+	key       int64 // its timestamp
+
+	choice   siaran.LayerChoice
+	muted    bool           // nothing is sent, as the viewer wants
+	sel      *selector      // nil: there is nothing to choose
+	estimate *bwe.Estimator // of the viewer's path; nil: these packets do not count
 }
 
-// start chooses where a viewer begins, and says whether there is anything to begin with.
+// start chooses where a viewer begins. It reports whether there is a key frame to begin with.
 func (t *track) start(w *worker, now time.Time) bool {
 	keyframe, ok := t.layer.Keyframe()
 	if !ok {
@@ -57,32 +74,40 @@ func (t *track) start(w *worker, now time.Time) bool {
 	}
 	t.cursor = keyframe
 	t.seq.forget()   // frames may go out a second time, with other timestamps,
-	t.time.follow(0) // which go on from what has been sent
-	t.seq.jump(t.layer, keyframe)
+	t.time.follow(0) // which continue from what has been sent
+	t.begin(keyframe)
 	t.wanted = time.Time{}
 	if t.Kind == siaran.KindAudio {
 		return true
 	}
 	t.catching, t.opening = true, true
-	t.pacer.refill(now, t.rate(), w.burst)
+	t.pacer.refill(now, t.rate(), t.burst(w))
 	t.pacer.limit(startBurst)
 	t.restarted = now
+	if head := t.layer.Head(); head != t.stood {
+		t.stood, t.repeats = head, 0
+	} else {
+		t.repeats++
+	}
 	if p := t.layer.Get(keyframe); p != nil && now.Sub(p.Arrival) > oldGroup {
 		t.layer.RequestKeyframe()
 	}
 	return true
 }
 
-// advance sends what is new, as far as pacing lets it. It returns true while more waits for the pacer.
+// advance sends what is new, as far as pacing allows. It reports whether more waits for the pacer.
 func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
-	if t.cursor < 0 && !t.start(w, now) {
+	if t.muted || t.cursor < 0 && !t.start(w, now) {
 		return false
 	}
+	if t.sel != nil && t.sel.pauses() {
+		return t.cursor < t.feed.ready
+	}
 	t.jumpAhead()
-	head := t.feed.limit
+	head := t.feed.ready
 	video := t.Kind == siaran.KindVideo
 	if video && t.cursor < head {
-		t.pacer.refill(now, t.rate(), w.burst)
+		t.pacer.refill(now, t.rate(), t.burst(w))
 	}
 	for ; t.cursor < head; t.cursor++ {
 		p := t.layer.Get(t.cursor)
@@ -92,12 +117,24 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 				w.stats.overruns.Add(1)
 				return t.start(w, now)
 			}
+			if t.sel != nil {
+				t.sel.lost = true
+			}
+			continue
+		}
+		if t.sel != nil && !t.sel.passes(p) {
 			continue
 		}
 		if video && !t.pacer.ready() {
+			if t.sel != nil && !t.catching {
+				t.sel.waits(p, now)
+			}
 			return true
 		}
-		if t.thin.on && !t.keep(p) {
+		if t.sel != nil && t.sel.cannotTell(p, t.layer) {
+			return true
+		}
+		if t.gate.keyframesOnly && !t.keep(p) {
 			continue
 		}
 		if video {
@@ -110,13 +147,13 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 			}
 			t.opening = t.opening && !p.FrameEnd
 		}
-		t.send(w, l, p, edge)
+		t.send(w, l, p, edge, now)
 	}
 	t.catching = false
 	return false
 }
 
-// jumpAhead leaves out what is behind a newer key frame.
+// jumpAhead skips to a newer key frame.
 func (t *track) jumpAhead() {
 	keyframe, ok := t.layer.Keyframe()
 	if t.Kind == siaran.KindAudio {
@@ -131,41 +168,67 @@ func (t *track) jumpAhead() {
 	}
 	t.catching, t.opening = true, true
 	t.cursor = keyframe
+	t.begin(keyframe)
+}
+
+// begin says that a key frame with this number is sent next.
+func (t *track) begin(keyframe int64) {
+	if t.sel != nil {
+		t.sel.restart()
+		return
+	}
 	t.seq.jump(t.layer, keyframe)
 }
 
-// keep tells whether a packet is for a viewer that gets key frames only.
+// keep reports whether a viewer that gets key frames only gets this packet. The timestamp says which packets belong to
+// a key frame, as some encoders set the marker bit inside it.
 func (t *track) keep(p *siaran.Packet) bool {
 	if p.Keyframe {
-		t.inKey = true
+		t.inKey, t.key = true, p.Timestamp
 		t.seq.jump(t.layer, p.Seq)
-		if t.thin.leave() {
+		if t.gate.leave() {
 			t.inKey = false
 			return true
 		}
 	}
-	keep := t.inKey
-	t.inKey = t.inKey && !p.FrameEnd
-	return keep
+	t.inKey = t.inKey && p.Timestamp == t.key
+	return t.inKey
 }
 
-// rate is how fast packets may follow each other, in bytes a second: fast within a frame, at a viewer's start and
-// at the live edge, and slower while a viewer is brought from the one to the other.
+// rate is how fast packets may follow each other, in bytes a second: fast in a viewer's first key frame and at the live
+// edge, slower while the viewer is brought from one to the other.
 func (t *track) rate() int {
+	rate := max(minimumRate, catchUp*t.feed.rate)
 	if t.opening || !t.catching {
-		return max(startRate, catchUp*t.feed.rate)
+		rate = max(startRate, catchUp*t.feed.rate)
 	}
-	return max(minimumRate, catchUp*t.feed.rate)
+	if t.sel != nil {
+		rate = min(rate, t.sel.pace())
+	}
+	return rate
 }
 
-func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
-	out := t.seq.assign(p.Seq)
-	pad := t.feed.padding(p.Seq)
-	timestamp := t.time.at(p.Timestamp, edge)
-	if t.past != nil {
-		t.past.keep(out, timestamp, pad)
+// burst is how many bytes may go out at once.
+func (t *track) burst(w *worker) int {
+	if t.sel == nil {
+		return w.burst
 	}
-	if t.put(w, l, out, timestamp, p, pad) != nil {
+	return min(w.burst, max(leastBurst, t.sel.pace()/burstShare))
+}
+
+func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.Time) {
+	how := sentPacket{pad: t.feed.padding(p.Seq), marker: p.Marker}
+	begins := p.Timestamp != t.time.in // this is a frame's first packet
+	how.timestamp = uint32(t.time.at(p.Timestamp, edge))
+	out := t.assign(p, &how)
+	if t.estimate != nil && len(p.Payload)+int(how.pad) <= extensionRoom {
+		size := headerSize + 8 + len(p.Payload) + int(how.pad) + packetOverhead
+		how.number, how.numbered = t.estimate.Sent(now, size), t.NumberID != 0
+	}
+	if t.log != nil {
+		t.log.keep(out, &how)
+	}
+	if t.put(w, l, out, p, &how, begins) != nil {
 		w.stats.failed.Add(1)
 		return
 	}
@@ -176,115 +239,204 @@ func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64) {
 	t.octets += uint32(len(p.Payload))
 	t.sent++
 	w.packets++
-	w.bytes += uint64(headerSize + len(p.Payload) + pad)
+	w.bytes += uint64(headerSize + len(p.Payload) + int(how.pad))
 }
 
-// resend answers a negative acknowledgement (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was negotiated.
+// assign returns the index with which a packet goes out.
+func (t *track) assign(p *siaran.Packet, how *sentPacket) int64 {
+	if t.sel == nil {
+		return t.seq.assign(p.Seq)
+	}
+	s := t.sel
+	if s.lost {
+		t.seq.next++ // so that the viewer sees it
+		s.lost = false
+	}
+	out := t.seq.next
+	t.seq.next++
+	how.in, how.layer = uint32(p.Seq), t.index
+	how.ids = s.ids.at(s.codec, p)
+	if p.LayerEnd && !p.Marker {
+		how.marker = s.ends(p, t.layer.Get(p.Seq+1))
+	}
+	return out
+}
+
+// recall returns what was sent under an index, and how.
+func (t *track) recall(out int64) (p *siaran.Packet, how sentPacket) {
+	if t.log != nil {
+		var known bool
+		if how, known = t.log.find(out); !known {
+			return nil, how
+		}
+	}
+	if t.sel != nil {
+		layer := t.Layers[how.layer]
+		head := layer.Head()
+		return layer.Get(head + int64(int32(how.in-uint32(head)))), how
+	}
+	layer, in, ok := t.seq.find(out)
+	if !ok {
+		return nil, how
+	}
+	if p = layer.Get(in); p != nil && t.log == nil {
+		how.timestamp, how.marker = uint32(t.time.sent(p.Timestamp)), p.Marker
+	}
+	return p, how
+}
+
+// resend answers a negative acknowledgement (RFC 4585 section 6.2.1), by RTX (RFC 4588) if it was negotiated.
 func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
-	layer, in, out, ok := t.seq.find(number)
+	out, ok := t.seq.expand(number)
 	if !ok {
 		return
 	}
-	p := layer.Get(in)
-	if p == nil || !t.repair.take(now, out, t.roundTrip, t.sent) {
+	p, how := t.recall(out)
+	if p == nil || t.useless(&how) || !t.repair.take(now, out, t.roundTrip, t.sent) {
 		w.stats.unrepaired.Add(1)
 		return
 	}
-	if t.past != nil {
-		if timestamp, pad, known := t.past.find(out); known && t.put(w, l, out, timestamp, p, pad) == nil {
+	if t.RTXPayloadType == 0 {
+		if t.put(w, l, out, p, &how, false) == nil {
 			w.stats.repaired.Add(1)
 		}
 		return
 	}
-	room := w.batch.room()
-	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, t.time.sent(p.Timestamp), p.Marker)
-	payload := binary.BigEndian.AppendUint16(room[headerSize:headerSize], uint16(out))
-	if l.send(w.batch, room, append(payload, p.Payload...), t.rtxSeq) == nil {
+	if t.putRTX(w, l, out, p, &how, now) == nil {
 		w.stats.repaired.Add(1)
 	}
-	t.rtxSeq++
 }
 
-// put sends a packet, with some bytes of padding at its end (RFC 3550 section 5.1).
-func (t *track) put(w *worker, l *link, seq, timestamp int64, p *siaran.Packet, pad int) error {
-	room := w.batch.room()
-	t.head(room, t.PayloadType, t.SSRC, seq, timestamp, p.Marker)
+// useless reports whether a repair would only lengthen the queue: while the picture waits for the queue to drain, and
+// once a smaller layer is wanted or another one is sent.
+func (t *track) useless(how *sentPacket) bool {
+	return t.sel != nil && (t.sel.paused || how.layer != t.index || t.descends())
+}
+
+// putRTX sends a packet again by RTX.
+func (t *track) putRTX(w *worker, l *link, out int64, p *siaran.Packet, how *sentPacket, now time.Time) error {
+	room := w.batch.Room()
+	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, how.timestamp, how.marker)
+	if t.estimate != nil && len(p.Payload) <= extensionRoom {
+		t.mark(room, t.estimate.Sent(now, headerSize+8+2+len(p.Payload)+packetOverhead))
+	}
+	head := headerLength(room)
+	payload := binary.BigEndian.AppendUint16(room[head:head], uint16(out))
+	payload = append(payload, p.Payload...)
+	if how.ids.rewritten {
+		pictureFieldsOf(t.sel.codec, payload[2:]).write(payload[2:], how.ids)
+	}
+	t.rtxSeq++
+	return l.send(w.batch, room, payload, t.rtxSeq-1)
+}
+
+// put sends a packet with padding at its end (RFC 3550 section 5.1), if there is to be some. begins: it is the first of
+// its frame.
+func (t *track) put(w *worker, l *link, seq int64, p *siaran.Packet, how *sentPacket, begins bool) error {
+	room := w.batch.Room()
+	t.head(room, t.PayloadType, t.SSRC, seq, how.timestamp, how.marker)
+	tells := begins && t.hold.told && t.HoldID != 0 && len(p.Payload)+int(how.pad) <= extensionRoom
+	if tells || how.numbered {
+		t.extend(room, tells, how)
+	}
 	payload := p.Payload
-	if pad > 0 {
-		payload = padded(room, payload, pad)
+	if how.pad > 0 || how.ids.rewritten {
+		head := headerLength(room)
+		payload = append(room[head:head], payload...)
+		if how.ids.rewritten {
+			pictureFieldsOf(t.sel.codec, payload).write(payload, how.ids)
+		}
+		payload = padded(room, payload, int(how.pad))
 	}
 	return l.send(w.batch, room, payload, seq)
 }
 
-// padded puts a payload and its padding behind the header in room.
-func padded(room, payload []byte, pad int) []byte {
-	room[0] |= 1 << 5
-	b := append(room[headerSize:headerSize], payload...)
-	b = append(b, zeros[:pad-1]...)
-	return append(b, byte(pad))
+// extend writes a packet's header extensions.
+func (t *track) extend(room []byte, tells bool, how *sentPacket) {
+	e := extensions{b: room}
+	if tells {
+		t.hold.write(&e, t.HoldID)
+	}
+	if how.numbered {
+		binary.BigEndian.PutUint16(e.add(t.NumberID, 2), how.number)
+	}
+	e.finish()
 }
 
-var zeros [maxPadding]byte
+// padded adds pad bytes of padding to the payload, which is in room, after the header.
+func padded(room, payload []byte, pad int) []byte {
+	if pad == 0 {
+		return payload
+	}
+	room[0] |= 1 << 5
+	payload = append(payload, zeros[:pad-1]...)
+	return append(payload, byte(pad))
+}
+
+var zeros [255]byte
 
 // head writes a packet's header.
-func (t *track) head(b []byte, payloadType uint8, ssrc uint32, seq, timestamp int64, marker bool) {
+func (t *track) head(b []byte, payloadType uint8, ssrc uint32, seq int64, timestamp uint32, marker bool) {
 	b[0] = 2 << 6
 	b[1] = payloadType
 	if marker {
 		b[1] |= 1 << 7
 	}
 	binary.BigEndian.PutUint16(b[2:], uint16(seq))
-	binary.BigEndian.PutUint32(b[4:], uint32(timestamp))
+	binary.BigEndian.PutUint32(b[4:], timestamp)
 	binary.BigEndian.PutUint32(b[8:], ssrc)
 }
 
-// wantKeyframe is the viewer's picture loss indication: the broadcaster is asked, and if
-// it does not answer in time, the cached key frame is sent again (see tick).
+// wantKeyframe handles the viewer's request for a key frame: the broadcaster is asked, and if it does not answer in
+// time, the cached key frame is sent again (see tick).
 func (t *track) wantKeyframe(now time.Time) {
+	if t.muted {
+		return
+	}
 	t.layer.RequestKeyframe()
 	if t.wanted.IsZero() {
 		t.wanted = now
 	}
 }
 
-// tick looks after what time alone brings.
+// tick does what is due by time alone.
 func (t *track) tick(w *worker, now time.Time) {
-	t.chooseLayer(w, now)
+	if t.sel != nil && !t.muted {
+		t.decide(w, now)
+	}
 	if t.wanted.IsZero() || now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
 		return
 	}
+	if t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
+		return
+	}
 	t.cursor = -1
 }
 
-// chooseLayer takes the largest layer that is alive, and changes to it at its newest key frame.
-func (t *track) chooseLayer(w *worker, now time.Time) {
-	if len(t.Layers) < 2 {
-		return
+// alive reports whether a layer is still being sent. It is if its siblings are just as slow, as with a still screen.
+func (t *track) alive(l *siaran.Layer, now time.Time) bool {
+	newest := l.Get(l.Head() - 1)
+	if newest == nil {
+		return false
 	}
-	best := t.layer
-	for _, l := range t.Layers {
-		if l != best && alive(l, now) && (!alive(best, now) || area(l) > area(best)) {
-			best = l
+	silence := now.Sub(newest.Arrival)
+	if silence < silentLayer {
+		return true
+	}
+	times, n := l.FrameTimes()
+	habit := time.Duration(0)
+	for i := 1; i < n; i++ {
+		habit = max(habit, min(times[i-1].Sub(times[i]), slowestHabit))
+	}
+	if silence < habits*habit {
+		return true
+	}
+	for _, other := range t.Layers {
+		if since, n := other.FrameTimes(); n >= missedFrames && since[missedFrames-1].After(newest.Arrival) {
+			return false
 		}
 	}
-	if best == t.layer || !alive(best, now) {
-		return
-	}
-	keyframe, ok := best.Keyframe()
-	old, known := t.layer.Clock()
-	fresh, known2 := best.Clock()
-	if p := best.Get(keyframe); !ok || p == nil || !known || !known2 || now.Sub(p.Arrival) > oldGroup {
-		best.RequestKeyframe()
-		return
-	}
-	t.time.follow(old.TimestampAt(now, t.ClockRate) - fresh.TimestampAt(now, t.ClockRate))
-	t.layer, t.feed = best, w.layers[best]
-	t.cursor = -1
-}
-
-func alive(l *siaran.Layer, now time.Time) bool {
-	p := l.Get(l.Head() - 1)
-	return p != nil && now.Sub(p.Arrival) < silentLayer
+	return true
 }
 
 func area(l *siaran.Layer) int {

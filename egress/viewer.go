@@ -1,43 +1,59 @@
 package egress
 
 import (
+	"encoding/binary"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
 
 	"siaran"
+	"siaran/internal/bwe"
 )
 
-// reportInterval is how often a viewer gets sender reports: often enough for lips to be in step soon.
+// reportInterval is how often a viewer gets sender reports. It is short enough for lips to be in sync soon.
 const reportInterval = time.Second
 
-// cname is the canonical name of all that is sent (RFC 3550 section 6.5.1), audio and video alike.
-const cname = "siaran"
+// cname is the canonical name of everything that is sent (RFC 3550 section 6.5.1), audio and video alike. Its length is
+// a multiple of four, because aiortc 1.4 does not skip the padding of a chunk and so cannot read the next one.
+const cname = "siaran-1"
 
 // viewer is a connected viewer as its worker sees it; only the worker touches it.
 type viewer struct {
 	link       *link
 	tracks     []*track
 	nextReport time.Time
-	lost       func() // called, without waiting, when consent has run out
-	gone       bool   // nothing is to be done for it any more
+	lost       func(why error) // called when it cannot be served any more; does not wait
+	gone       bool            // it is not served any more
+	waiting    atomic.Int32    // its RTCP datagrams in the worker's inbox
+	wishes     *wishes
+	estimate   *bwe.Estimator // of what its path carries; nil: there is nothing to choose
+	probed     time.Time      // when probes were last sent
 }
 
-func newViewer(l *link, plans []plan, lost func()) *viewer {
-	v := &viewer{link: l, lost: lost}
+func newViewer(l *link, plans []plan, lost func(error)) *viewer {
+	v := &viewer{link: l, lost: lost, wishes: new(wishes)}
 	for _, p := range plans {
 		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: int64(random32() >> 17)}
-		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is told from a late packet
+		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is not taken for a late packet
 		t.time.offset = int64(random32())
-		if p.RTXPayloadType == 0 {
-			t.past = newPast(p.Kind)
+		if p.RTXPayloadType == 0 || p.Choice {
+			t.log = newSentLog(p.Kind, p.RTXPayloadType != 0)
 		}
 		v.tracks = append(v.tracks, t)
 	}
+	v.watchPath()
 	return v
 }
 
-// advance sends what is new. It returns true while more waits for a pacer.
+// fail gives the viewer up after a panic.
+func (v *viewer) fail() {
+	v.gone = true
+	v.lost(errPanic)
+}
+
+// advance sends what is new. It reports whether more waits for a pacer.
 func (v *viewer) advance(w *worker, now time.Time) (paced bool) {
 	if v.gone {
 		return false
@@ -47,29 +63,39 @@ func (v *viewer) advance(w *worker, now time.Time) (paced bool) {
 			paced = true
 		}
 	}
+	if v.estimate != nil && v.probe(w, now) {
+		paced = true
+	}
 	return paced
 }
 
-// tick does what time alone brings.
+// tick does what is due by time alone.
 func (v *viewer) tick(w *worker, now time.Time) {
 	if v.gone {
 		return
 	}
+	v.link.attend(now)
 	if !v.link.consented(now) {
 		v.gone = true
-		v.lost()
+		v.lost(errConsent)
 		return
 	}
+	viewing := siaran.Viewing{Reason: siaran.ViewingSound}
 	for _, t := range v.tracks {
-		t.tick(w, now)
+		if t.Kind == siaran.KindVideo {
+			t.choose(v.wishes.chosen())
+			t.tick(w, now)
+			viewing = t.viewing(now)
+		}
 	}
+	v.wishes.say(viewing)
 	if !now.Before(v.nextReport) && v.sendReports(now) {
 		v.nextReport = now.Add(reportInterval)
 	}
 }
 
-// sendReports sends a compound packet with a sender report for each track that has begun
-// (RFC 3550 section 6.4.1). False means that there was nothing to report yet.
+// sendReports sends a compound packet with a sender report for each track that has started (RFC 3550 section 6.4.1). It
+// returns false if there was nothing to report yet.
 func (v *viewer) sendReports(now time.Time) bool {
 	var compound []rtcp.Packet
 	var chunks []rtcp.SourceDescriptionChunk
@@ -92,7 +118,7 @@ func (v *viewer) sendReports(now time.Time) bool {
 	return v.link.sendRTCP(append(compound, &rtcp.SourceDescription{Chunks: chunks})) == nil
 }
 
-// goodbye ends the viewer's streams (RFC 3550 section 6.6), if it still wants to hear from us.
+// goodbye ends the viewer's tracks (RFC 3550 section 6.6), if it still consents to hear from us.
 func (v *viewer) goodbye(now time.Time) {
 	if !v.link.consented(now) {
 		return
@@ -104,7 +130,8 @@ func (v *viewer) goodbye(now time.Time) {
 	_ = v.link.sendRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: sources[0]}, &rtcp.Goodbye{Sources: sources}})
 }
 
-// roundTrip is what a report block tells of the path (RFC 3550 section 6.4.1), 0 when nothing that can be true.
+// roundTrip is the round trip by a report block (RFC 3550 section 6.4.1), or 0 if the block gives none that is
+// plausible.
 func roundTrip(r rtcp.ReceptionReport, now time.Time) time.Duration {
 	if r.LastSenderReport == 0 {
 		return 0
@@ -116,21 +143,37 @@ func roundTrip(r rtcp.ReceptionReport, now time.Time) time.Duration {
 	return time.Duration(units) * time.Second >> 16
 }
 
-// ntp is a time as RTCP writes it (RFC 3550 section 4).
+// ntp is a time in RTCP's format (RFC 3550 section 4).
 func ntp(t time.Time) uint64 {
 	const from1900 = 2_208_988_800 // seconds until 1970
 	return uint64(t.Unix()+from1900)<<32 | uint64(t.Nanosecond())<<32/1_000_000_000
 }
 
-// handleRTCP takes an SRTCP datagram of the viewer. That it reports is consent as good as a check: only the viewer can seal it, and it
-// cannot be replayed. Viewers on pion make no checks for as long as they report.
-func (v *viewer) handleRTCP(w *worker, sealed []byte, now time.Time) {
+// maxReportSources is how many SSRCs a viewer may send reports with. A browser has two or three. The SRTP context keeps
+// state for each.
+const maxReportSources = 16
+
+// handleRTCP takes an SRTCP datagram that came by one of the viewer's sources. It is not consent, as a client with the
+// session's keys can send it from anywhere, but it shows which of its proven paths the viewer uses.
+func (v *viewer) handleRTCP(w *worker, s *source, sealed []byte, now time.Time) {
+	if len(sealed) < 8 {
+		return
+	}
+	ssrc := binary.BigEndian.Uint32(sealed[4:])
+	known := slices.Contains(v.link.known, ssrc)
+	if !known && len(v.link.known) == maxReportSources {
+		w.stats.refused.Add(1)
+		return
+	}
 	plain, err := v.link.in.DecryptRTCP(nil, sealed, nil)
 	if err != nil {
 		w.stats.refused.Add(1)
 		return
 	}
-	v.link.lastCheck.Store(now.UnixNano())
+	if !known {
+		v.link.known = append(v.link.known, ssrc)
+	}
+	v.link.speaks(s, now)
 	v.handleCompound(w, plain, now)
 }
 
@@ -150,7 +193,7 @@ func (v *viewer) handleCompound(w *worker, plain []byte, now time.Time) {
 	}
 }
 
-// handlePart takes one packet of a compound. Kinds that are not asked for here are not even parsed.
+// handlePart takes one packet of a compound. Types that are of no use here are not parsed.
 func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 	switch {
 	case h.Type == rtcp.TypeReceiverReport:
@@ -160,8 +203,11 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 		}
 		for _, r := range report.Reports {
 			if t := v.track(r.SSRC); t != nil && t.Kind == siaran.KindVideo {
-				t.thin.report(r.FractionLost)
 				t.roundTrip = roundTrip(r, now)
+				if share := t.gate.report(r, now); share >= 0 {
+					t.hold.window(share, t.roundTrip)
+					v.lossWindow(t, share, now)
+				}
 			}
 		}
 	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTLN:
@@ -176,6 +222,15 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 					return true
 				})
 			}
+		}
+	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTCC:
+		if v.estimate != nil {
+			_ = v.estimate.Feedback(b, now)
+		}
+	case h.Type == rtcp.TypePayloadSpecificFeedback && h.Count == rtcp.FormatREMB:
+		var remb rtcp.ReceiverEstimatedMaximumBitrate
+		if v.estimate != nil && remb.Unmarshal(b) == nil {
+			v.estimate.REMB(uint64(max(remb.Bitrate, 0)), now)
 		}
 	case h.Type == rtcp.TypePayloadSpecificFeedback && h.Count == rtcp.FormatPLI:
 		var pli rtcp.PictureLossIndication

@@ -7,55 +7,61 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/fault"
+	"siaran/mediaport"
 )
 
 const (
 	tickInterval = 100 * time.Millisecond
 	rateInterval = time.Second
 	inboxSize    = 1024 // RTCP datagrams of a worker's viewers
+	maxWaiting   = 16   // of these, of one viewer
 )
 
-// worker owns viewers: all they get is sent from its goroutine.
+// worker owns viewers: everything they get is sent from its goroutine.
 type worker struct {
 	wake     chan struct{}
 	commands chan func()
 	inbox    chan rtcpDatagram
 	stopped  chan struct{}
-	load     atomic.Int32 // viewers, to choose a worker by
+	load     atomic.Int32 // sessions; new ones go to the worker with the fewest
 	stats    workerStats
 	burst    int // bytes that a viewer may get at once
+	faults   *fault.Log
 
-	// the goroutine's own
+	// Owned by the goroutine.
 	viewers []*viewer
-	layers  map[*siaran.Layer]*followed
-	batch   *batch
-	packets uint64 // sent, as stats has it after each turn
+	layers  map[*siaran.Layer]*layerCursor
+	batch   *mediaport.Batch
+	packets uint64 // sent; stats has it after each turn
 	bytes   uint64
 }
 
 type rtcpDatagram struct {
 	viewer *viewer
+	source *source // nil if unknown by now
 	bytes  []byte
 }
 
-// workerStats are counted by the worker and read by anyone.
+// workerStats is counted by the worker and read by anyone.
 type workerStats struct {
 	packets, bytes                         atomic.Uint64
 	repaired, unrepaired                   atomic.Uint64
 	overruns, failed, refused, rtcpDropped atomic.Uint64
 }
 
-func newWorker(s *Socket, p port, burst int) *worker {
+func newWorker(s *mediaport.Socket, shard, burst int, d *drops) *worker {
 	w := &worker{
-		burst: burst,
-		wake:  make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize), stopped: make(chan struct{}),
-		layers: make(map[*siaran.Layer]*followed),
+		burst: burst, faults: s.Faults(),
+		wake: make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize),
+		stopped: make(chan struct{}),
+		layers:  make(map[*siaran.Layer]*layerCursor),
 	}
-	w.batch = newBatch(p, &s.relays, func(lost int) { s.drops.send.Add(uint64(lost)) })
+	w.batch = s.NewBatch(shard, func(lost int) { d.sent.Add(uint64(lost)) })
 	return w
 }
 
-// run serves the viewers until ctx ends. They have been removed by then.
+// run serves the viewers until ctx ends. All have been removed by then.
 func (w *worker) run(ctx context.Context) {
 	defer close(w.stopped)
 	timer := time.NewTimer(tickInterval)
@@ -70,12 +76,12 @@ func (w *worker) run(ctx context.Context) {
 			f()
 		case d := <-w.inbox:
 			w.receive(d)
-			w.batch.flush() // repairs; nothing else is new, and the timer goes on
+			w.batch.Flush() // repairs; nothing else is new, and the timer keeps running
 			continue
 		case <-timer.C:
 		}
 		if len(w.viewers) == 0 {
-			continue // the timer is set again with the first viewer
+			continue // the first viewer sets the timer again
 		}
 		now := time.Now()
 		if now.Sub(ticked) >= tickInterval {
@@ -83,7 +89,7 @@ func (w *worker) run(ctx context.Context) {
 			w.tick(now)
 		}
 		next := w.serve(now)
-		w.batch.flush()
+		w.batch.Flush()
 		if tick := ticked.Add(tickInterval); next.IsZero() || tick.Before(next) {
 			next = tick
 		}
@@ -91,13 +97,12 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// receive takes a report and those that have come meanwhile.
+// receive handles a report and those that have arrived in the meantime.
 func (w *worker) receive(d rtcpDatagram) {
 	now := time.Now()
 	for range inboxSize {
-		if !d.viewer.gone {
-			d.viewer.handleRTCP(w, d.bytes, now)
-		}
+		d.viewer.waiting.Add(-1)
+		w.handleRTCP(d, now)
 		select {
 		case d = <-w.inbox:
 		default:
@@ -106,16 +111,16 @@ func (w *worker) receive(d rtcpDatagram) {
 	}
 }
 
-// serve sends to each viewer what is new to it. It returns when to come back, zero when only something new asks for it.
+// serve sends each viewer what is new to it. It returns when to come back, or zero if only new packets ask for it.
 func (w *worker) serve(now time.Time) (next time.Time) {
 	for _, f := range w.layers {
-		if again := f.gather(now); !again.IsZero() && (next.IsZero() || again.Before(next)) {
+		if again := f.advance(now); !again.IsZero() && (next.IsZero() || again.Before(next)) {
 			next = again
 		}
 	}
 	paced := false
 	for _, v := range w.viewers {
-		if v.advance(w, now) {
+		if w.advance(v, now) {
 			paced = true
 		}
 	}
@@ -132,20 +137,46 @@ func (w *worker) tick(now time.Time) {
 		f.measure(now)
 	}
 	for _, v := range w.viewers {
-		v.tick(w, now)
+		w.tickOne(v, now)
 	}
 }
 
-// push hands an RTCP datagram to the worker, or drops it when the worker is far behind.
-func (w *worker) push(v *viewer, b []byte) {
+// handleRTCP, advance and tickOne do for one viewer what depends on input from outside. A panic ends that viewer alone.
+
+func (w *worker) handleRTCP(d rtcpDatagram, now time.Time) {
+	defer w.faults.Recover("a viewer's report", d.viewer.fail)
+	if !d.viewer.gone {
+		d.viewer.handleRTCP(w, d.source, d.bytes, now)
+	}
+}
+
+func (w *worker) advance(v *viewer, now time.Time) (paced bool) {
+	defer w.faults.Recover("sending to a viewer", v.fail)
+	return v.advance(w, now)
+}
+
+func (w *worker) tickOne(v *viewer, now time.Time) {
+	defer w.faults.Recover("a viewer's timers", v.fail)
+	v.tick(w, now)
+}
+
+// push hands an RTCP datagram to the worker. It drops the datagram if the worker is far behind or has many of this
+// viewer's.
+func (w *worker) push(v *viewer, s *source, b []byte) {
+	if v.waiting.Add(1) > maxWaiting {
+		v.waiting.Add(-1)
+		w.stats.rtcpDropped.Add(1)
+		return
+	}
 	select {
-	case w.inbox <- rtcpDatagram{v, b}:
+	case w.inbox <- rtcpDatagram{v, s, b}:
 	default:
+		v.waiting.Add(-1)
 		w.stats.rtcpDropped.Add(1)
 	}
 }
 
-// do runs f in the worker's goroutine and waits for it. False: the worker has stopped.
+// do runs f in the worker's goroutine and waits for it. It returns false if the worker has stopped.
 func (w *worker) do(f func()) bool {
 	done := make(chan struct{})
 	select {
@@ -164,12 +195,18 @@ func (w *worker) add(v *viewer) {
 			for _, l := range t.Layers {
 				f := w.layers[l]
 				if f == nil {
-					f = follow(l, w.wake, w.batch.port.segments() > 1)
+					f = follow(l, w.wake, w.batch.TakesRuns())
 					w.layers[l] = f
 				}
 				f.viewers++
 			}
 			t.feed = w.layers[t.layer]
+		}
+		for _, t := range v.tracks {
+			if t.sel != nil {
+				t.choose(v.wishes.chosen())
+				t.decide(w, time.Now())
+			}
 		}
 	})
 }
@@ -181,8 +218,10 @@ func (w *worker) remove(v *viewer) {
 		if i < 0 {
 			return
 		}
-		v.gone = true
-		v.goodbye(time.Now())
+		if !v.gone {
+			v.gone = true
+			v.goodbye(time.Now())
+		}
 		w.viewers = slices.Delete(w.viewers, i, i+1)
 		for _, t := range v.tracks {
 			for _, l := range t.Layers {

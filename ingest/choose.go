@@ -6,35 +6,41 @@ import (
 	"strings"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
-// The header extensions that are made use of.
+// The header extensions that the server uses.
 const (
 	uriMid         = "urn:ietf:params:rtp-hdrext:sdes:mid"
 	uriRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 	uriRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+	uriDescriptor  = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 	uriTransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 )
 
 var (
 	// H264 first, because every viewer can decode it; VP8 next, for the same reason.
 	defaultVideoCodecs = []siaran.CodecName{siaran.H264, siaran.VP8, siaran.VP9, siaran.AV1, siaran.H265}
-	audioCodecs        = []siaran.CodecName{siaran.Opus, siaran.G722, siaran.PCMU, siaran.PCMA}
-	understoodURIs     = []string{uriMid, uriRID, uriRepairedRID, uriTransportCC}
+	// Two channels first, because few viewers offer more.
+	audioCodecs    = []siaran.CodecName{siaran.Opus, siaran.MultiOpus, siaran.G722, siaran.PCMU, siaran.PCMA}
+	understoodURIs = []string{uriMid, uriRID, uriRepairedRID, uriTransportCC, uriDescriptor}
+	// Codecs whose payloads do not say as much of their layers. VP8 and VP9 do, and Chromium leaves picture ids and
+	// temporal layers out of VP8 when it describes them elsewhere.
+	describedCodecs    = []siaran.CodecName{siaran.H264, siaran.H265, siaran.AV1}
 	understoodFeedback = []string{"nack", "nack pli", "ccm fir", "transport-cc"}
 )
 
-// choice is what is taken of one section of an offer.
+// choice is what is accepted of one section of an offer.
 type choice struct {
-	section    *siaran.Section
-	codec      siaran.OfferedCodec
-	feedback   []string // the offered kinds that are understood, in the order offered
-	extensions []siaran.Extension
+	section    *sdp.Section
+	codec      sdp.OfferedCodec
+	feedback   []string // the supported kinds, in the order offered
+	extensions []sdp.Extension
 }
 
-// choose takes every audio and video section of the offer, with one codec each, or refuses the
-// offer with ErrUnacceptable and says why. video is the order of preference.
-func choose(offer *siaran.Offer, video []siaran.CodecName) ([]choice, error) {
+// choose accepts every audio and video section of the offer, with one codec each, or fails with ErrUnacceptable and
+// says why. video lists the video codecs in order of preference.
+func choose(offer *sdp.Offer, video []siaran.CodecName) ([]choice, error) {
 	var chosen []choice
 	taken := make(map[siaran.Kind]bool)
 	for i := range offer.Sections {
@@ -42,11 +48,11 @@ func choose(offer *siaran.Offer, video []siaran.CodecName) ([]choice, error) {
 		if s.Rejected || s.Kind == siaran.KindOther {
 			continue
 		}
-		if s.Direction != siaran.SendOnly && s.Direction != siaran.SendRecv {
-			return nil, refuse(s, "it is %s, and a broadcaster sends", s.Direction)
+		if s.Direction != sdp.SendOnly && s.Direction != sdp.SendRecv {
+			return nil, refuse(s, "it is %s; a broadcaster's sections are sendonly", s.Direction)
 		}
 		if taken[s.Kind] {
-			return nil, refuse(s, "a broadcast has one %s track", s.Kind)
+			return nil, refuse(s, "a broadcast has only one %s track", s.Kind)
 		}
 		taken[s.Kind] = true
 		if !slices.Contains(offer.Bundle, s.Mid) {
@@ -59,12 +65,23 @@ func choose(offer *siaran.Offer, video []siaran.CodecName) ([]choice, error) {
 		chosen = append(chosen, c)
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("%w: there is neither audio nor video in it", siaran.ErrUnacceptable)
+		return nil, fmt.Errorf("%w: it offers neither audio nor video", siaran.ErrUnacceptable)
 	}
 	return chosen, nil
 }
 
-func chooseSection(s *siaran.Section, video []siaran.CodecName) (choice, error) {
+// checkLayers refuses more simulcast layers than a broadcast may have.
+func checkLayers(chosen []choice, most int) error {
+	for _, c := range chosen {
+		if len(c.section.RIDs) > most {
+			return refuse(c.section, "it has %d simulcast layers; this server accepts at most %d",
+				len(c.section.RIDs), most)
+		}
+	}
+	return nil
+}
+
+func chooseSection(s *sdp.Section, video []siaran.CodecName) (choice, error) {
 	order := audioCodecs
 	if s.Kind == siaran.KindVideo {
 		order = video
@@ -75,7 +92,7 @@ func chooseSection(s *siaran.Section, video []siaran.CodecName) (choice, error) 
 		for i, n := range order {
 			names[i] = string(n)
 		}
-		return choice{}, refuse(s, "none of its codecs can be taken; offer one of %s", strings.Join(names, ", "))
+		return choice{}, refuse(s, "none of its codecs is supported; offer one of %s", strings.Join(names, ", "))
 	}
 	c := choice{section: s, codec: codec}
 	for _, f := range codec.Feedback {
@@ -84,11 +101,12 @@ func chooseSection(s *siaran.Section, video []siaran.CodecName) (choice, error) 
 		}
 	}
 	for _, e := range s.Extensions {
-		sent := e.Direction == "" || e.Direction == siaran.SendOnly || e.Direction == siaran.SendRecv
+		sent := e.Direction == "" || e.Direction == sdp.SendOnly || e.Direction == sdp.SendRecv
 		if !sent || !slices.Contains(understoodURIs, e.URI) || c.extension(e.URI) != 0 {
 			continue
 		}
-		if e.URI == uriTransportCC && !c.has("transport-cc") || (e.URI == uriRID || e.URI == uriRepairedRID) && len(s.RIDs) == 0 {
+		if e.URI == uriDescriptor && !c.describable() || e.URI == uriTransportCC && !c.has("transport-cc") ||
+			(e.URI == uriRID || e.URI == uriRepairedRID) && len(s.RIDs) == 0 {
 			continue
 		}
 		c.extensions = append(c.extensions, e)
@@ -99,9 +117,9 @@ func chooseSection(s *siaran.Section, video []siaran.CodecName) (choice, error) 
 	return c, nil
 }
 
-// bestCodec is the first in the order of preference. Among payload types of one codec those come
-// first that most viewers can decode; then the offer's order counts.
-func bestCodec(offered []siaran.OfferedCodec, order []siaran.CodecName) (siaran.OfferedCodec, bool) {
+// bestCodec returns the offered codec that comes first in the order of preference. Among payload types of the same
+// codec it prefers what most viewers can decode, then the order of the offer.
+func bestCodec(offered []sdp.OfferedCodec, order []siaran.CodecName) (sdp.OfferedCodec, bool) {
 	for _, name := range order {
 		best, bestRank := -1, 0
 		for i, c := range offered {
@@ -116,47 +134,41 @@ func bestCodec(offered []siaran.OfferedCodec, order []siaran.CodecName) (siaran.
 			return offered[best], true
 		}
 	}
-	return siaran.OfferedCodec{}, false
+	return sdp.OfferedCodec{}, false
 }
 
-// profileRank is lower the more viewers can decode what the format parameters announce.
+// profileRank is lower when more viewers can decode what the format parameters announce.
 func profileRank(c siaran.Codec) int {
 	switch c.Name {
 	case siaran.H264: // RFC 6184 section 8.1
 		rank := 2
-		if profile := parameter(c.FMTP, "profile-level-id"); strings.HasPrefix(profile, "42") && len(profile) > 2 {
+		if profile := sdp.Parameter(c.FMTP, "profile-level-id"); strings.HasPrefix(profile, "42") && len(profile) > 2 {
 			rank = 1
 			if strings.ContainsRune("4567cdefCDEF", rune(profile[2])) { // constraint_set1: constrained baseline
 				rank = 0
 			}
 		}
-		if parameter(c.FMTP, "packetization-mode") != "1" {
+		if sdp.Parameter(c.FMTP, "packetization-mode") != "1" {
 			rank += 10
 		}
 		return rank
 	case siaran.VP9: // RFC 9628 section 6.1
-		if p := parameter(c.FMTP, "profile-id"); p != "" && p != "0" {
+		if p := sdp.Parameter(c.FMTP, "profile-id"); p != "" && p != "0" {
 			return 1
 		}
-	case siaran.AV1, siaran.H265:
-		if p := parameter(c.FMTP, "profile"); p != "" && p != "0" {
+	case siaran.AV1:
+		if p := sdp.Parameter(c.FMTP, "profile"); p != "" && p != "0" {
+			return 1
+		}
+	case siaran.H265: // RFC 7798 section 7.1
+		if p := sdp.Parameter(c.FMTP, "profile-id"); p != "" && p != "1" {
 			return 1
 		}
 	}
 	return 0
 }
 
-// parameter is one value of format parameters such as "a=1;b=2", empty when it is not there.
-func parameter(fmtp, key string) string {
-	for pair := range strings.SplitSeq(fmtp, ";") {
-		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), key) {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
-
-// extension is the offered id of a header extension that is taken, else 0.
+// extension returns the id of an accepted header extension, else 0.
 func (c *choice) extension(uri string) uint8 {
 	for _, e := range c.extensions {
 		if e.URI == uri {
@@ -166,10 +178,15 @@ func (c *choice) extension(uri string) uint8 {
 	return 0
 }
 
-// has tells whether a kind of feedback is negotiated.
+// describable reports whether a dependency descriptor is of use. One with a structure is longer than 16 bytes.
+func (c *choice) describable() bool {
+	return c.section.Mixed && slices.Contains(describedCodecs, c.codec.Name)
+}
+
+// has reports whether a kind of feedback is negotiated.
 func (c *choice) has(feedback string) bool { return slices.Contains(c.feedback, feedback) }
 
-// spec is what the hub is told of the track.
+// spec describes the track to the hub.
 func (c *choice) spec() siaran.TrackSpec {
 	spec := siaran.TrackSpec{Codec: c.codec.Codec}
 	for _, r := range c.section.RIDs {
@@ -178,6 +195,7 @@ func (c *choice) spec() siaran.TrackSpec {
 	return spec
 }
 
-func refuse(s *siaran.Section, format string, args ...any) error {
-	return fmt.Errorf("%w: section %d (%s, mid %q): %s", siaran.ErrUnacceptable, s.Index, s.Kind, s.Mid, fmt.Sprintf(format, args...))
+func refuse(s *sdp.Section, format string, args ...any) error {
+	reason := fmt.Sprintf(format, args...)
+	return fmt.Errorf("%w: section %d (%s, mid %q): %s", siaran.ErrUnacceptable, s.Index, s.Kind, s.Mid, reason)
 }

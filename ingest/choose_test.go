@@ -4,10 +4,11 @@ import (
 	"testing"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 func TestPreferenceOfCodecs(t *testing.T) {
-	offer, err := siaran.ParseOffer([]byte(readOffer(t, "whip-chromium")))
+	offer, err := sdp.ParseOffer([]byte(readOffer(t, "whip-chromium")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,10 +32,21 @@ func TestPreferenceOfCodecs(t *testing.T) {
 	}
 }
 
+func TestMainProfileOfH265ComesFirst(t *testing.T) {
+	for fmtp, want := range map[string]int{ // RFC 7798 section 7.1
+		"": 0, "profile-id=1;tier-flag=0": 0, "level-id=93;tx-mode=SRST": 0, "level-id=180;profile-id=2": 1,
+	} {
+		if got := profileRank(siaran.Codec{Name: siaran.H265, FMTP: fmtp}); got != want {
+			t.Errorf("%q: rank %d, want %d", fmtp, got, want)
+		}
+	}
+}
+
 func TestProfileRank(t *testing.T) {
 	rank := func(fmtp string) int { return profileRank(siaran.Codec{Name: siaran.H264, FMTP: fmtp}) }
 	order := []string{ // best first
-		"packetization-mode=1;profile-level-id=42e01f", "profile-level-id=42001f; packetization-mode=1", "packetization-mode=1;profile-level-id=640c1f",
+		"packetization-mode=1;profile-level-id=42e01f", "profile-level-id=42001f; packetization-mode=1",
+		"packetization-mode=1;profile-level-id=640c1f",
 		"profile-level-id=42C01F", "packetization-mode=0;profile-level-id=42001f", "",
 	}
 	for i, fmtp := range order[1:] {

@@ -2,17 +2,17 @@ package ingest
 
 import "time"
 
-// clockStep is how far a broadcaster's clock may drift from ours before it must have been set.
+// clockStep is the drift of a broadcaster's clock against ours from which on the clock counts as having been set.
 const clockStep = 10 * time.Second
 
-// clock translates the broadcaster's time of day to ours by one constant for all its tracks, so
-// that they stay in step with each other.
+// clock converts the broadcaster's time of day to ours by one constant for all its tracks, so that they stay in sync
+// with each other.
 type clock struct {
 	known  bool
 	offset time.Duration
 }
 
-// wall is our time for an NTP timestamp of a sender report that has come at now.
+// wall returns our time for the NTP timestamp of a sender report that arrived at now.
 func (c *clock) wall(ntp uint64, now time.Time) time.Time {
 	theirs := ntpTime(ntp)
 	ours := theirs.Add(c.offset)
@@ -23,7 +23,7 @@ func (c *clock) wall(ntp uint64, now time.Time) time.Time {
 	return ours
 }
 
-// ntpTime reads seconds since 1900 in 32.32 bits (RFC 3550 section 4).
+// ntpTime converts seconds since 1900, in 32.32 bits (RFC 3550 section 4).
 func ntpTime(ntp uint64) time.Time {
 	const to1970 = 2208988800
 	seconds := int64(ntp>>32) - to1970

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -9,13 +10,13 @@ import (
 	"github.com/pion/webrtc/v3"
 )
 
-// TestEndWhileConnecting ends sessions in every moment of their connecting, with packets of two sources on their way. What is
-// looked for is what start looks for: goroutines that are left.
+// TestEndWhileConnecting ends sessions in every moment of their connecting, with packets of two sources on their way.
+// What is looked for is what start looks for: goroutines that are left.
 func TestEndWhileConnecting(t *testing.T) {
 	s := start(t, nil)
 	for i := range 60 {
 		b := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
-		answer, err := s.Offer(context.Background(), "cats", "owner", []byte(b.offer()))
+		answer, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{}, []byte(b.offer()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,8 @@ func TestEndWhileConnecting(t *testing.T) {
 				time.Sleep(50 * time.Microsecond)
 			}
 		}()
-		if err := b.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+		if err := b.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer,
+			SDP: string(answer.SDP)}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(i) * 500 * time.Microsecond)

@@ -7,15 +7,16 @@ import (
 	"github.com/pion/rtp"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
-// demux finds the layer that a packet belongs to. What it learns from one packet of an SSRC holds for the next.
+// demux finds the layer that a packet belongs to. What it learns from one packet of an SSRC applies to all later ones.
 type demux struct {
 	layers   []*layer
 	sections []demuxSection
-	known    map[uint32]*source
-	repairs  map[uint32]uint32 // of declared SSRCs: retransmissions to originals (a=ssrc-group:FID)
-	declared map[uint32]int    // SSRCs to indices of sections
+	sources  map[uint32]*rtpSource
+	repairs  map[uint32]uint32 // SSRCs of retransmissions to those of originals, as declared (a=ssrc-group:FID)
+	declared map[uint32]int    // SSRCs to indices in sections
 }
 
 type demuxSection struct {
@@ -26,8 +27,8 @@ type demuxSection struct {
 	payloadType, repairPT uint8
 }
 
-func newDemux(offer *siaran.Offer, chosen []choice, publication *siaran.Publication) demux {
-	d := demux{known: make(map[uint32]*source), repairs: make(map[uint32]uint32), declared: make(map[uint32]int)}
+func newDemux(offer *sdp.Offer, chosen []choice, publication *siaran.Publication) demux {
+	d := demux{sources: make(map[uint32]*rtpSource), repairs: make(map[uint32]uint32), declared: make(map[uint32]int)}
 	for i := range chosen {
 		c := &chosen[i]
 		s := demuxSection{
@@ -55,11 +56,11 @@ func newDemux(offer *siaran.Offer, chosen []choice, publication *siaran.Publicat
 	return d
 }
 
-// readGroups reads which SSRC repairs which (RFC 5576 section 4.2, RFC 4588 section 8.8).
-func (d *demux) readGroups(offer *siaran.Offer, index int) {
+// readGroups reads which SSRC carries the retransmissions of which (RFC 5576 section 4.2, RFC 4588 section 8.8).
+func (d *demux) readGroups(offer *sdp.Offer, index int) {
 	for _, a := range offer.Description.MediaDescriptions[index].Attributes {
 		fields := strings.Fields(a.Value)
-		if a.Key != "ssrc-group" || len(fields) != 3 || fields[0] != "FID" || len(d.repairs) >= maxSources {
+		if a.Key != "ssrc-group" || len(fields) != 3 || fields[0] != "FID" || len(d.repairs) >= maxSSRCs {
 			continue
 		}
 		original, err1 := strconv.ParseUint(fields[1], 10, 32)
@@ -70,12 +71,12 @@ func (d *demux) readGroups(offer *siaran.Offer, index int) {
 	}
 }
 
-// find is the source of a packet, nil when it belongs to no layer.
-func (d *demux) find(h *rtp.Header) *source {
-	if s := d.known[h.SSRC]; s != nil {
+// find returns the state of a packet's SSRC, nil when it belongs to no layer.
+func (d *demux) find(h *rtp.Header) *rtpSource {
+	if s := d.sources[h.SSRC]; s != nil {
 		return s
 	}
-	if h.SSRC == 0 || len(d.known) >= maxSources {
+	if h.SSRC == 0 || len(d.sources) >= maxSSRCs {
 		return nil
 	}
 	section := d.section(h)
@@ -90,12 +91,12 @@ func (d *demux) find(h *rtp.Header) *source {
 	if l == nil {
 		return nil
 	}
-	s := &source{ssrc: h.SSRC, layer: l, repair: repair, jumped: -1}
-	d.known[h.SSRC] = s
+	s := &rtpSource{ssrc: h.SSRC, layer: l, repair: repair, jumped: -1}
+	d.sources[h.SSRC] = s
 	return s
 }
 
-// section goes by mid, else by declared SSRC, else by payload type (RFC 9143 section 9.2).
+// section finds the section of a packet by mid, else by declared SSRC, else by payload type (RFC 9143 section 9.2).
 func (d *demux) section(h *rtp.Header) *demuxSection {
 	for i := range d.sections {
 		s := &d.sections[i]
@@ -115,7 +116,7 @@ func (d *demux) section(h *rtp.Header) *demuxSection {
 	return nil
 }
 
-// layer goes by rid, or for a single layer by the section alone.
+// layer finds the layer of a packet by rid; for a single layer the section is enough.
 func (d *demux) layer(s *demuxSection, h *rtp.Header, repair bool) *layer {
 	rid := extension(h, s.ridID)
 	if repair {
@@ -132,7 +133,7 @@ func (d *demux) layer(s *demuxSection, h *rtp.Header, repair bool) *layer {
 		return nil
 	}
 	if original, there := d.repairs[h.SSRC]; there && repair {
-		if o := d.known[original]; o != nil {
+		if o := d.sources[original]; o != nil {
 			return o.layer
 		}
 	}

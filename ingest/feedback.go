@@ -10,30 +10,32 @@ const (
 	reportInterval   = time.Second
 	feedbackInterval = 100 * time.Millisecond // of transport-wide congestion control
 	maxReports       = 31                     // in one packet (RFC 3550 section 6.4.2)
-	cname            = "siaran"
-	maxClockLead     = 30 * time.Second // of a sender report over the packets it is about
+	cname            = "siaran-media"         // a multiple of 4 bytes: aiortc does not skip an SDES chunk's padding
+	maxClockLead     = 30 * time.Second       // of a sender report, ahead of the packets that it is about
 )
 
-// feedbackTimes are when the session's goroutine last said what.
+// feedbackTimes are the times at which the session's goroutine last sent each kind of feedback.
 type feedbackTimes struct {
 	report, feedback time.Time
 }
 
-// say is what the broadcaster is to be told now, and whether packets are missing, so that it is
-// soon time again. It also gives up on what has been missing for too long.
-func (r *receiver) say(now time.Time, times *feedbackTimes) (out []rtcp.Packet, waiting bool) {
+// dueFeedback returns the feedback to be sent now. waiting reports whether packets are missing, so that the next call
+// is due soon. It also gives up on packets that have been missing for too long.
+func (r *receiver) dueFeedback(now time.Time, times *feedbackTimes) (out []rtcp.Packet, waiting bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.demux.layers {
-		l.expire(now, r.trip)
+		l.expire(now, r.rtt)
+		l.requestKeyframeAfterLoss()
 		waiting = waiting || len(l.order.gaps) > 0
-		if !l.choice.has("nack") || l.source == nil {
+		if !l.choice.has("nack") || l.current == nil {
 			continue
 		}
-		r.seqs = l.order.ask(r.seqs[:0], now, askAfter, again(r.trip), askTimes)
+		r.seqs = l.order.ask(r.seqs[:0], now, askAfter, retryInterval(r.rtt), maxAttempts)
 		if len(r.seqs) > 0 {
 			l.counts.Asked += uint64(len(r.seqs))
-			out = append(out, r.nack(l.source))
+			l.unanswered += len(r.seqs)
+			out = append(out, r.nack(l.current))
 		}
 	}
 	if r.feedback != nil && now.Sub(times.feedback) >= feedbackInterval {
@@ -44,24 +46,16 @@ func (r *receiver) say(now time.Time, times *feedbackTimes) (out []rtcp.Packet, 
 		times.report = now
 		return append(r.reports(now), out...), waiting
 	}
-	return r.compound(out), waiting
+	return out, waiting
 }
 
-// nack asks for the packets in r.seqs.
-func (r *receiver) nack(s *source) rtcp.Packet {
+// nack requests the packets in r.seqs.
+func (r *receiver) nack(s *rtpSource) rtcp.Packet {
 	list := make([]uint16, len(r.seqs))
 	for i, seq := range r.seqs {
 		list[i] = uint16(seq - s.seqOffset)
 	}
 	return &rtcp.TransportLayerNack{SenderSSRC: r.ssrc, MediaSSRC: s.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(list)}
-}
-
-// compound puts an empty report first where feedback alone is not allowed.
-func (r *receiver) compound(out []rtcp.Packet) []rtcp.Packet {
-	if len(out) == 0 || r.reduced {
-		return out
-	}
-	return append([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: r.ssrc}, r.description()}, out...)
 }
 
 func (r *receiver) description() rtcp.Packet {
@@ -70,10 +64,10 @@ func (r *receiver) description() rtcp.Packet {
 	}}}
 }
 
-// reports is a receiver report on every source that is being heard.
+// reports returns a receiver report on every active SSRC.
 func (r *receiver) reports(now time.Time) []rtcp.Packet {
 	report := &rtcp.ReceiverReport{SSRC: r.ssrc}
-	for _, s := range r.demux.known {
+	for _, s := range r.demux.sources {
 		if !s.retired && s.reception.started && len(report.Reports) < maxReports {
 			report.Reports = append(report.Reports, s.report(now))
 		}
@@ -81,8 +75,8 @@ func (r *receiver) reports(now time.Time) []rtcp.Packet {
 	return []rtcp.Packet{report, r.description()}
 }
 
-// report is a report block (RFC 3550 section 6.4.1 and appendix A.3).
-func (s *source) report(now time.Time) rtcp.ReceptionReport {
+// report returns a report block (RFC 3550 section 6.4.1 and appendix A.3).
+func (s *rtpSource) report(now time.Time) rtcp.ReceptionReport {
 	c := &s.reception
 	expected := s.highest - c.base + 1
 	lost := min(max(expected-c.received, 0), 1<<23-1)
@@ -103,15 +97,14 @@ func (s *source) report(now time.Time) rtcp.ReceptionReport {
 	return block
 }
 
-// wantKeyframes are the requests for key frames that are due: those that viewers have made, those for
-// layers that have not begun, since nothing is shown before the first key frame, and one that finds out
-// whether the broadcaster answers. At most one for each layer in keyframeWait; pending tells whether one
-// has to wait for that.
-func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, pending bool) {
+// dueKeyframeRequests returns the requests for key frames to be sent now: those of viewers, those for layers that have
+// not begun, since nothing is shown before the first key frame, and one to find out whether the broadcaster answers at
+// all. Each layer gets at most one per keyframeWait; pending reports whether a request of viewers has to wait for that.
+func (r *receiver) dueKeyframeRequests(now time.Time, asked bool) (out []rtcp.Packet, pending bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.demux.layers {
-		if !l.video() || l.source == nil {
+		if !l.video() || l.current == nil {
 			continue
 		}
 		untried := l.counts.KeyframeRequests == 0 && now.Sub(l.counts.lastKeyframe) > maxKeyframeInterval*time.Second
@@ -128,12 +121,12 @@ func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, 
 		}
 		switch {
 		case l.choice.has("nack pli"):
-			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: r.ssrc, MediaSSRC: l.source.ssrc})
+			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: r.ssrc, MediaSSRC: l.current.ssrc})
 		case l.choice.has("ccm fir"):
 			l.counts.fullIntra++
 			out = append(out, &rtcp.FullIntraRequest{
-				SenderSSRC: r.ssrc, MediaSSRC: l.source.ssrc,
-				FIR: []rtcp.FIREntry{{SSRC: l.source.ssrc, SequenceNumber: l.counts.fullIntra}},
+				SenderSSRC: r.ssrc, MediaSSRC: l.current.ssrc,
+				FIR: []rtcp.FIREntry{{SSRC: l.current.ssrc, SequenceNumber: l.counts.fullIntra}},
 			})
 		default:
 			continue
@@ -141,10 +134,10 @@ func (r *receiver) wantKeyframes(now time.Time, asked bool) (out []rtcp.Packet, 
 		l.asked, l.answered = now, false
 		l.counts.KeyframeRequests++
 	}
-	return r.compound(out), pending
+	return out, pending
 }
 
-// rtcp takes a decrypted compound packet, which pion delivers once for each source that is named in it.
+// rtcp handles a decrypted compound packet. pion delivers it once for each SSRC that it names.
 func (r *receiver) rtcp(data []byte, now time.Time) {
 	packets, err := rtcp.Unmarshal(data)
 	if err != nil {
@@ -160,7 +153,7 @@ func (r *receiver) rtcp(data []byte, now time.Time) {
 }
 
 func (r *receiver) senderReport(sr *rtcp.SenderReport, now time.Time) {
-	s := r.demux.known[sr.SSRC]
+	s := r.demux.sources[sr.SSRC]
 	if s == nil || s.retired || sr.NTPTime == 0 || sr.NTPTime == s.senderClock.ntp {
 		return
 	}
@@ -171,7 +164,7 @@ func (r *receiver) senderReport(sr *rtcp.SenderReport, now time.Time) {
 	_, timestamp := s.extend(uint16(s.highest), sr.RTPTime)
 	lead := timestamp - s.latest
 	if most := units(maxClockLead, s.layer.choice.codec.ClockRate); lead > most || lead < -most {
-		return // it is about some other clock
+		return // it is about another clock
 	}
 	s.layer.writer.SetClock(r.clock.wall(sr.NTPTime, now), timestamp+s.timeOffset)
 }

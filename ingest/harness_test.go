@@ -2,16 +2,10 @@ package ingest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -20,33 +14,24 @@ import (
 	"testing"
 	"time"
 
+	"siaran/mediaport"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v3"
 	"go.uber.org/goleak"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/testutil"
 )
 
 // testServer is a server on loopback with a hub of its own.
 type testServer struct {
 	*Server
 	hub  *siaran.Hub
-	conn *net.UDPConn
+	port *mediaport.Socket
 }
-
-var testCertificate = func() *tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}()
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -62,19 +47,16 @@ func testOutput() io.Writer {
 func start(t testing.TB, edit func(*Config)) *testServer {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	logger := slog.New(slog.NewTextHandler(testOutput(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	port, err := mediaport.Open("127.0.0.1:0", mediaport.Options{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{
-		Conn:        conn,
-		Addresses:   func() []netip.AddrPort { return []netip.AddrPort{conn.LocalAddr().(*net.UDPAddr).AddrPort()} },
-		Certificate: testCertificate, Logger: slog.New(slog.NewTextHandler(testOutput(), &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}
+	cfg := Config{Port: port, Addresses: port.Addresses, Certificate: testutil.Certificate(t), Logger: logger}
 	if edit != nil {
 		edit(&cfg)
 	}
-	hub := siaran.NewHub(3 * time.Second)
+	hub := siaran.NewHub(3*time.Second, codec.NewFramer)
 	s, err := New(hub, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -82,10 +64,10 @@ func start(t testing.TB, edit func(*Config)) *testServer {
 	t.Cleanup(func() {
 		s.Close()
 		hub.Close()
-		conn.Close()
+		port.Close()
 		goleak.VerifyNone(t, ignore)
 	})
-	return &testServer{s, hub, conn}
+	return &testServer{s, hub, port}
 }
 
 // broadcaster is a pion client.
@@ -119,7 +101,8 @@ func newClient(t testing.TB, o clientOptions) *broadcaster {
 		t.Fatal(err)
 	}
 	for _, uri := range []string{uriMid, uriRID, uriRepairedRID} {
-		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
+		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri},
+			webrtc.RTPCodecTypeVideo); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +119,8 @@ func newClient(t testing.TB, o clientOptions) *broadcaster {
 	if o.setting != nil {
 		o.setting(&setting)
 	}
-	api := webrtc.NewAPI(webrtc.WithMediaEngine(&engine), webrtc.WithInterceptorRegistry(o.registry), webrtc.WithSettingEngine(setting))
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(&engine), webrtc.WithInterceptorRegistry(o.registry),
+		webrtc.WithSettingEngine(setting))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +166,8 @@ func (b *broadcaster) addTrack(mime, id string) (*webrtc.TrackLocalStaticRTP, *w
 
 func (b *broadcaster) add(track webrtc.TrackLocal, mime string) *webrtc.RTPSender {
 	b.t.Helper()
-	tr, err := b.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	sendOnly := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly}
+	tr, err := b.pc.AddTransceiverFromTrack(track, sendOnly)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -238,7 +223,7 @@ func publish(t testing.TB, s *testServer, stream siaran.StreamName, o clientOpti
 			poke(connected)
 		}
 	})
-	answer, err := s.Offer(context.Background(), stream, "owner", []byte(offer))
+	answer, err := s.Offer(context.Background(), stream, "owner", netip.Addr{}, []byte(offer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,28 +240,18 @@ func publish(t testing.TB, s *testServer, stream siaran.StreamName, o clientOpti
 	case <-time.After(10 * time.Second):
 		t.Fatal("the client did not connect")
 	}
-	eventually(t, "the server to see the connection", func() bool {
+	testutil.Eventually(t, "the server to see the connection", func() bool {
 		h, ok := s.Health(stream)
 		return ok && h.Connected
 	})
 	return b
 }
 
-// eventually waits until f holds.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 // live waits for the stream to be live.
 func (s *testServer) live(t testing.TB, stream siaran.StreamName) *siaran.Broadcast {
 	t.Helper()
 	var b *siaran.Broadcast
-	eventually(t, "the stream to be live", func() bool {
+	testutil.Eventually(t, "the stream to be live", func() bool {
 		var err error
 		b, err = s.hub.Broadcast(stream)
 		return err == nil && b.State().Status == siaran.StatusLive
@@ -341,7 +316,8 @@ func h264(key bool, n int) [][]byte {
 
 // rtpPacket makes a packet for a track, which sets SSRC and payload type itself.
 func rtpPacket(seq uint16, timestamp uint32, marker bool, payload []byte) *rtp.Packet {
-	return &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: seq, Timestamp: timestamp, Marker: marker}, Payload: payload}
+	return &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: seq, Timestamp: timestamp, Marker: marker},
+		Payload: payload}
 }
 
 // rawTrack sends packets with whatever SSRC, payload type and extensions they have.

@@ -1,21 +1,25 @@
 package ingest
 
 import (
-	"fmt"
+	"math"
 	"time"
 )
 
-// Health is how a broadcast arrives, for the one who makes it.
+// Health describes how a broadcast arrives, for its broadcaster.
 type Health struct {
 	Since     time.Time     `json:"since"`     // when the session was opened
 	Connected bool          `json:"connected"` // ICE and DTLS are up
-	Silent    bool          `json:"silent"`    // nothing has come for two seconds
-	Transport string        `json:"transport"` // of the newest media: udp or tcp
+	Silent    bool          `json:"silent"`    // no media for two seconds
+	Transport string        `json:"transport"` // of the newest media: udp, tcp, or relayed (TURN)
+	RoundTrip float64       `json:"roundTrip"` // to the broadcaster, in seconds; 0 until it is known
+	Dropped   uint64        `json:"dropped"`   // packets over the bitrate that the server accepts; in no other counter
 	Layers    []LayerHealth `json:"layers"`
 	Warnings  []Warning     `json:"warnings"`
+
+	tooFast int // the accepted bitrate in bits per second, when more has come lately; else 0
 }
 
-// LayerHealth is how one layer of a track arrives. The counters are of the session.
+// LayerHealth describes how one layer of a track arrives. The counters cover the session.
 type LayerHealth struct {
 	Kind  string `json:"kind"` // audio or video
 	RID   string `json:"rid,omitempty"`
@@ -24,73 +28,112 @@ type LayerHealth struct {
 	Width  int `json:"width,omitempty"` // pixels; 0 until the first key frame
 	Height int `json:"height,omitempty"`
 
-	Bitrate   int     `json:"bitrate"`             // bits a second of payload, over the last seconds
-	FrameRate float64 `json:"frameRate,omitempty"` // a second, likewise
+	// What the bitstream says; see siaran.Format.
+	Profile            string  `json:"profile,omitempty"`
+	Level              string  `json:"level,omitempty"`
+	AnnouncedFrameRate float64 `json:"announcedFrameRate,omitempty"` // frames per second
 
-	Packets           uint64 `json:"packets"`           // that came
-	Lost              uint64 `json:"lost"`              // that never came
-	Asked             uint64 `json:"asked"`             // requests to resend a packet
-	Recovered         uint64 `json:"recovered"`         // that came after they had been asked for
-	Duplicates        uint64 `json:"duplicates"`        // that came again, or too late
-	KeyframeRequests  uint64 `json:"keyframeRequests"`  // made to the broadcaster
-	KeyframesAnswered uint64 `json:"keyframesAnswered"` // of these, by a key frame within a second
-	BackwardFrames    uint64 `json:"backwardFrames"`    // whose timestamp lies before the frame's before: B-frames
+	Bitrate   int     `json:"bitrate"`             // bits per second of payload, over the last seconds
+	FrameRate float64 `json:"frameRate,omitempty"` // per second, likewise
 
-	KeyframeInterval float64 `json:"keyframeInterval,omitempty"` // seconds: the longest of the last ones, or the present one if longer
-	LossPercent      float64 `json:"lossPercent"`                // of the last seconds
+	Packets           uint64 `json:"packets"`           // received
+	Lost              uint64 `json:"lost"`              // never received
+	Asked             uint64 `json:"asked"`             // requests for retransmission
+	Recovered         uint64 `json:"recovered"`         // received after a request
+	Duplicates        uint64 `json:"duplicates"`        // received again, or too late
+	KeyframeRequests  uint64 `json:"keyframeRequests"`  // sent to the broadcaster
+	KeyframesAnswered uint64 `json:"keyframesAnswered"` // that a key frame followed within a second
+	BackwardFrames    uint64 `json:"backwardFrames"`    // with a timestamp below the previous frame's: B-frames
+	BFrames           uint64 `json:"bFrames"`           // by their slices, whatever the timestamps; H264 and H265 only
+	LargePackets      uint64 `json:"largePackets"`      // larger than maxPacket bytes
+	LargestPacket     int    `json:"largestPacket"`     // bytes, with the RTP header that viewers get
+	WrongMarkers      bool   `json:"wrongMarkers"`      // RTP markers are not at the ends of frames; corrected here
+	TimestampJumps    uint64 `json:"timestampJumps"`    // by more than a second
+
+	// In seconds: the longest of the last few, or the current one if it is longer.
+	KeyframeInterval float64 `json:"keyframeInterval,omitempty"`
+	LossPercent      float64 `json:"lossPercent"`     // never received, over the last seconds
+	RepairedPercent  float64 `json:"repairedPercent"` // lost and sent again, over the last seconds
+	// In seconds: how much longer packets are under way than at the best time of the last minute. They wait in a queue,
+	// mostly before an upload that is too slow.
+	Queue float64 `json:"queue"`
+	// In millionths: how much slower the timestamps run than this server's clock; below zero when they run faster. 0
+	// during the first minute.
+	Drift float64 `json:"drift"`
+	// In seconds since the newest media of the layer; if there was none, since the first media of another.
+	Idle float64 `json:"idle"`
+
+	behind time.Duration // by which the timestamps have fallen behind this server's clock
+	within time.Duration // the time that took
 }
 
-// Warning says what is wrong, and what to do about it.
+// Warning says what is wrong and what to do about it.
 type Warning struct {
 	Code string `json:"code"` // never changes, for translation
 	Text string `json:"text"`
 }
 
-// counts are the counters behind LayerHealth, guarded by the receiver's lock.
+// counts are the counters behind LayerHealth. The receiver's lock guards them.
 type counts struct {
-	Packets, Bytes, Asked, Recovered, Duplicates, BackwardFrames uint64
-	KeyframeRequests, KeyframesAnswered                          uint64
+	Packets, Bytes, Asked, Recovered, Duplicates, BackwardFrames, LargePackets uint64
+	KeyframeRequests, KeyframesAnswered                                        uint64
 
-	fullIntra uint8 // number of the last full intra request
+	last      time.Time // arrival of the newest media
+	largest   int       // packet in bytes, as viewers get it
+	fullIntra uint8     // sequence number of the last full intra request
 	frames    uint64
 	stamped   bool
 	stamp     int64 // of the newest frame, in order
+	timing    timing
 
 	lastKeyframe time.Time
 	intervals    [4]time.Duration // between key frames
 	keyframes    int
 
-	window sample // where the present one began
-	rate   sample // what the last full one has brought
-	over   time.Duration
+	window sample        // at the beginning of the current window
+	rate   sample        // growth during the last complete window
+	over   time.Duration // length of that window
 }
 
-// sample is the state of counters at a time.
+// sample holds counters at one time.
 type sample struct {
-	at                           time.Time
-	packets, bytes, frames, lost uint64
+	at                                      time.Time
+	packets, bytes, frames, lost, recovered uint64
 }
 
 const sampleTime = 2 * time.Second
 
-func (c *counts) take(p packet, v verdict) {
+// add counts a packet as it arrives.
+func (c *counts) add(p packet, v verdict) {
 	c.Packets++
 	c.Bytes += uint64(len(p.payload))
+	if len(p.payload) > 0 {
+		c.last = p.arrival
+	}
+	size := rtpHeader + len(p.payload)
+	if c.largest = max(c.largest, size); size > maxPacket {
+		c.LargePackets++
+	}
 	if v == duplicate {
 		c.Duplicates++
 	}
 }
 
-// order sees the packets in order.
-func (c *counts) order(p packet) {
+// order counts frames; it gets the packets in order. rate is the clock rate of the timestamps.
+func (c *counts) order(p packet, rate uint32) {
 	if len(p.payload) == 0 || c.stamped && p.timestamp == c.stamp {
 		return
 	}
-	if c.stamped && p.timestamp < c.stamp {
+	switch back := c.stamp - p.timestamp; {
+	case !c.stamped || back < 0:
+	case duration(back, rate) > timestampJump:
+		c.timing.jump()
+	default:
 		c.BackwardFrames++
 	}
 	c.stamped, c.stamp = true, p.timestamp
 	c.frames++
+	c.timing.take(duration(p.timestamp, rate), p.arrival)
 }
 
 func (c *counts) keyframe(at time.Time) {
@@ -101,9 +144,9 @@ func (c *counts) keyframe(at time.Time) {
 	c.lastKeyframe = at
 }
 
-// measure closes a window of counters when it is full.
+// measure ends a window of counters when sampleTime has passed.
 func (c *counts) measure(now time.Time, lost uint64) {
-	present := sample{now, c.Packets, c.Bytes, c.frames, lost}
+	present := sample{now, c.Packets, c.Bytes, c.frames, lost, c.Recovered}
 	before := c.window
 	if before.at.IsZero() {
 		c.window = present
@@ -113,29 +156,42 @@ func (c *counts) measure(now time.Time, lost uint64) {
 		return
 	}
 	c.over = now.Sub(before.at)
-	c.rate = sample{now, present.packets - before.packets, present.bytes - before.bytes, present.frames - before.frames, present.lost - before.lost}
+	c.rate = sample{
+		now, present.packets - before.packets, present.bytes - before.bytes,
+		present.frames - before.frames, present.lost - before.lost, present.recovered - before.recovered,
+	}
 	c.window = present
+	c.timing.look()
 }
 
-// health is a snapshot of the layer.
+// health returns a snapshot of the layer.
 func (l *layer) health(now time.Time) LayerHealth {
 	c := &l.counts
 	h := LayerHealth{
 		Kind: l.choice.section.Kind.String(), RID: l.rid, Codec: string(l.choice.codec.Name),
 		Packets: c.Packets, Lost: l.order.lost, Asked: c.Asked, Recovered: c.Recovered, Duplicates: c.Duplicates,
 		KeyframeRequests: c.KeyframeRequests, KeyframesAnswered: c.KeyframesAnswered,
+		LargePackets: c.LargePackets, LargestPacket: c.largest,
+		TimestampJumps: c.timing.jumps, Queue: c.timing.queue.Seconds(),
+	}
+	if h.behind, h.within = c.timing.drift(); h.within > 0 {
+		h.Drift = math.Round(1e6 * h.behind.Seconds() / h.within.Seconds())
 	}
 	if c.over > 0 {
 		h.Bitrate = int(float64(c.rate.bytes*8) / c.over.Seconds())
 		if all := c.rate.packets + c.rate.lost; all > 0 {
 			h.LossPercent = 100 * float64(c.rate.lost) / float64(all)
+			h.RepairedPercent = 100 * float64(c.rate.recovered) / float64(all)
 		}
 	}
 	if !l.video() {
 		return h
 	}
-	h.BackwardFrames = c.BackwardFrames
+	h.BackwardFrames, h.BFrames = c.BackwardFrames, l.writer.Layer().Stats().Backward-l.backward
+	h.WrongMarkers = l.fixer.wrong
 	h.Width, h.Height = l.writer.Layer().Size()
+	format := l.writer.Layer().Format()
+	h.Profile, h.Level, h.AnnouncedFrameRate = format.Profile, format.Level, format.FrameRate
 	if c.over > 0 {
 		h.FrameRate = float64(c.rate.frames) / c.over.Seconds()
 	}
@@ -152,63 +208,44 @@ func (l *layer) health(now time.Time) LayerHealth {
 	return h
 }
 
-// What is worth a warning.
-const (
-	maxKeyframeInterval = 4 // seconds
-	maxLossPercent      = 1
-	maxBackwardFrames   = 3 // a few are told of before it is called B-frames
-)
-
-func (h *Health) warn() {
-	h.Warnings = []Warning{}
-	add := func(code, format string, args ...any) {
-		for _, w := range h.Warnings {
-			if w.Code == code {
-				return
-			}
-		}
-		h.Warnings = append(h.Warnings, Warning{code, fmt.Sprintf(format, args...)})
+// addRate adds to a snapshot what exceeds the accepted bitrate.
+func (r *receiver) addRate(h Health, now time.Time) Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h.Dropped = r.dropped
+	if r.rttKnown {
+		h.RoundTrip = r.rtt.Seconds()
 	}
-	if h.Connected && h.Silent {
-		add("silent", "Nothing has come from you for two seconds. Check your network, and that the encoder is running.")
+	if !r.rate.over.IsZero() && now.Sub(r.rate.over) < rateWarningTime {
+		h.tooFast = 8 * r.rate.limit
 	}
-	if h.Transport == "tcp" {
-		add("tcp", "Your network lets no UDP through, so your media comes over TCP: a lost packet holds up all that follow. Use another network if the picture stutters.")
-	}
-	for _, l := range h.Layers {
-		// One that sends a key frame whenever it is asked, as browsers do, need not send more.
-		answers := l.KeyframesAnswered > 0 && 2*l.KeyframesAnswered >= l.KeyframeRequests
-		if l.KeyframeInterval > maxKeyframeInterval && !answers {
-			add("keyframes", "Key frames are %.0f seconds apart. Set the key frame interval to 2 seconds: viewers see a picture sooner and recover faster.", l.KeyframeInterval)
-		}
-		if l.BackwardFrames > maxBackwardFrames {
-			add("b-frames", "The video has B-frames, which browsers show as a shaking picture. Set B-frames to 0 in the encoder.")
-		}
-		if l.LossPercent > maxLossPercent {
-			add("loss", "%.1f %% of your packets are lost on the way. Lower the bitrate, or use a cable instead of Wi-Fi.", l.LossPercent)
-		}
-		if l.Kind == "video" && l.Packets > 0 && l.KeyframeInterval == 0 && h.Connected && time.Since(h.Since) > maxKeyframeInterval*time.Second {
-			add("no-keyframe", "No key frame has come yet, so there is nothing to show. Set the key frame interval to 2 seconds.")
-		}
-	}
+	return h
 }
 
-// health is a snapshot of all layers.
+// health returns a snapshot of all layers.
 func (r *receiver) health(now time.Time) []LayerHealth {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]LayerHealth, 0, len(r.demux.layers))
 	for _, l := range r.demux.layers {
-		list = append(list, l.health(now))
+		h := l.health(now)
+		if first := r.first; !first.IsZero() {
+			if l.counts.last.After(first) {
+				first = l.counts.last
+			}
+			h.Idle = now.Sub(first).Seconds()
+		}
+		list = append(list, h)
 	}
 	return list
 }
 
-// measure is called now and then, for the rates.
+// measure is called regularly. It updates the rates, and releases packets that wait for one which does not come.
 func (r *receiver) measure(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.demux.layers {
+		l.fixer.flushStale(now, l.fixed)
 		l.counts.measure(now, l.order.lost)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/testutil"
 )
 
 // sendFrames sends VP8 frames until stop is called, a key frame now and then.
@@ -72,16 +75,18 @@ func TestOfferWithoutCandidates(t *testing.T) {
 // TestTrickledCandidates has a broadcaster that never checks by itself, so that ours must reach it.
 func TestTrickledCandidates(t *testing.T) {
 	s := start(t, nil)
-	client := newClient(t, clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) { e.SetLite(true) }})
+	client := newClient(t, clientOptions{video: webrtc.MimeTypeVP8,
+		setting: func(e *webrtc.SettingEngine) { e.SetLite(true) }})
 	offer := client.offer()
 	if !strings.Contains(offer, "a=ice-lite") {
 		t.Fatalf("the offer is not of an ICE lite agent:\n%s", offer)
 	}
-	answer, err := s.Offer(context.Background(), "cats", "owner", []byte(withoutCandidates(offer)))
+	answer, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{}, []byte(withoutCandidates(offer)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+	if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer,
+		SDP: string(answer.SDP)}); err != nil {
 		t.Fatal(err)
 	}
 	var candidates []string
@@ -90,7 +95,7 @@ func TestTrickledCandidates(t *testing.T) {
 			candidates = append(candidates, value)
 		}
 	}
-	if err := s.AddCandidates(answer.Session, candidates); err != nil {
+	if err := s.AddCandidates(answer.Session, answer.Tag, candidates); err != nil {
 		t.Fatal(err)
 	}
 	defer client.sendFrames()()
@@ -113,16 +118,18 @@ func TestSessionInfo(t *testing.T) {
 	if err != nil || info.Stream != "cats" || info.Owner != "owner" || info.Tag != b.answer.Tag || info.Tag == "" {
 		t.Errorf("info is %+v, %v", info, err)
 	}
-	if local := b.pc.LocalDescription().SDP; !strings.Contains(local, "a=ice-ufrag:"+info.RemoteUfrag) || !strings.Contains(local, "a=ice-pwd:"+info.RemotePassword) {
+	if local := b.pc.LocalDescription().SDP; !strings.Contains(local, "a=ice-ufrag:"+info.RemoteUfrag) ||
+		!strings.Contains(local, "a=ice-pwd:"+info.RemotePassword) {
 		t.Errorf("remote credentials are not the offer's: %+v", info)
 	}
-	if err := s.AddCandidates(b.answer.Session, []string{"junk", "1 1 udp 1 abc.local 5000 typ host", "1 1 udp 1 127.0.0.1 5000 typ host generation 0"}); err != nil {
+	if err := s.AddCandidates(b.answer.Session, b.answer.Tag, []string{"junk", "1 1 udp 1 abc.local 5000 typ host",
+		"1 1 udp 1 127.0.0.1 5000 typ host generation 0"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Session("unknown"); !errors.Is(err, siaran.ErrUnknownSession) {
 		t.Error(err)
 	}
-	if err := s.AddCandidates("unknown", nil); !errors.Is(err, siaran.ErrUnknownSession) {
+	if err := s.AddCandidates("unknown", "", nil); !errors.Is(err, siaran.ErrUnknownSession) {
 		t.Error(err)
 	}
 }
@@ -170,7 +177,13 @@ func TestEndIsFinal(t *testing.T) {
 func (m *mux) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.names) + len(m.owners) + len(m.sentTo)
+	n := 0
+	for _, s := range m.names {
+		s.mu.Lock()
+		n += 1 + len(s.bound)
+		s.mu.Unlock()
+	}
+	return n
 }
 
 func TestTakeover(t *testing.T) {
@@ -181,18 +194,19 @@ func TestTakeover(t *testing.T) {
 	layer := live.Video().Layers[0]
 
 	other := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
-	if _, err := s.Offer(context.Background(), "cats", "someone else", []byte(other.offer())); !errors.Is(err, siaran.ErrStreamTaken) {
+	if _, err := s.Offer(context.Background(), "cats", "someone else", netip.Addr{},
+		[]byte(other.offer())); !errors.Is(err, siaran.ErrStreamTaken) {
 		t.Fatalf("another owner got %v", err)
 	}
 
 	second := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
-	eventually(t, "the first session to be gone", func() bool {
+	testutil.Eventually(t, "the first session to be gone", func() bool {
 		_, err := s.Session(first.answer.Session)
 		return errors.Is(err, siaran.ErrUnknownSession)
 	})
 	head := layer.Head()
 	defer second.sendFrames()()
-	eventually(t, "the layer to go on", func() bool { return layer.Head() > head+30 })
+	testutil.Eventually(t, "the layer to go on", func() bool { return layer.Head() > head+30 })
 	if err := s.End(first.answer.Session); !errors.Is(err, siaran.ErrUnknownSession) {
 		t.Errorf("ending the session that was taken over: %v", err)
 	}
@@ -209,7 +223,7 @@ func TestHubEndsSession(t *testing.T) {
 	if err := s.hub.End("cats", siaran.EndByOwner); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the session to be gone", func() bool { return s.count() == 0 })
+	testutil.Eventually(t, "the session to be gone", func() bool { return s.count() == 0 })
 }
 
 // TestHangUp holds pion to the log line by which a close_notify is known.
@@ -254,7 +268,9 @@ func hangUpOnce(t *testing.T, role string) bool {
 	if !goodbye.Load() {
 		return false
 	}
-	eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
+	testutil.Eventually(t, "the broadcast to be interrupted", func() bool {
+		return live.State().Status == siaran.StatusInterrupted
+	})
 	if took := time.Since(began); took >= silence {
 		t.Errorf("noticed after %v, so by silence and not by close_notify", took)
 	}
@@ -275,12 +291,14 @@ func TestBroadcasterVanishes(t *testing.T) {
 	defer b.sendFrames()()
 	live := s.live(t, "cats")
 	network.dead.Store(true)
-	eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
-	eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+	testutil.Eventually(t, "the broadcast to be interrupted", func() bool {
+		return live.State().Status == siaran.StatusInterrupted
+	})
+	testutil.Eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
 	if err := s.End(b.answer.Session); !errors.Is(err, siaran.ErrUnknownSession) {
 		t.Error(err)
 	}
-	eventually(t, "the grace time to end", func() bool { return live.State().EndReason == siaran.EndVanished })
+	testutil.Eventually(t, "the grace time to end", func() bool { return live.State().EndReason == siaran.EndVanished })
 }
 
 func TestSilenceInterrupts(t *testing.T) {
@@ -289,31 +307,34 @@ func TestSilenceInterrupts(t *testing.T) {
 	stop := b.sendFrames()
 	live := s.live(t, "cats")
 	stop()
-	eventually(t, "the broadcast to be interrupted", func() bool { return live.State().Status == siaran.StatusInterrupted })
+	testutil.Eventually(t, "the broadcast to be interrupted", func() bool {
+		return live.State().Status == siaran.StatusInterrupted
+	})
 	if h, _ := s.Health("cats"); !h.Silent || len(h.Warnings) == 0 {
 		t.Errorf("health is %+v", h)
 	}
 	defer b.sendFrames()()
-	eventually(t, "the broadcast to be live again", func() bool { return live.State().Status == siaran.StatusLive })
+	testutil.Eventually(t, "the broadcast to be live again",
+		func() bool { return live.State().Status == siaran.StatusLive })
 }
 
 func TestSetupDeadline(t *testing.T) {
 	s := start(t, func(c *Config) { c.SetupTimeout = 2 * time.Second })
 	silent := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
-	answer, err := s.Offer(context.Background(), "cats", "owner", []byte(silent.offer()))
+	answer, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{}, []byte(silent.offer()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the session that never connects to be gone", func() bool {
+	testutil.Eventually(t, "the session that never connects to be gone", func() bool {
 		_, err := s.Session(answer.Session)
 		return err != nil
 	})
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
-	eventually(t, "the session without media to be gone", func() bool {
+	testutil.Eventually(t, "the session without media to be gone", func() bool {
 		_, err := s.Session(b.answer.Session)
 		return err != nil
 	})
-	eventually(t, "the mux to be empty", func() bool { return s.mux.count() == 0 })
+	testutil.Eventually(t, "the mux to be empty", func() bool { return s.mux.count() == 0 })
 }
 
 func TestManyOffersThatNeverConnect(t *testing.T) {
@@ -321,7 +342,7 @@ func TestManyOffersThatNeverConnect(t *testing.T) {
 	text := []byte(readOffer(t, "whip-obs-shaped"))
 	taken, refused := 0, 0
 	for i := range 200 {
-		_, err := s.Offer(context.Background(), siaran.StreamName(fmt.Sprintf("junk%d", i)), "owner", text)
+		_, err := s.Offer(context.Background(), siaran.StreamName(fmt.Sprintf("junk%d", i)), "owner", netip.Addr{}, text)
 		switch {
 		case err == nil:
 			taken++
@@ -334,7 +355,7 @@ func TestManyOffersThatNeverConnect(t *testing.T) {
 	if taken > 2*s.maxSettingUp() || refused == 0 {
 		t.Errorf("%d were taken, %d refused", taken, refused)
 	}
-	eventually(t, "all to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+	testutil.Eventually(t, "all to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	defer b.sendFrames()()
 	s.live(t, "cats")
@@ -344,7 +365,8 @@ func TestReconnectWhenFull(t *testing.T) {
 	s := start(t, func(c *Config) { c.MaxSessions = 1 })
 	publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	other := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
-	if _, err := s.Offer(context.Background(), "dogs", "owner", []byte(other.offer())); !errors.Is(err, siaran.ErrTooManySessions) {
+	if _, err := s.Offer(context.Background(), "dogs", "owner", netip.Addr{}, []byte(other.offer())); !errors.Is(err,
+		siaran.ErrTooManySessions) {
 		t.Errorf("another stream got %v", err)
 	}
 	publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8}) // takes over
@@ -360,7 +382,8 @@ func TestClosedServer(t *testing.T) {
 	if state := live.State(); state.Status != siaran.StatusInterrupted {
 		t.Errorf("state is %+v", state)
 	}
-	if _, err := s.Offer(context.Background(), "cats", "owner", []byte(readOffer(t, "whip-obs-shaped"))); !errors.Is(err, siaran.ErrClosed) {
+	if _, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{},
+		[]byte(readOffer(t, "whip-obs-shaped"))); !errors.Is(err, siaran.ErrClosed) {
 		t.Errorf("an offer got %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -369,7 +392,7 @@ func TestClosedServer(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	hub := siaran.NewHub(time.Second)
+	hub := siaran.NewHub(time.Second, codec.NewFramer)
 	if _, err := New(hub, Config{}); err == nil {
 		t.Error("nothing is given and nothing is missed")
 	}
@@ -395,11 +418,12 @@ func TestHandshakeDeadline(t *testing.T) {
 				}
 			})
 			offer := strings.ReplaceAll(client.offer(), "a=setup:actpass", "a=setup:"+role)
-			answer, err := s.Offer(context.Background(), "cats", "owner", []byte(offer))
+			answer, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{}, []byte(offer))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer.SDP)}); err != nil {
+			if err := client.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer,
+				SDP: string(answer.SDP)}); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -407,7 +431,7 @@ func TestHandshakeDeadline(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("the client found no path")
 			}
-			eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
+			testutil.Eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })
 		})
 	}
 }
@@ -417,10 +441,51 @@ func TestReportsAboutTooManySources(t *testing.T) {
 	s := start(t, nil)
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	for i := 0; s.count() > 0; i++ {
-		if i == 10*maxReportSources {
+		if i == 10*maxReportSSRCs {
 			t.Fatal("the session is still there")
 		}
 		_ = b.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(i)}}) // fails after the end
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestShareOfOneSource: one address cannot take the places of all other broadcasters, even with good tokens for many
+// streams.
+func TestShareOfOneSource(t *testing.T) {
+	s := start(t, func(c *Config) { c.SetupTimeout = time.Hour; c.MaxSessions = 200 })
+	text := []byte(readOffer(t, "whip-obs-shaped"))
+	streams := 0
+	var open []siaran.SessionID
+	taken := func(from string) int {
+		t.Helper()
+		for n := range 60 {
+			streams++
+			name := siaran.StreamName(fmt.Sprintf("junk%d", streams))
+			answer, err := s.Offer(context.Background(), name, "owner", netip.MustParseAddr(from), text)
+			open = append(open, answer.Session)
+			if errors.Is(err, siaran.ErrShare) {
+				return n
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return 60
+	}
+	if n := taken("192.0.2.1"); n != s.maxSettingUp()/4 {
+		t.Errorf("%d of %d places are one address's", n, s.maxSettingUp())
+	}
+	if n := taken("192.0.2.2") + taken("192.0.2.3"); n > s.maxSettingUp()/2-s.maxSettingUp()/4 {
+		t.Errorf("its network has %d more", n)
+	}
+	if n := taken("198.51.100.1"); n == 0 {
+		t.Error("another network has none")
+	}
+	for _, id := range open {
+		_ = s.End(id) // those that were refused have no session
+	}
+	testutil.Eventually(t, "all to be gone", func() bool { return s.count() == 0 })
+	if n := taken("192.0.2.1"); n == 0 || len(s.openers) != 0 {
+		t.Errorf("later: %d, and %v are opening", n, s.openers)
 	}
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/pion/logging"
 )
 
-const maxLines = 200 // of pion, that a session may write; remote bytes provoke most of them
+const maxLines = 200 // of pion per session; most of them are caused by bytes from the remote side
 
-// pionLogs makes the loggers of one session's transport. They write at debug level and not
-// without end, and they tell of the remote side's DTLS close_notify, which pion v3 itself keeps to itself.
+// pionLogs makes the loggers of one session's transport. They write a bounded number of lines at debug level. They also
+// report the remote side's DTLS close_notify, for which pion v3 has no other way.
 type pionLogs struct {
 	log      *slog.Logger
-	hangUp   func() // called once a close_notify has come; must not block
+	hangUp   func() // called when a close_notify has come; must not block
 	lines    atomic.Int32
 	closings atomic.Bool
 }
 
-// NewLogger is part of logging.LoggerFactory.
+// NewLogger implements logging.LoggerFactory.
 func (f *pionLogs) NewLogger(scope string) logging.LeveledLogger { return &pionLog{f, scope} }
 
 type pionLog struct {
@@ -29,8 +29,8 @@ type pionLog struct {
 	scope   string
 }
 
-// Tracef looks for the one line that reports a decrypted alert: "<side>: <- Alert Warning: CloseNotify".
-// A test holds pion to it.
+// Tracef looks for the line that reports a decrypted alert: "<side>: <- Alert Warning: CloseNotify". A test checks that
+// pion still writes it.
 func (l *pionLog) Tracef(format string, args ...any) {
 	if l.scope != "dtls" || !strings.Contains(format, "<-") {
 		return
@@ -62,12 +62,18 @@ func (l *pionLog) writef(level, format string, args []any) {
 	}
 }
 
-func (l *pionLog) Trace(string)                      {}
-func (l *pionLog) Debug(string)                      {}
-func (l *pionLog) Debugf(string, ...any)             {}
-func (l *pionLog) Info(msg string)                   { l.write("info", msg) }
-func (l *pionLog) Infof(format string, args ...any)  { l.writef("info", format, args) }
-func (l *pionLog) Warn(msg string)                   { l.write("warn", msg) }
-func (l *pionLog) Warnf(format string, args ...any)  { l.writef("warn", format, args) }
-func (l *pionLog) Error(msg string)                  { l.write("error", msg) }
-func (l *pionLog) Errorf(format string, args ...any) { l.writef("error", format, args) }
+func (l *pionLog) Trace(string)                     {}
+func (l *pionLog) Debug(string)                     {}
+func (l *pionLog) Debugf(string, ...any)            {}
+func (l *pionLog) Info(msg string)                  { l.write("info", msg) }
+func (l *pionLog) Infof(format string, args ...any) { l.writef("info", format, args) }
+func (l *pionLog) Warn(msg string)                  { l.write("warn", msg) }
+func (l *pionLog) Warnf(format string, args ...any) { l.writef("warn", format, args) }
+func (l *pionLog) Error(msg string)                 { l.write("error", msg) }
+
+// Errorf leaves out the line that pion writes for every SSRC: because of fixedOffer it knows none of them.
+func (l *pionLog) Errorf(format string, args ...any) {
+	if !strings.HasPrefix(format, "Incoming unhandled RTP ssrc") {
+		l.writef("error", format, args)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/testutil"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/twcc"
@@ -51,7 +53,8 @@ func TestLossIsRepaired(t *testing.T) {
 	registry.Add(responder)
 	drops := losses{times: make(map[uint16]int)}
 	_, setting := onBadNetwork(t, drops.drop)
-	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, noAudio: true, setting: setting, registry: &registry})
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, noAudio: true, setting: setting,
+		registry: &registry})
 	const frames = 702 // and no loss at the very end, which nothing would show
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -63,7 +66,7 @@ func TestLossIsRepaired(t *testing.T) {
 	}
 	layer := s.live(t, "cats").Video().Layers[0]
 	first := layer.Tail()
-	eventually(t, "the last packet", func() bool { return layer.Head() == first+frames })
+	testutil.Eventually(t, "the last packet", func() bool { return layer.Head() == first+frames })
 	lost := 0
 	for n := range frames {
 		if p := layer.Get(first + int64(n)); p == nil {
@@ -113,7 +116,8 @@ func ids(t testing.TB, answer []byte) map[string]uint8 {
 }
 
 // layerPacket is a packet of a simulcast layer with mid and rid.
-func layerPacket(t testing.TB, ids map[string]uint8, ssrc uint32, pt uint8, ridURI, rid string, p *rtp.Packet) *rtp.Packet {
+func layerPacket(t testing.TB, ids map[string]uint8, ssrc uint32, pt uint8, ridURI, rid string,
+	p *rtp.Packet) *rtp.Packet {
 	t.Helper()
 	p.SSRC, p.PayloadType = ssrc, pt
 	if err := p.SetExtension(ids[uriMid], []byte("1")); err != nil {
@@ -160,7 +164,8 @@ func TestSimulcast(t *testing.T) {
 	}
 }
 
-// TestRetransmissionStream has a broadcaster that repairs on another SSRC, of which only the rid is told (RFC 4588, 8852).
+// TestRetransmissionStream has a broadcaster that repairs on another SSRC, of which only the rid is told (RFC 4588,
+// 8852).
 func TestRetransmissionStream(t *testing.T) {
 	s := start(t, nil)
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, raw: true, offer: withRIDs("h", "l")})
@@ -169,7 +174,8 @@ func TestRetransmissionStream(t *testing.T) {
 	rtx := repairType(t, b.answer.SDP, b.raw.pt)
 	const frames = 40
 	send := func(n int) {
-		b.raw.write(t, layerPacket(t, id, 1000, b.raw.pt, uriRID, "h", rtpPacket(uint16(n), uint32(n)*3000, true, vp8(n == 0, n))))
+		b.raw.write(t, layerPacket(t, id, 1000, b.raw.pt, uriRID, "h",
+			rtpPacket(uint16(n), uint32(n)*3000, true, vp8(n == 0, n))))
 	}
 	for n := range frames {
 		if n%10 != 5 {
@@ -178,7 +184,8 @@ func TestRetransmissionStream(t *testing.T) {
 		}
 		send(n + 1) // out of order, so that it shows what is missing
 		repair := append(binary.BigEndian.AppendUint16(nil, uint16(n)), vp8(false, n)...)
-		b.raw.write(t, layerPacket(t, id, 2000, rtx, uriRepairedRID, "h", rtpPacket(uint16(700+n), uint32(n)*3000, true, repair)))
+		b.raw.write(t, layerPacket(t, id, 2000, rtx, uriRepairedRID, "h",
+			rtpPacket(uint16(700+n), uint32(n)*3000, true, repair)))
 	}
 	for n, p := range follow(t, s.live(t, "cats").Video().Layers[0], frames) {
 		if !bytes.Equal(p.Payload, vp8(n == 0, n)) || !p.Marker {
@@ -238,14 +245,14 @@ func TestKeyframeRequestsAreMerged(t *testing.T) {
 	heard := b.listen()
 	defer b.sendFrames()()
 	layer := s.live(t, "cats").Video().Layers[0]
-	eventually(t, "a report", func() bool { return heard(is[*rtcp.ReceiverReport]) > 0 })
+	testutil.Eventually(t, "a report", func() bool { return heard(is[*rtcp.ReceiverReport]) > 0 })
 	before := heard(is[*rtcp.PictureLossIndication])
 	began := time.Now()
 	for time.Since(began) < 1200*time.Millisecond {
 		layer.RequestKeyframe()
 		time.Sleep(time.Millisecond)
 	}
-	eventually(t, "the requests", func() bool { return heard(is[*rtcp.PictureLossIndication]) > before })
+	testutil.Eventually(t, "the requests", func() bool { return heard(is[*rtcp.PictureLossIndication]) > before })
 	if n := heard(is[*rtcp.PictureLossIndication]) - before; n > 1+int(time.Since(began)/keyframeWait) {
 		t.Errorf("%d requests in %v", n, time.Since(began))
 	}
@@ -274,18 +281,19 @@ func TestTransportWideFeedback(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry.Add(writer)
-	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, deaf: true, registry: &registry, engine: func(e *webrtc.MediaEngine) {
-		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-			e.RegisterFeedback(webrtc.RTCPFeedback{Type: "transport-cc"}, kind)
-			if err := e.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uriTransportCC}, kind); err != nil {
-				t.Fatal(err)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, deaf: true, registry: &registry,
+		engine: func(e *webrtc.MediaEngine) {
+			for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
+				e.RegisterFeedback(webrtc.RTCPFeedback{Type: "transport-cc"}, kind)
+				if err := e.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uriTransportCC}, kind); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-	}})
+		}})
 	heard := b.listen()
 	defer b.sendFrames()()
 	s.live(t, "cats")
-	eventually(t, "feedback", func() bool { return heard(is[*rtcp.TransportLayerCC]) > 2 })
+	testutil.Eventually(t, "feedback", func() bool { return heard(is[*rtcp.TransportLayerCC]) > 2 })
 }
 
 func TestSenderReportsSetTheClock(t *testing.T) {
@@ -303,20 +311,21 @@ func TestSenderReportsSetTheClock(t *testing.T) {
 	// The broadcaster's clock is in 1990, and its reports say that timestamp 90000 was an hour after a full one.
 	const ntp = uint64(2840140800) << 32
 	report := func(seconds uint64, timestamp uint32) {
-		if err := b.pc.WriteRTCP([]rtcp.Packet{&rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp + seconds<<32, RTPTime: timestamp}}); err != nil {
+		if err := b.pc.WriteRTCP([]rtcp.Packet{&rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp + seconds<<32,
+			RTPTime: timestamp}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	before, _ := layer.Clock()
 	report(0, 90000)
 	var first siaran.Clock
-	eventually(t, "the first report", func() bool { first, _ = layer.Clock(); return first != before })
+	testutil.Eventually(t, "the first report", func() bool { first, _ = layer.Clock(); return first != before })
 	if first.Timestamp != packets[0].Timestamp || time.Since(first.Wall) > time.Minute {
 		t.Errorf("clock is %+v, first packet %d", first, packets[0].Timestamp)
 	}
 	report(1, 90000+90000)
 	var second siaran.Clock
-	eventually(t, "the second report", func() bool { second, _ = layer.Clock(); return second != first })
+	testutil.Eventually(t, "the second report", func() bool { second, _ = layer.Clock(); return second != first })
 	if second.Wall.Sub(first.Wall) != time.Second || second.Timestamp-first.Timestamp != 90000 {
 		t.Errorf("clock went from %+v to %+v", first, second)
 	}
@@ -366,7 +375,7 @@ func TestHealthWarnsOfBFrames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the warning", func() bool {
+	testutil.Eventually(t, "the warning", func() bool {
 		h, _ := s.Health("cats")
 		for _, w := range h.Warnings {
 			if w.Code == "b-frames" {

@@ -7,55 +7,104 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"siaran/mediaport"
+
+	"github.com/pion/stun"
 )
 
-const (
-	queueLength = 512 // datagrams a session may be behind; a key frame of 500 KB
-	maxSources  = 64  // SSRCs that a session may bring
-)
+const queueLength = 512 // datagrams that may wait for a session; a key frame of 500 KB
 
-// muxSession is one session's share of the socket. It is the ice.UDPMux of that session's agent.
+// muxSession is one session's share of the media port. It is the ice.UDPMux of that session's agent.
 type muxSession struct {
-	mux             *mux
-	ufrag, password string
-	v4, v6          *muxConn     // nil when no such address is announced
-	tcp4, tcp6      *streamShare // nil when TCP is not taken
+	mux        *mux
+	endpoint   *mediaport.Endpoint
+	v4, v6     *muxConn       // v4 is nil when no IPv4 address is announced
+	tcp4, tcp6 *tcpPacketConn // nil when TCP is not taken
 
-	overTCP atomic.Bool // the newest packet of media has come over TCP
+	path atomic.Int32 // by which the newest packet of media came
 
-	sent atomic.Pointer[netip.AddrPort] // the address last sent to, known to be noted
+	sent atomic.Pointer[remote] // the last one sent to, if it is proven
 
-	// guarded by mux.mu
-	bound   map[netip.AddrPort]struct{}
-	sources map[uint32]struct{}
-	streams map[netip.AddrPort]*stream // nil when TCP is not taken
+	mu       sync.Mutex
+	left     bool
+	bound    map[netip.AddrPort]*remote
+	tcpConns map[netip.AddrPort]*tcpConn // nil when TCP is not taken
+	generations
+	admission
 }
 
-// bind counts an address in. The caller holds mux.mu.
-func (s *muxSession) bind(addr netip.AddrPort) bool {
-	if _, known := s.bound[addr]; known {
-		return true
-	}
-	if len(s.bound) >= maxBound {
-		return false
-	}
-	s.bound[addr] = struct{}{}
-	return true
-}
+var _ mediaport.Handler = (*muxSession)(nil)
 
-// push queues a datagram, or drops it when the session is behind. The caller holds mux.mu.
-func (s *muxSession) push(data []byte, from *net.UDPAddr, addr netip.AddrPort) {
-	c := s.v6
-	if addr.Addr().Is4() {
-		c = s.v4
-	}
-	if c == nil || !s.admits(data) {
+// HandleCheck implements mediaport.Handler. Anyone who sees a check knows the name in it; a session's places are for
+// those who know its password too.
+func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
+	if len(b) >= maxDatagram {
 		return
 	}
-	if s.overTCP.Load() && isRTP(data) {
-		s.overTCP.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.named(mediaport.RequestUfrag(b))
+	if s.left || used == nil {
+		return
 	}
-	d := datagram{buf: buffers.Get().(*[maxDatagram]byte), from: from}
+	told, nominates := s.inwardCheck(b, used)
+	if told == nil {
+		return
+	}
+	r := s.bound[from]
+	now := time.Now()
+	if r == nil {
+		if r = s.bindOrEvict(from, now); r == nil {
+			return
+		}
+	}
+	r.claim.Vouch(now)
+	r.reached(local, s.mux.port)
+	r.in += len(b)
+	s.check(&r.standing, used, nominates)
+	s.push(told, r)
+}
+
+// HandleAnswer implements mediaport.Handler.
+func (s *muxSession) HandleAnswer(b []byte, from netip.AddrPort, _ netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.bound[from]; r != nil {
+		if told := s.inwardAnswer(b); told != nil {
+			r.answers(told)
+			s.push(told, r)
+		}
+	}
+}
+
+// HandlePacket implements mediaport.Handler.
+func (s *muxSession) HandlePacket(b []byte, from netip.AddrPort, _ netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.bound[from]; r != nil {
+		s.push(b, r)
+	}
+}
+
+// Panicked implements mediaport.Handler. A panic here costs the datagram alone.
+func (s *muxSession) Panicked() {}
+
+// push queues a datagram, or drops it when the session is behind. The caller holds mu.
+func (s *muxSession) push(data []byte, r *remote) {
+	c := s.v6
+	if r.claim.Address().Addr().Is4() {
+		c = s.v4
+	}
+	if c == nil || len(data) >= maxDatagram || !s.admits(data) {
+		return
+	}
+	if r.relayed {
+		s.cameBy(pathRelayed, data)
+	} else {
+		s.cameBy(pathUDP, data)
+	}
+	d := datagram{buf: buffers.Get().(*[maxDatagram]byte), from: r.udp}
 	d.n = copy(d.buf[:], data)
 	select {
 	case c.queue <- d:
@@ -64,54 +113,49 @@ func (s *muxSession) push(data []byte, from *net.UDPAddr, addr netip.AddrPort) {
 	}
 }
 
-// conns are all that pion reads from. Those there are not are nil.
+const (
+	pathUDP = iota
+	pathTCP
+	pathRelayed
+)
+
+var pathNames = [...]string{pathUDP: "udp", pathTCP: "tcp", pathRelayed: "relayed"}
+
+// cameBy notes the path by which a packet of media came.
+func (s *muxSession) cameBy(path int32, data []byte) {
+	if s.path.Load() != path && isRTP(data) {
+		s.path.Store(path)
+	}
+}
+
+// network is the transport by which the newest packet of media came.
+func (s *muxSession) network() string { return pathNames[s.path.Load()] }
+
+// conns are all that pion reads from. Those that do not exist are nil.
 func (s *muxSession) conns() [4]*muxConn {
 	all := [4]*muxConn{s.v4, s.v6}
-	if s.streams != nil {
+	if s.tcp4 != nil {
 		all[2], all[3] = s.tcp4.muxConn, s.tcp6.muxConn
 	}
 	return all
 }
 
-// admits refuses RTP of ever more sources: pion keeps state for each SSRC before it has
-// checked that the packet is the broadcaster's.
-func (s *muxSession) admits(data []byte) bool {
-	if !isRTP(data) {
-		return true
-	}
-	ssrc := uint32(data[8])<<24 | uint32(data[9])<<16 | uint32(data[10])<<8 | uint32(data[11])
-	if _, known := s.sources[ssrc]; known {
-		return true
-	}
-	if len(s.sources) >= maxSources {
-		return false
-	}
-	if s.sources == nil {
-		s.sources = make(map[uint32]struct{})
-	}
-	s.sources[ssrc] = struct{}{}
-	return true
-}
-
-// isRTP tells media from all else (RFC 7983, RFC 5761 section 4).
-func isRTP(data []byte) bool {
-	return len(data) >= 12 && data[0]>>6 == 2 && (data[1] < 192 || data[1] > 223)
-}
-
-// shut ends the reads. The caller holds mux.mu.
+// shut ends the reads.
 func (s *muxSession) shut() {
 	for _, c := range s.conns() {
-		if c != nil && !c.closing.Swap(true) {
-			close(c.closed)
+		if c != nil {
+			_ = c.Close()
 		}
 	}
-	for _, c := range s.streams {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.tcpConns {
 		c.close()
 	}
 }
 
-// GetListenAddresses gives pion one address of each family, since all are one socket: more
-// would have several goroutines read from it and so disorder the packets.
+// GetListenAddresses gives pion one address of each family, since all are one socket. With more, several goroutines
+// would read from it and reorder packets.
 func (s *muxSession) GetListenAddresses() []net.Addr {
 	var list []net.Addr
 	for _, c := range []*muxConn{s.v4, s.v6} {
@@ -132,8 +176,8 @@ func (s *muxSession) GetConn(_ string, addr net.Addr) (net.PacketConn, error) {
 	return nil, net.ErrClosed
 }
 
-// RemoveConnByUfrag is part of ice.UDPMux. It does nothing: pion calls it also before a session
-// begins, and the transport leaves the mux when its agent has ended.
+// RemoveConnByUfrag is part of ice.UDPMux. It does nothing: pion also calls it before a session begins, and the
+// transport leaves the mux when its agent has ended.
 func (s *muxSession) RemoveConnByUfrag(string) {}
 
 // Close is part of ice.UDPMux; pion never calls it.
@@ -147,7 +191,8 @@ type datagram struct {
 
 var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 
-// relayName is what pion calls our end of what comes through the relay where no IPv6 address is announced (RFC 3849).
+// relayName is the name (RFC 3849) that pion has for our end of what comes through the relay if no IPv6 address is
+// announced.
 var relayName = &net.UDPAddr{IP: net.ParseIP("2001:db8::2"), Port: 9}
 
 // muxConn is the net.PacketConn of a session for one address family.
@@ -157,13 +202,15 @@ type muxConn struct {
 	queue   chan datagram // never closed
 	closed  chan struct{}
 	closing atomic.Bool
-	only    netip.Prefix // when valid, nothing is sent elsewhere
+
+	relayedOnly bool // only clients of the relay are sent to
 }
 
 func newMuxConn(s *muxSession, local net.Addr) *muxConn {
 	return &muxConn{session: s, local: local, queue: make(chan datagram, queueLength), closed: make(chan struct{})}
 }
 
+// ReadFrom implements net.PacketConn.
 func (c *muxConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	if c.closing.Load() {
 		return 0, nil, io.EOF
@@ -178,7 +225,7 @@ func (c *muxConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends through the shared socket. Errors of it are told as pion expects them.
+// WriteTo sends through the media port. Errors of the system are passed on to pion.
 func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	if c.closing.Load() {
 		return 0, io.ErrClosedPipe
@@ -188,16 +235,34 @@ func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		return 0, net.InvalidAddrError("not a UDP address")
 	}
 	addr := plain(udp)
-	if c.only.IsValid() && !c.only.Contains(addr.Addr()) {
+	if c.relayedOnly && !mediaport.Relayed(addr) {
 		return len(b), nil
 	}
-	if last := c.session.sent.Load(); last == nil || *last != addr {
-		if !c.session.mux.sends(c.session, addr) {
-			return 0, net.InvalidAddrError("the session sends to too many addresses")
+	s := c.session
+	r := s.sent.Load()
+	if r == nil || r.claim.Address() != addr {
+		if r = s.maySend(b, addr); r == nil {
+			return len(b), nil // lost, as on the network
 		}
-		c.session.sent.Store(&addr)
 	}
-	return c.session.mux.conn.WriteTo(b, udp)
+	data := b
+	if stun.IsMessage(b) {
+		data = s.outward(b, s.iceAt(r), s.mappedFor(r))
+	}
+	if err := s.mux.port.Send(data, r.path.Load()); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// mappedFor is the address that answers to checks from r name instead of the one that it is known by here; invalid:
+// the same. A client of the relay knows nothing of the latter, and some clients take only an answer that names a
+// candidate of theirs (RFC 8445 section 7.2.5.3.1).
+func (s *muxSession) mappedFor(r *remote) netip.AddrPort {
+	if mapped := s.mux.port.Mapped(r.claim.Address()); mapped != r.claim.Address() {
+		return mapped
+	}
+	return netip.AddrPort{}
 }
 
 // Close ends the reads of this family; the session stays in the mux until its agent has ended.

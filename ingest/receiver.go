@@ -10,59 +10,62 @@ import (
 	"github.com/pion/rtp"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 const (
-	maxPayload = 1500 // bytes, as the hub has it
-	maxStep    = 3000 // a step back of more numbers than this is looked at twice (RFC 3550 appendix A.1)
+	maxPayload = 1500 // bytes, as in the hub
+	maxStep    = 3000 // a larger step back must be seen twice to be believed (RFC 3550 appendix A.1)
 )
 
-// receiver takes the packets of one broadcaster and brings them to the hub. It is called from
-// the transport's goroutines and from the session's.
+// receiver takes the packets of one broadcaster to the hub. It is called by the transport's goroutines and by the
+// session's.
 type receiver struct {
-	wake  chan<- struct{} // told, without waiting, when something new is missing
+	wake  chan<- struct{} // receives, without blocking, when another packet is missing
 	epoch time.Time
 
 	mu       sync.Mutex
 	demux    demux
-	header   rtp.Header // kept so that its slices are
-	trip     time.Duration
+	header   rtp.Header    // kept so that its slices are reused
+	rtt      time.Duration // round trip to the broadcaster
+	rttKnown bool
 	clock    clock
-	ssrc     uint32 // that we report as
+	ssrc     uint32 // of our reports
 	feedback *twcc.Recorder
 	ccID     uint8
-	reduced  bool // feedback may be sent without a report before it (RFC 5506)
 	first    time.Time
-	last     time.Time // when a packet of a layer last came
-	strays   uint64    // packets that belong to no layer
-	seqs     []int64   // scratch
+	last     time.Time // arrival of the newest packet of a layer
+	rate     rate
+	dropped  uint64  // packets over the accepted bitrate
+	seqs     []int64 // scratch
 }
 
 func newReceiver(wake chan<- struct{}) *receiver {
-	return &receiver{wake: wake, epoch: time.Now(), trip: initialTrip, ssrc: rand.Uint32() | 1}
+	return &receiver{wake: wake, epoch: time.Now(), rtt: initialRTT, ssrc: rand.Uint32() | 1}
 }
 
-// attach tells where packets go; what comes before is lost.
-func (r *receiver) attach(offer *siaran.Offer, chosen []choice, publication *siaran.Publication) {
+// attach connects the receiver to the hub. Packets that come earlier are lost.
+func (r *receiver) attach(offer *sdp.Offer, chosen []choice, publication *siaran.Publication) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.demux = newDemux(offer, chosen, publication)
-	r.reduced = true
 	for i := range chosen {
-		r.reduced = r.reduced && chosen[i].section.RTCPReduced
 		if id := chosen[i].extension(uriTransportCC); id != 0 && r.feedback == nil {
 			r.ccID, r.feedback = id, twcc.NewRecorder(r.ssrc)
 		}
 	}
 }
 
-// rtp takes a decrypted packet. The bytes are not kept.
+// rtp handles a decrypted packet. It does not keep the bytes.
 func (r *receiver) rtp(data []byte, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.rate.admits(len(data), now) { // not in the congestion feedback either, so the broadcaster sends less
+		r.dropped++
+		return
+	}
 	n, err := r.header.Unmarshal(data)
 	if err != nil || n > len(data) {
-		r.strays++
 		return
 	}
 	h := &r.header
@@ -74,7 +77,6 @@ func (r *receiver) rtp(data []byte, now time.Time) {
 	payload, ok := stripPadding(h, data[n:])
 	s := r.demux.find(h)
 	if s == nil || s.retired || !ok || len(payload) > maxPayload {
-		r.strays++
 		return
 	}
 	if r.first.IsZero() {
@@ -88,7 +90,7 @@ func (r *receiver) rtp(data []byte, now time.Time) {
 	}
 }
 
-// stripPadding takes off what the P bit announces (RFC 3550 section 5.1).
+// stripPadding removes the padding that the P bit announces (RFC 3550 section 5.1).
 func stripPadding(h *rtp.Header, payload []byte) ([]byte, bool) {
 	if !h.Padding || len(payload) == 0 {
 		return payload, true
@@ -100,10 +102,10 @@ func stripPadding(h *rtp.Header, payload []byte) ([]byte, bool) {
 	return payload[:len(payload)-n], true
 }
 
-// original takes a packet of a layer's own source, sent for the first time or again.
-func (r *receiver) original(s *source, h *rtp.Header, payload []byte, now time.Time) {
+// original handles a packet of a layer's own SSRC, sent for the first time or again.
+func (r *receiver) original(s *rtpSource, h *rtp.Header, payload []byte, now time.Time) {
 	l := s.layer
-	if l.source != s {
+	if l.current != s {
 		l.feed(s, h.SequenceNumber, h.Timestamp, now)
 	}
 	seq, timestamp := s.extend(h.SequenceNumber, h.Timestamp)
@@ -123,56 +125,78 @@ func (r *receiver) original(s *source, h *rtp.Header, payload []byte, now time.T
 	}
 	s.reception.count(seq, timestamp, units(now.Sub(r.epoch), l.choice.codec.ClockRate), fresh)
 	if h.PayloadType != l.choice.codec.PayloadType {
-		payload = nil // such as comfort noise: nothing that viewers know
+		payload = nil // such as comfort noise, which viewers cannot decode
 	}
-	r.put(s, packet{seq + s.seqOffset, timestamp + s.timeOffset, h.Marker, payload, now})
+	r.put(s, packet{
+		seq: seq + s.seqOffset, timestamp: timestamp + s.timeOffset, marker: h.Marker,
+		payload: payload, descriptor: l.descriptor(h), arrival: now,
+	})
 }
 
-// repair takes a retransmission: the number of the original, and its payload (RFC 4588 section 4).
-func (r *receiver) repair(s *source, h *rtp.Header, payload []byte, now time.Time) {
+// repair handles a retransmission: the sequence number of the original, then its payload (RFC 4588 section 4).
+func (r *receiver) repair(s *rtpSource, h *rtp.Header, payload []byte, now time.Time) {
 	seq, timestamp := s.extend(h.SequenceNumber, h.Timestamp)
 	fresh := !s.reception.started || seq > s.highest
 	if fresh {
 		s.advance(h.SequenceNumber, h.Timestamp)
 	}
 	s.reception.count(seq, timestamp, units(now.Sub(r.epoch), s.layer.choice.codec.ClockRate), fresh)
-	original := s.layer.source
+	original := s.layer.current
 	if original == nil || len(payload) <= 2 {
-		return // padding that probes the path
+		return // padding, to probe the path
 	}
 	seq, timestamp = original.extend(binary.BigEndian.Uint16(payload), h.Timestamp)
 	if seq > original.highest+1 {
-		return // of another life of the source
+		return // from before the SSRC restarted
 	}
 	if seq == original.highest+1 {
 		original.advance(binary.BigEndian.Uint16(payload), h.Timestamp)
 	}
-	r.put(original, packet{seq + original.seqOffset, timestamp + original.timeOffset, h.Marker, payload[2:], now})
+	r.put(original, packet{
+		seq: seq + original.seqOffset, timestamp: timestamp + original.timeOffset, marker: h.Marker,
+		payload: payload[2:], descriptor: s.layer.descriptor(h), arrival: now,
+	})
 }
 
-func (r *receiver) put(s *source, p packet) {
+func (r *receiver) put(s *rtpSource, p packet) {
 	l := s.layer
 	if len(p.payload) > 0 {
 		p.payload = append([]byte(nil), p.payload...)
+		p.descriptor = append([]byte(nil), p.descriptor...)
 	}
 	if p.seq > l.lastSeq || l.lastArrival.IsZero() {
 		l.lastSeq, l.lastTime, l.lastArrival = p.seq, p.timestamp, p.arrival
 	}
 	gaps := len(l.order.gaps)
 	was, m := l.order.put(p, l.emit)
-	l.counts.take(p, was)
-	if was == recovered && m.times > 0 {
+	l.counts.add(p, was)
+	if was != taken {
+		l.unanswered = 0
+	}
+	if was == recovered && m.attempts > 0 {
 		l.counts.Recovered++
-		if m.times == 1 {
-			r.trip += (p.arrival.Sub(m.asked) - r.trip) / 4
-		}
 	}
 	if len(l.order.gaps) > gaps {
 		poke(r.wake)
 	}
 }
 
-// lastPacket is when the last packet of a layer came; the zero time before the first.
+// observeRTT takes the round trip time of a connectivity check. The longest recent one counts: a request that is
+// repeated before its answer can arrive brings the packet twice, and a packet that is given up before then is lost.
+//
+// The time that repairs take says less: a late packet that arrives by itself after a request looks like a quick
+// repair.
+func (r *receiver) observeRTT(rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rtt > r.rtt || !r.rttKnown {
+		r.rtt, r.rttKnown = rtt, true
+	} else {
+		r.rtt -= (r.rtt - rtt) / 8
+	}
+}
+
+// lastPacket returns when the newest packet of a layer arrived; the zero time before the first.
 func (r *receiver) lastPacket() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,6 +11,8 @@ import (
 	"github.com/pion/rtp"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/sdp"
 )
 
 // bench is a receiver without a network, and a clock that the test moves.
@@ -19,13 +21,14 @@ type bench struct {
 	hub         *siaran.Hub
 	receiver    *receiver
 	publication *siaran.Publication
+	wake        chan struct{}
 	now         time.Time
 	times       feedbackTimes
 }
 
 func newBench(t testing.TB, offer string) *bench {
 	t.Helper()
-	parsed, err := siaran.ParseOffer([]byte(offer))
+	parsed, err := sdp.ParseOffer([]byte(offer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,13 +40,14 @@ func newBench(t testing.TB, offer string) *bench {
 	for i := range chosen {
 		specs[i] = chosen[i].spec()
 	}
-	b := &bench{t: t, hub: siaran.NewHub(time.Second), now: time.Unix(1.8e9, 0)}
+	b := &bench{t: t, hub: siaran.NewHub(time.Second, codec.NewFramer), now: time.Unix(1.8e9, 0)}
 	b.publication, err = b.hub.Publish("cats", "owner", specs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.hub.Close)
-	b.receiver = newReceiver(make(chan struct{}, 1))
+	b.wake = make(chan struct{}, 1)
+	b.receiver = newReceiver(b.wake)
 	b.receiver.epoch = b.now
 	b.receiver.attach(parsed, chosen, b.publication)
 	return b
@@ -63,7 +67,7 @@ func (b *bench) take(p *rtp.Packet) {
 func (b *bench) pass(d time.Duration) (said []rtcp.Packet) {
 	for end := b.now.Add(d); b.now.Before(end); {
 		b.now = b.now.Add(tickWaiting)
-		out, _ := b.receiver.say(b.now, &b.times)
+		out, _ := b.receiver.dueFeedback(b.now, &b.times)
 		said = append(said, out...)
 	}
 	return said
@@ -148,7 +152,7 @@ func TestWaitForMissingIsBounded(t *testing.T) {
 	b.take(video(firefoxVideo, 1, 0, 0))
 	b.take(video(firefoxVideo, 3, 6000, 2))
 	b.same(0)
-	said := b.pass(mostWait)
+	said := b.pass(maxWait)
 	b.same(0, 2)
 	times := 0
 	for _, p := range said {
@@ -156,7 +160,7 @@ func TestWaitForMissingIsBounded(t *testing.T) {
 			times++
 		}
 	}
-	if times < 2 || times > askTimes {
+	if times < 2 || times > maxAttempts {
 		t.Errorf("asked %d times", times)
 	}
 	b.take(video(firefoxVideo, 2, 3000, 1)) // too late
@@ -172,7 +176,7 @@ func TestNewSourceGoesOn(t *testing.T) {
 		b.take(video(firefoxVideo, uint16(40000+n), uint32(n)*3000, n))
 		b.pass(33 * time.Millisecond)
 	}
-	for n := range 3 { // the encoder has begun anew, with another SSRC
+	for n := range 3 { // the encoder has restarted with another SSRC
 		b.take(video(99, uint16(100+n), uint32(4e9)+uint32(n)*3000, 3+n))
 		b.pass(33 * time.Millisecond)
 	}
@@ -225,10 +229,10 @@ func TestOtherPayloadTypesLeaveNoGap(t *testing.T) {
 
 func TestSourcesAreCapped(t *testing.T) {
 	b := newBench(t, readOffer(t, "whip-firefox"))
-	for ssrc := range uint32(10 * maxSources) {
+	for ssrc := range uint32(10 * maxSSRCs) {
 		b.take(video(ssrc+1, 1, 0, 0))
 	}
-	if n := len(b.receiver.demux.known); n > maxSources {
+	if n := len(b.receiver.demux.sources); n > maxSSRCs {
 		t.Errorf("%d sources are known", n)
 	}
 }
@@ -241,20 +245,22 @@ func TestReceiverReports(t *testing.T) {
 		}
 		b.now = b.now.Add(time.Millisecond)
 	}
-	sr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{SSRC: firefoxVideo, NTPTime: 0x1234_5678_9abc_def0, RTPTime: 9000}})
+	sr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{SSRC: firefoxVideo, NTPTime: 0x1234_5678_9abc_def0,
+		RTPTime: 9000}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.receiver.rtcp(sr, b.now)
 	b.now = b.now.Add(500 * time.Millisecond)
-	out, _ := b.receiver.say(b.now, &b.times)
+	out, _ := b.receiver.dueFeedback(b.now, &b.times)
 	report, ok := out[0].(*rtcp.ReceiverReport)
 	if !ok || len(report.Reports) != 1 {
 		t.Fatalf("said %v", out)
 	}
 	got := report.Reports[0]
 	// 99 of 100 are expected, because the last one was lost; 75 came.
-	if got.SSRC != firefoxVideo || got.TotalLost != 24 || got.FractionLost != 24*256/99 || got.LastSequenceNumber != 65598 {
+	if got.SSRC != firefoxVideo || got.TotalLost != 24 || got.FractionLost != 24*256/99 ||
+		got.LastSequenceNumber != 65598 {
 		t.Errorf("report is %+v", got)
 	}
 	if got.LastSenderReport != 0x5678_9abc || got.Delay != 32768 {
@@ -267,20 +273,20 @@ func TestKeyframeRequestsAreRationed(t *testing.T) {
 	b.take(video(firefoxVideo, 1, 0, 0))
 	layer := b.publication.Writer(siaran.KindVideo, "").Layer()
 	layer.RequestKeyframe()
-	if out, pending := b.receiver.wantKeyframes(b.now, true); pictureLosses(out) != 1 || pending {
+	if out, pending := b.receiver.dueKeyframeRequests(b.now, true); pictureLosses(out) != 1 || pending {
 		t.Fatalf("first: %v, %v", out, pending)
 	}
 	b.now = b.now.Add(100 * time.Millisecond)
 	layer.RequestKeyframe()
-	if out, pending := b.receiver.wantKeyframes(b.now, true); len(out) != 0 || !pending {
+	if out, pending := b.receiver.dueKeyframeRequests(b.now, true); len(out) != 0 || !pending {
 		t.Fatalf("too soon: %v, %v", out, pending)
 	}
 	b.now = b.now.Add(keyframeWait)
-	if out, pending := b.receiver.wantKeyframes(b.now, true); pictureLosses(out) != 1 || pending {
+	if out, pending := b.receiver.dueKeyframeRequests(b.now, true); pictureLosses(out) != 1 || pending {
 		t.Fatalf("in time: %v, %v", out, pending)
 	}
 	b.now = b.now.Add(keyframeWait)
-	if out, pending := b.receiver.wantKeyframes(b.now, true); len(out) != 0 || pending {
+	if out, pending := b.receiver.dueKeyframeRequests(b.now, true); len(out) != 0 || pending {
 		t.Fatalf("nobody asked: %v, %v", out, pending)
 	}
 }
@@ -296,7 +302,7 @@ func TestKeyframeIntervalIsNoMatterWhenAsked(t *testing.T) {
 			}
 			b.take(p)
 			key = false
-			out, _ := b.receiver.wantKeyframes(b.now, false)
+			out, _ := b.receiver.dueKeyframeRequests(b.now, false)
 			key = answers && pictureLosses(out) > 0
 			b.now = b.now.Add(10 * time.Millisecond)
 		}
@@ -321,19 +327,8 @@ func pictureLosses(out []rtcp.Packet) int {
 func TestFullIntraRequests(t *testing.T) {
 	b := newBench(t, replace(t, readOffer(t, "whip-firefox"), "a=rtcp-fb:120 nack pli\r\n", ""))
 	b.take(video(firefoxVideo, 1, 0, 1))
-	out, _ := b.receiver.wantKeyframes(b.now, false)
+	out, _ := b.receiver.dueKeyframeRequests(b.now, false)
 	if !slices.ContainsFunc(out, is[*rtcp.FullIntraRequest]) || pictureLosses(out) != 0 {
-		t.Errorf("said %v", out)
-	}
-}
-
-func TestReportsComeFirstWhereTheyMust(t *testing.T) {
-	b := newBench(t, readOffer(t, "whip-obs-shaped")) // no a=rtcp-rsize
-	p := rtpPacket(1, 0, true, h264(false, 1)[0])
-	p.SSRC, p.PayloadType = 5, 96
-	b.take(p)
-	out, _ := b.receiver.wantKeyframes(b.now, false)
-	if len(out) != 3 || !is[*rtcp.ReceiverReport](out[0]) || !is[*rtcp.PictureLossIndication](out[2]) {
 		t.Errorf("said %v", out)
 	}
 }
@@ -352,7 +347,8 @@ func FuzzReceiver(f *testing.F) {
 		}
 		f.Add(all)
 	}
-	seed(video(firefoxVideo, 65535, 0, 0), video(firefoxVideo, 1, 6000, 2), repairOf(firefoxRepair, 9, video(firefoxVideo, 0, 3000, 1)))
+	seed(video(firefoxVideo, 65535, 0, 0), video(firefoxVideo, 1, 6000, 2),
+		repairOf(firefoxRepair, 9, video(firefoxVideo, 0, 3000, 1)))
 	padded := must(video(firefoxVideo, 2, 0, 0).Marshal())
 	padded[0] |= 0x20
 	f.Add(append([]byte{byte(len(padded))}, padded...))
@@ -376,15 +372,15 @@ func FuzzReceiver(f *testing.F) {
 			} else {
 				b.receiver.rtp(data, b.now)
 			}
-			out, _ := b.receiver.say(b.now, &b.times)
-			keys, _ := b.receiver.wantKeyframes(b.now, true)
-			for _, p := range append(out, keys...) {
-				if _, err := p.Marshal(); err != nil {
-					t.Fatalf("%T cannot be sent: %v", p, err)
+			out, _ := b.receiver.dueFeedback(b.now, &b.times)
+			keys, _ := b.receiver.dueKeyframeRequests(b.now, true)
+			for _, packets := range b.receiver.datagrams(append(out, keys...)) {
+				if _, err := rtcp.Marshal(packets); err != nil {
+					t.Fatalf("%v cannot be sent: %v", packets, err)
 				}
 			}
 		}
-		b.pass(mostWait)
+		b.pass(maxWait)
 		b.receiver.health(b.now)
 		last := int64(-1)
 		for _, p := range b.packets(siaran.KindVideo, "") {
@@ -417,7 +413,7 @@ func BenchmarkReceive(b *testing.B) {
 		x.now = x.now.Add(700 * time.Microsecond)
 		x.receiver.rtp(data, x.now)
 		if seq%140 == 0 {
-			x.receiver.say(x.now, &x.times)
+			x.receiver.dueFeedback(x.now, &x.times)
 		}
 	}
 }

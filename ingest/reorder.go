@@ -5,55 +5,56 @@ import (
 	"time"
 )
 
-// How far a layer may be out of order, in packets.
+// How far the packets of a layer may be out of order, in packets.
 const (
 	videoWindow = 2048 // 250 ms of 90 Mbit/s
 	audioWindow = 256
-	maxMissing  = 512 // a larger gap is not waited for
-	maxAsked    = 200 // in one request
+	maxMissing  = 512 // packets of a larger gap are given up at once
+	maxAsked    = 200 // packets in one request
 )
 
-// packet is an RTP packet on its way to the hub, with the layer's own extended numbers.
+// packet is an RTP packet on its way to the hub. Its numbers are the layer's own, extended to 64 bits.
 type packet struct {
 	seq, timestamp int64
 	marker         bool
 	payload        []byte // empty for padding
+	descriptor     []byte // dependency descriptor; empty when there is none
 	arrival        time.Time
 }
 
-// missing is a packet that others have overtaken.
+// missing is a packet that later ones have overtaken.
 type missing struct {
-	seq   int64
-	since time.Time
-	asked time.Time // last
-	times int
+	seq      int64
+	since    time.Time
+	asked    time.Time // for the last time
+	attempts int
 }
 
-// reorder brings the packets of one layer into order. It has no clock and no lock.
+// reorder puts the packets of one layer in order. It has no clock and no lock.
 //
-// next is what is to be handed on next: it is either missing, or one past the newest.
+// next is the next packet to be emitted. It is either missing, or one past the newest.
 type reorder struct {
 	window  int64
 	started bool
 	next    int64
 	newest  int64
-	held    []packet // ring, made when first needed; a slot is empty when its arrival is zero
+	held    []packet // ring, allocated when first needed; an empty slot has a zero arrival
 	gaps    []missing
 
-	lost uint64 // given up on
+	lost uint64 // packets that were given up on
 }
 
-// verdict is what became of a packet that was put in.
+// verdict is what became of a packet.
 type verdict int
 
 const (
 	taken     verdict = iota
-	recovered         // it had been missing
-	duplicate         // it has been handed on, given up on, or is held already
+	recovered         // it was missing
+	duplicate         // it was emitted or given up on earlier, or is held already
 )
 
-// put takes p in; what can be handed on then goes to emit, in order. For a packet that had been
-// missing the second value says what was known of it.
+// put takes a packet and emits, in order, everything that can be emitted then. For a packet that was missing, the
+// second result is its entry.
 func (r *reorder) put(p packet, emit func(packet)) (verdict, missing) {
 	if !r.started {
 		r.started, r.next, r.newest = true, p.seq, p.seq-1
@@ -81,7 +82,7 @@ func (r *reorder) put(p packet, emit func(packet)) (verdict, missing) {
 	return recovered, was
 }
 
-// advance takes in what is newer than all before.
+// advance takes a packet that is newer than all earlier ones.
 func (r *reorder) advance(p packet, emit func(packet)) {
 	gap := p.seq - r.newest - 1
 	if gap > min(maxMissing, r.window/2) {
@@ -114,7 +115,7 @@ func (r *reorder) hold(p packet) {
 
 func (r *reorder) slot(seq int64) int64 { return ((seq % r.window) + r.window) % r.window }
 
-// drain hands on what has come to be in order.
+// drain emits the held packets that are in order now.
 func (r *reorder) drain(emit func(packet)) {
 	for r.next <= r.newest && (len(r.gaps) == 0 || r.gaps[0].seq > r.next) {
 		slot := &r.held[r.slot(r.next)]
@@ -125,7 +126,7 @@ func (r *reorder) drain(emit func(packet)) {
 	}
 }
 
-// giveUp waits no longer for the oldest that is missing; there must be one.
+// giveUp stops waiting for the oldest missing packet; there must be one.
 func (r *reorder) giveUp(emit func(packet)) {
 	r.next = r.gaps[0].seq + 1
 	r.gaps = slices.Delete(r.gaps, 0, 1)
@@ -138,40 +139,50 @@ func (r *reorder) giveUp(emit func(packet)) {
 func (r *reorder) expire(now time.Time, wait, most time.Duration, times int, emit func(packet)) {
 	for len(r.gaps) > 0 {
 		m := &r.gaps[0]
-		if age := now.Sub(m.since); age < most && (age < wait || m.times < times) {
+		if age := now.Sub(m.since); age < most && (age < wait || m.attempts < times) {
 			return
 		}
 		r.giveUp(emit)
 	}
 }
 
-// flush gives up on everything that is missing.
+// flush gives up on all missing packets.
 func (r *reorder) flush(emit func(packet)) {
 	for len(r.gaps) > 0 {
 		r.giveUp(emit)
 	}
 }
 
-// restart begins anew with whatever comes next, above all numbers before.
+// restart begins again with the next packet, whose number must be above all earlier ones.
 func (r *reorder) restart(emit func(packet)) {
 	r.flush(emit)
 	r.started = false
 }
 
-// ask appends to list what is to be asked for now: first after a little time in which it may
-// come by itself, then again and again, at most times, and marks it as asked for. What is too
-// much for one datagram is left for the next time.
+// ask appends to list the packets to be requested now, and notes the request. The first request comes after a short
+// time in which the packet may arrive by itself, the second when an answer should have come, and later ones at half
+// that interval, because requests and repairs get lost too. A packet is requested at most times times. What does not
+// fit into one datagram is left for the next call.
 func (r *reorder) ask(list []int64, now time.Time, first, again time.Duration, times int) []int64 {
 	for i := range r.gaps {
 		m := &r.gaps[i]
 		if len(list) == maxAsked {
 			break
 		}
-		if m.times == 0 && now.Sub(m.since) < first || m.times > 0 && now.Sub(m.asked) < again || m.times >= times {
+		var due time.Time
+		switch m.attempts {
+		case 0:
+			due = m.since.Add(first)
+		case 1:
+			due = m.asked.Add(again)
+		default:
+			due = m.asked.Add(again / 2)
+		}
+		if now.Before(due) || m.attempts >= times {
 			continue
 		}
 		m.asked = now
-		m.times++
+		m.attempts++
 		list = append(list, m.seq)
 	}
 	return list

@@ -90,7 +90,7 @@ func TestReorderAsks(t *testing.T) {
 	if len(c.seqs) != 1 {
 		t.Errorf("handed on %v before it was asked for often enough", c.seqs)
 	}
-	if v, m := r.put(packet{seq: 2, arrival: at(101)}, c.emit); v != recovered || m.times != 3 {
+	if v, m := r.put(packet{seq: 2, arrival: at(101)}, c.emit); v != recovered || m.attempts != 3 {
 		t.Errorf("got %v, %+v", v, m)
 	}
 }

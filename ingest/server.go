@@ -5,79 +5,80 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/netaddr"
+	"siaran/internal/sdp"
+	"siaran/mediaport"
 )
 
-// Config is what a Server needs. Conn, Addresses and Certificate must be given.
+// Config is what a Server needs. Port, Addresses and Certificate must be given.
 type Config struct {
-	// Conn is the UDP socket for the media of broadcasters, or the share of one. It must end a read when its
-	// read deadline passes. The caller closes it, after the server.
-	Conn net.PacketConn
+	// Port carries the media of broadcasters. The caller closes it after the server.
+	Port *mediaport.Socket
 
-	// Addresses are announced as host candidates, the best first: some clients take only that one. It
-	// is asked for every session.
+	// Addresses returns the host candidates to be announced, best first, because some clients use only that one. It is
+	// called for every session.
 	Addresses func() []netip.AddrPort
 
-	// Relayed is where the clients of a relay inside this process are, as Conn knows them: IPv6 addresses that no network
-	// has. The zero value: there is none. A Conn with a method Release(netip.AddrPort) is told when one has gone.
-	Relayed netip.Prefix
-
-	// TCP takes the connections of broadcasters whose network lets no UDP out (RFC 6544); nil for none. The
-	// server closes it. TCPAddresses are announced for it, after the others; it is asked for every session.
+	// TCP accepts the connections of broadcasters whose network blocks UDP (RFC 6544); nil for none. The server closes
+	// it. TCPAddresses returns its addresses, announced after the others; it is called for every session.
 	TCP          net.Listener
 	TCPAddresses func() []netip.AddrPort
 
-	Certificate  *tls.Certificate // ECDSA P-256, for all sessions
+	Certificate  *tls.Certificate // ECDSA P-256; used until UseCertificate
 	SetupTimeout time.Duration    // to connect, and then to send media; 15 s when zero
 	MaxSessions  int              // 100 when zero
+	Share        netaddr.Share    // of the sessions, for one source; with fewer than 32 sessions, of 32
+	MaxBitrate   int              // bits per second of one broadcast, headers included; unbounded when zero
+	MaxLayers    int              // simulcast layers of one broadcast; 3 when zero
 
-	// VideoCodecs are the codecs that are taken, in the order of preference when a broadcaster offers several.
-	// When empty: H264, VP8, VP9, AV1, H265.
+	// VideoCodecs are the accepted codecs in order of preference. When empty: H264, VP8, VP9, AV1, H265.
 	VideoCodecs []siaran.CodecName
 
 	Logger *slog.Logger // slog's default when nil
 
-	firstCheck time.Duration // for a TCP connection to show whose it is; 5 s when zero, shorter in tests
+	firstCheck time.Duration // for a TCP connection to identify its session; 5 s when zero, shorter in tests
 
-	consent time.Duration // without a sign of life until the session ends; 30 s when zero, shorter in tests
+	consent time.Duration // without a sign of life before the session ends; 30 s when zero, shorter in tests
 }
 
-// Server takes broadcasters in. Its methods may be called from any goroutine.
+// Server serves broadcasters. Its methods may be called from any goroutine.
 type Server struct {
 	hub         *siaran.Hub
 	cfg         Config
 	log         *slog.Logger
 	mux         *mux
-	streams     *streams // nil when TCP is not taken
-	certificate webrtc.Certificate
-	fingerprint string
+	listener    *tcpListener // nil when TCP is not taken
+	certificate atomic.Pointer[ownCertificate]
 
 	mu       sync.Mutex
 	closed   bool
 	opening  int // offers being answered
+	openers  netaddr.Tally
 	idle     *sync.Cond
 	sessions map[siaran.SessionID]*session
-	running  sync.WaitGroup // of all sessions, also those that are not in the map any more
+	running  sync.WaitGroup // of all sessions, including those no longer in the map
 }
 
 // New makes a server that publishes to hub.
 func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	cfg.SetupTimeout = cmp.Or(cfg.SetupTimeout, 15*time.Second)
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 100)
+	cfg.MaxLayers = cmp.Or(cfg.MaxLayers, 3)
 	cfg.consent = cmp.Or(cfg.consent, 30*time.Second)
 	cfg.firstCheck = cmp.Or(cfg.firstCheck, 5*time.Second)
 	if cfg.Logger == nil {
@@ -89,26 +90,29 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{hub: hub, cfg: cfg, log: cfg.Logger, sessions: make(map[siaran.SessionID]*session)}
+	s := &Server{
+		hub: hub, cfg: cfg, log: cfg.Logger,
+		sessions: make(map[siaran.SessionID]*session), openers: make(netaddr.Tally),
+	}
 	s.idle = sync.NewCond(&s.mu)
-	if err := s.useCertificate(cfg.Certificate); err != nil {
+	if err := s.UseCertificate(cfg.Certificate); err != nil {
 		return nil, err
 	}
-	s.mux = newMux(cfg.Conn, cfg.Relayed, cfg.Logger)
+	s.mux = newMux(cfg.Port)
 	if cfg.TCP != nil {
-		s.streams = newStreams(cfg.TCP, s.mux, cfg.firstCheck, cfg.Logger)
+		s.listener = newTCPListener(cfg.TCP, s.mux, cfg.firstCheck, cfg.Logger)
 	}
 	return s, nil
 }
 
 func (c *Config) validate() error {
 	switch {
-	case c.Conn == nil || c.Addresses == nil || c.Certificate == nil:
-		return errors.New("ingest: Conn, Addresses and Certificate must be given")
+	case c.Port == nil || c.Addresses == nil || c.Certificate == nil:
+		return errors.New("ingest: Port, Addresses and Certificate must be given")
 	case c.TCP != nil && c.TCPAddresses == nil:
 		return errors.New("ingest: TCPAddresses must be given with TCP")
-	case c.SetupTimeout < 0 || c.MaxSessions < 0:
-		return errors.New("ingest: SetupTimeout and MaxSessions must not be negative")
+	case c.SetupTimeout < 0 || c.MaxSessions < 0 || c.MaxBitrate < 0 || c.MaxLayers < 0:
+		return errors.New("ingest: SetupTimeout, MaxSessions, MaxBitrate and MaxLayers must not be negative")
 	}
 	for _, n := range c.VideoCodecs {
 		if n.Kind() != siaran.KindVideo {
@@ -118,7 +122,15 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func (s *Server) useCertificate(c *tls.Certificate) error {
+// ownCertificate is the certificate that sessions present in their handshake, and its fingerprint for their answers.
+type ownCertificate struct {
+	webrtc.Certificate
+	fingerprint sdp.Fingerprint
+}
+
+// UseCertificate sets the certificate of new sessions; existing ones keep theirs. It fails, and changes nothing, when
+// the certificate has expired or its key is not ECDSA P-256.
+func (s *Server) UseCertificate(c *tls.Certificate) error {
 	if len(c.Certificate) == 0 {
 		return errors.New("ingest: the certificate is empty")
 	}
@@ -127,27 +139,26 @@ func (s *Server) useCertificate(c *tls.Certificate) error {
 		return fmt.Errorf("ingest: certificate: %w", err)
 	}
 	if time.Now().After(leaf.NotAfter) {
-		return fmt.Errorf("ingest: the certificate has expired on %s", leaf.NotAfter.Format(time.DateOnly))
+		return fmt.Errorf("ingest: the certificate expired on %s", leaf.NotAfter.Format(time.DateOnly))
 	}
 	key, ok := c.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
 		return errors.New("ingest: the certificate's key must be ECDSA P-256")
 	}
-	s.certificate = webrtc.CertificateFromX509(key, leaf)
-	prints, err := s.certificate.GetFingerprints()
-	if err != nil || len(prints) == 0 {
-		return fmt.Errorf("ingest: certificate: %w", err)
-	}
-	s.fingerprint = prints[0].Algorithm + " " + strings.ToUpper(prints[0].Value)
+	certificate := webrtc.CertificateFromX509(key, leaf)
+	s.certificate.Store(&ownCertificate{certificate, sdp.FingerprintOf(leaf.Raw)})
 	return nil
 }
 
-// Offer answers a broadcaster's SDP offer (RFC 9725 section 4.2) and begins its session, within two
-// seconds. The stream is live once media comes. owner names the credential: the same one takes over what
-// it has live already. It fails with ErrMalformedOffer, ErrUnacceptable, ErrStreamTaken, ErrTooManySessions
-// or ErrClosed.
-func (s *Server) Offer(ctx context.Context, stream siaran.StreamName, owner string, offer []byte) (siaran.Answer, error) {
-	parsed, err := siaran.ParseOffer(offer)
+// Offer answers a broadcaster's SDP offer (RFC 9725 section 4.2) and begins its session, within two seconds. The
+// stream is live once media comes. owner is the owner of the credential: the same owner takes over its own broadcast.
+// from is the address of the client. It decides which candidates the client may name, and counts towards the share of
+// its source unless it is invalid. Offer fails with ErrMalformedOffer, ErrUnacceptable, ErrStreamTaken, ErrContested,
+// ErrTooManySessions, ErrShare or ErrClosed.
+func (s *Server) Offer(
+	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte,
+) (siaran.Answer, error) {
+	parsed, err := sdp.ParseOffer(offer)
 	if err != nil {
 		return siaran.Answer{}, err
 	}
@@ -155,41 +166,56 @@ func (s *Server) Offer(ctx context.Context, stream siaran.StreamName, owner stri
 	if err != nil {
 		return siaran.Answer{}, err
 	}
+	if err := checkLayers(chosen, s.cfg.MaxLayers); err != nil {
+		return siaran.Answer{}, err
+	}
 	if b, err := s.hub.Broadcast(stream); err == nil && b.Owner() != owner {
 		return siaran.Answer{}, siaran.ErrStreamTaken
 	}
-	if err := s.reserve(stream, owner); err != nil {
+	contested, err := s.reserve(stream, owner, from, time.Now())
+	if err != nil {
 		return siaran.Answer{}, err
 	}
-	sess, answer, err := s.open(ctx, stream, owner, parsed, chosen)
+	sess, answer, err := s.open(ctx, stream, owner, reachOf(from), parsed, chosen)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opening--
+	s.openers.Remove(from)
 	s.idle.Broadcast()
 	if err != nil {
 		return siaran.Answer{}, err
+	}
+	sess.from = from
+	if contested {
+		sess.contest.begin(time.Now())
 	}
 	s.sessions[sess.id] = sess
 	s.running.Go(sess.run)
 	return siaran.Answer{Session: sess.id, SDP: answer, Tag: sess.info.Tag}, nil
 }
 
-// open does all that can fail; on error nothing stays open.
-func (s *Server) open(ctx context.Context, stream siaran.StreamName, owner string, offer *siaran.Offer, chosen []choice) (*session, []byte, error) {
-	l := local{fingerprint: s.fingerprint, setup: answerRole(offer.Setup), addresses: announced(s.cfg.Addresses())}
+// open does everything that can fail. On error nothing stays open.
+func (s *Server) open(
+	ctx context.Context, stream siaran.StreamName, owner string, from reach, offer *sdp.Offer, chosen []choice,
+) (*session, []byte, error) {
+	own := s.certificate.Load()
+	l := local{
+		certificate: own.Certificate, fingerprint: own.fingerprint, setup: answerRole(offer.Setup),
+		addresses: announced(s.cfg.Addresses()), reach: from,
+	}
 	if len(l.addresses) == 0 {
 		return nil, nil, errors.New("ingest: there is no address to announce")
 	}
-	if s.streams != nil {
+	if s.listener != nil {
 		l.tcp = announced(s.cfg.TCPAddresses())
 	}
-	l.ufrag, l.password = randomText(16), randomText(32)
+	l.ufrag, l.password = sdp.RandomText(16), sdp.RandomText(32)
 	answer, err := writeAnswer(offer, chosen, l)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ingest: writing the answer: %w", err)
 	}
 	sess := newSession(s, stream, owner, offer, l)
-	sess.candidates = len(offer.Candidates)
+	sess.candidates, sess.near = min(len(offer.Candidates), maxCandidates), from
 	sess.transport, err = openTransport(ctx, offer, s, l, sess.sinks(), sess.log)
 	if err != nil {
 		return nil, nil, err
@@ -204,34 +230,55 @@ func (s *Server) open(ctx context.Context, stream siaran.StreamName, owner strin
 		return nil, nil, err
 	}
 	sess.receiver.attach(offer, chosen, sess.publication)
+	sess.restarts = restartAnswer(offer, chosen)
 	return sess, answer, nil
 }
 
-// reserve makes sure that there is room for one more session. What it would take over does not count.
-func (s *Server) reserve(stream siaran.StreamName, owner string) error {
+// reserve reserves room for one more session. A session that it would take over does not count; contested reports
+// whether that one is sending.
+func (s *Server) reserve(
+	stream siaran.StreamName, owner string, from netip.Addr, now time.Time,
+) (contested bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return siaran.ErrClosed
+		return false, siaran.ErrClosed
 	}
 	all, settingUp := s.opening, s.opening
+	allBy, settingUpBy := maps.Clone(s.openers), maps.Clone(s.openers)
 	for _, o := range s.sessions {
 		if o.info.Stream == stream && o.info.Owner == owner {
+			if o.sends(now) {
+				if o.contest.refuses(now) {
+					return false, siaran.ErrContested
+				}
+				contested = true
+			}
 			continue
 		}
 		all++
+		allBy.Add(o.from)
 		if !o.connected.Load() {
 			settingUp++
+			settingUpBy.Add(o.from)
 		}
 	}
 	if all >= s.cfg.MaxSessions || settingUp >= s.maxSettingUp() {
-		return siaran.ErrTooManySessions
+		return false, siaran.ErrTooManySessions
+	}
+	if allBy.Over(from, s.cfg.Share, max(minShared, s.cfg.MaxSessions)) ||
+		settingUpBy.Over(from, s.cfg.Share, max(minShared, s.maxSettingUp())) {
+		return false, siaran.ErrShare
 	}
 	s.opening++
-	return nil
+	s.openers.Add(from)
+	return contested, nil
 }
 
-// maxSettingUp leaves room for those who do connect, when many do not.
+// minShared is the least number of sessions that a share is computed from: the encoders of a studio have one address.
+const minShared = 32
+
+// maxSettingUp bounds the sessions that have not connected yet, so that they leave room for those that do.
 func (s *Server) maxSettingUp() int { return min(s.cfg.MaxSessions, max(8, s.cfg.MaxSessions/4)) }
 
 func (s *Server) find(id siaran.SessionID) (*session, error) {
@@ -241,7 +288,7 @@ func (s *Server) find(id siaran.SessionID) (*session, error) {
 	return nil, siaran.ErrUnknownSession
 }
 
-// Session tells about a running session; ErrUnknownSession when there is none of that id.
+// Session describes a running session. It fails with ErrUnknownSession when there is none with this id.
 func (s *Server) Session(id siaran.SessionID) (siaran.SessionInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,24 +299,61 @@ func (s *Server) Session(id siaran.SessionID) (siaran.SessionInfo, error) {
 	return sess.info, nil
 }
 
-// AddCandidates takes more of a broadcaster's candidates, as values of a=candidate. Those that cannot
-// be used, and those beyond 64 a session, are dropped. It fails with ErrUnknownSession only.
-func (s *Server) AddCandidates(id siaran.SessionID, candidates []string) error {
+// AddCandidates adds candidates of a broadcaster, as values of a=candidate. Those that cannot be used, and those beyond
+// 32 per ICE session, are dropped. It fails with ErrUnknownSession, and with ErrTagChanged if tag is not that of the
+// newest ICE session.
+func (s *Server) AddCandidates(id siaran.SessionID, tag string, candidates []string) error {
 	s.mu.Lock()
-	sess, err := s.find(id)
+	sess, err := s.current(id, tag)
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	usable := usableCandidates(candidates, maxCandidates-sess.candidates)
-	sess.candidates += len(usable)
+	usable := sess.take(candidates)
 	s.mu.Unlock()
 	sess.transport.add(usable)
 	return nil
 }
 
-// End ends a session and its broadcast at the broadcaster's own wish (RFC 9725 section 4.2). When
-// it returns, nothing of the session is left. Ended once more, it is ErrUnknownSession.
+// current finds a session whose newest ICE session has this tag. The caller holds mu.
+func (s *Server) current(id siaran.SessionID, tag string) (*session, error) {
+	sess, err := s.find(id)
+	if err == nil && sess.info.Tag != tag {
+		err = siaran.ErrTagChanged
+	}
+	return sess, err
+}
+
+// Restart begins a new ICE session in a broadcaster's session (RFC 8445 section 9). Media goes on by the path of the
+// one before until the broadcaster has nominated a path of the new one. It fails with ErrUnknownSession, and with
+// ErrTagChanged if tag is not that of the newest ICE session.
+func (s *Server) Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment) (siaran.Restarted, error) {
+	s.mu.Lock()
+	sess, err := s.current(id, tag)
+	if err != nil {
+		s.mu.Unlock()
+		return siaran.Restarted{}, err
+	}
+	c := sess.transport.mux.restart(fragment.Ufrag, fragment.Password)
+	if c == nil {
+		s.mu.Unlock()
+		return siaran.Restarted{}, siaran.ErrUnknownSession
+	}
+	sess.info.Tag, sess.info.RemoteUfrag, sess.info.RemotePassword = c.ufrag, c.remoteUfrag, c.remotePassword
+	sess.restarted, sess.candidates = true, 0
+	usable := sess.take(fragment.Candidates)
+	s.mu.Unlock()
+	sess.transport.add(usable)
+	answer := sess.restarts
+	answer.Ufrag, answer.Password, answer.UDP = c.ufrag, c.password, announced(s.cfg.Addresses())
+	if s.listener != nil {
+		answer.TCP = announced(s.cfg.TCPAddresses())
+	}
+	return siaran.Restarted{Fragment: answer.Marshal(), Tag: c.ufrag}, nil
+}
+
+// End ends a session and its broadcast because the broadcaster asked for it (RFC 9725 section 4.2). When it returns,
+// nothing of the session is left. A second call fails with ErrUnknownSession.
 func (s *Server) End(id siaran.SessionID) error {
 	s.mu.Lock()
 	sess, err := s.find(id)
@@ -278,12 +362,12 @@ func (s *Server) End(id siaran.SessionID) error {
 	if err != nil {
 		return err
 	}
-	sess.wish(stopped)
+	sess.requestEnd(stopped)
 	<-sess.done
 	return nil
 }
 
-// Health tells how the broadcast of a stream arrives; false when nobody publishes it here.
+// Health describes how the broadcast of a stream arrives; false when no session here publishes it.
 func (s *Server) Health(stream siaran.StreamName) (Health, bool) {
 	s.mu.Lock()
 	var newest *session
@@ -299,14 +383,14 @@ func (s *Server) Health(stream siaran.StreamName) (Health, bool) {
 	return newest.health(), true
 }
 
-// forget is called by a session that ends.
+// forget removes a session that ends.
 func (s *Server) forget(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
 }
 
-// Close ends all sessions and waits until they have. Their broadcasts are left to the hub's grace time.
+// Close ends all sessions and waits for them. Their broadcasts stay in the hub for its grace time.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -319,21 +403,12 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	for _, sess := range list {
-		sess.wish(vanished)
+		sess.requestEnd(vanished)
 	}
 	s.running.Wait()
-	if s.streams != nil {
-		s.streams.end()
+	if s.listener != nil {
+		s.listener.end()
 	}
 	s.mux.close()
 	return nil
-}
-
-// randomText is n letters and digits from the system's CSPRNG.
-func randomText(n int) string {
-	text := ""
-	for len(text) < n {
-		text += rand.Text()
-	}
-	return text[:n]
 }

@@ -2,19 +2,23 @@ package ingest
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 const (
-	silence     = 2 * time.Second // without media, after which viewers are told
+	silence     = 2 * time.Second // without media, after which viewers see an interruption
 	lingerTime  = 5 * time.Second
 	tickWaiting = 5 * time.Millisecond
 	tickUsual   = 100 * time.Millisecond
+
+	rttInterval = time.Second // connectivity checks measure it about every 2 s
 
 	hangUp = "the broadcaster hung up"
 )
@@ -24,77 +28,108 @@ type ending int
 
 const (
 	vanished ending = iota // the broadcast waits for the broadcaster to come back
-	stopped                // the broadcast ends with it
+	stopped                // the broadcast ends with the session
 )
 
-// session is one broadcaster's. Its goroutine, run, alone ends it.
+// session is the session of one broadcaster. Only its own goroutine, run, ends it.
 type session struct {
 	server *Server
 	info   siaran.SessionInfo
 	id     siaran.SessionID
 	since  time.Time
+	from   netip.Addr // where its offer came from; guarded by server.mu
 	log    *slog.Logger
+
+	restarts sdp.RestartAnswer // what all answers to a restart have in common
 
 	transport   *transport
 	receiver    *receiver
 	publication *siaran.Publication
 
-	wake   chan struct{} // something is missing, or the transport's state has changed
-	gone   chan string   // why the broadcaster is to be seen as gone, from the transport
-	finish chan ending   // a wish from outside
-	done   chan struct{} // closed when nothing of the session is left
+	wake        chan struct{} // a packet is missing, or the transport's state has changed
+	aborted     chan string   // reason for the end, from the transport
+	endRequests chan ending   // from outside the session
+	done        chan struct{} // closed when nothing of the session is left
 
-	connected  atomic.Bool
-	silent     atomic.Bool
-	candidates int // taken so far; guarded by server.mu
+	connected atomic.Bool
+	silent    atomic.Bool
+
+	// guarded by server.mu
+	candidates int // accepted so far in this ICE session
+	restarted  bool
+	near       reach
+	contest    contest
 
 	// owned by run
-	up    time.Time // when the transport came up
-	times feedbackTimes
-	asked bool // viewers have asked for a key frame, and one request is still held back
+	up      time.Time // when the transport came up
+	rttRead time.Time // when the round trip time was last read
+	times   feedbackTimes
+	asked   bool // a viewer's request for a key frame is still held back
 }
 
-func newSession(server *Server, stream siaran.StreamName, owner string, offer *siaran.Offer, l local) *session {
+func newSession(server *Server, stream siaran.StreamName, owner string, offer *sdp.Offer, l local) *session {
 	s := &session{
 		server: server, id: siaran.NewSessionID(), since: time.Now(),
 		info: siaran.SessionInfo{
 			Stream: stream, Owner: owner, Tag: l.ufrag, RemoteUfrag: offer.Ufrag, RemotePassword: offer.Password,
 		},
-		wake: make(chan struct{}, 1), gone: make(chan string, 1), finish: make(chan ending, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), aborted: make(chan string, 1),
+		endRequests: make(chan ending, 1), done: make(chan struct{}),
 	}
 	s.log = server.log.With("stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
+	s.receiver.rate.limit = server.cfg.MaxBitrate / 8
 	return s
 }
 
-// sinks are where the transport delivers to.
+// take returns those of further candidates that pion is to have. Those of a restart it needs only while it has no path:
+// otherwise the broadcaster's checks show where it is. The caller holds server.mu.
+func (s *session) take(candidates []string) []string {
+	usable := usableCandidates(candidates, maxCandidates-s.candidates, s.near)
+	s.candidates += len(usable)
+	if s.restarted && s.connected.Load() {
+		return nil
+	}
+	return usable
+}
+
+// sinks returns what the transport calls.
 func (s *session) sinks() sinks {
 	return sinks{
-		rtp:     func(b []byte) { s.receiver.rtp(b, time.Now()) },
-		rtcp:    func(b []byte) { s.receiver.rtcp(b, time.Now()) },
+		rtp:     func(b []byte) { s.guarded(func() { s.receiver.rtp(b, time.Now()) }) },
+		rtcp:    func(b []byte) { s.guarded(func() { s.receiver.rtcp(b, time.Now()) }) },
 		state:   func() { poke(s.wake) },
-		hangUp:  func() { s.leave(hangUp) },
-		flooded: func() { s.leave("it sends reports about too many sources") },
+		hangUp:  func() { s.abort(hangUp) },
+		flooded: func() { s.abort("it sends reports about too many SSRCs") },
+		spent:   func() { s.abort("its DTLS handshake has too much data") },
 	}
 }
 
-// leave makes the session end for a reason that its transport has found.
-func (s *session) leave(reason string) {
+const faulty = "an internal error of the server"
+
+// guarded runs do on what the broadcaster has sent. A panic ends this session and no other.
+func (s *session) guarded(do func()) {
+	defer s.server.mux.faults.Recover("a broadcaster's media", func() { s.abort(faulty) })
+	do()
+}
+
+// abort makes the session end for a reason found by its transport.
+func (s *session) abort(reason string) {
 	select {
-	case s.gone <- reason:
+	case s.aborted <- reason:
 	default:
 	}
 }
 
-// wish asks the session to end; done tells when it has.
-func (s *session) wish(how ending) {
+// requestEnd asks the session to end; done is closed when it has ended.
+func (s *session) requestEnd(how ending) {
 	select {
-	case s.finish <- how:
+	case s.endRequests <- how:
 	default: // it is ending already
 	}
 }
 
-// run is the session's life from its answer on.
+// run runs the session from its answer to its end.
 func (s *session) run() {
 	defer close(s.done)
 	s.log.Info("broadcaster's session opened")
@@ -103,27 +138,29 @@ func (s *session) run() {
 		s.linger()
 	}
 	select {
-	case how := <-s.finish: // it came while the session was ending by itself
-		s.take(how)
+	case how := <-s.endRequests: // requested while the session was ending by itself
+		s.finish(how)
 	default:
 	}
 	s.publication.Abandon()
 	s.server.forget(s)
 	s.transport.close()
-	s.log.Info("broadcaster's session ended", "reason", reason, "connected", s.connected.Load(), "lasted", time.Since(s.since).Round(time.Millisecond))
+	s.log.Info("broadcaster's session ended", "reason", reason, "connected", s.connected.Load(),
+		"lasted", time.Since(s.since).Round(time.Millisecond))
 }
 
-// serve works until the session is over, and says why it is.
+// serve works until the session is over, and returns the reason.
 func (s *session) serve() (reason string) {
+	defer s.server.mux.faults.Recover("a broadcaster's session", func() { reason = faulty })
 	timer := time.NewTimer(tickUsual)
 	defer timer.Stop()
 	for {
 		select {
-		case how := <-s.finish:
-			return s.take(how)
+		case how := <-s.endRequests:
+			return s.finish(how)
 		case <-s.publication.Done():
 			return s.publication.Err().Error()
-		case reason := <-s.gone:
+		case reason := <-s.aborted:
 			return reason
 		case <-s.publication.KeyframeRequests():
 			s.asked = true
@@ -131,38 +168,38 @@ func (s *session) serve() (reason string) {
 		case <-timer.C:
 		}
 		now := time.Now()
-		if reason := s.over(now); reason != "" {
+		if reason := s.endReason(now); reason != "" {
 			return reason
 		}
 		timer.Reset(s.work(now))
 	}
 }
 
-func (s *session) take(how ending) (reason string) {
+func (s *session) finish(how ending) (reason string) {
 	if how == stopped {
 		s.publication.Stop()
 		return "stopped"
 	}
-	return "the server ends its sessions"
+	return "the server is shutting down"
 }
 
-// linger keeps a session that has hung up for a moment in which it can still be ended: OBS closes
-// DTLS first and sends the DELETE that ends the broadcast afterwards.
+// linger keeps a session whose broadcaster has hung up for lingerTime, so that it can still be ended by request: OBS
+// closes DTLS first, and then sends the DELETE that ends the broadcast.
 func (s *session) linger() {
 	s.publication.Interrupt()
 	s.silent.Store(true)
 	s.transport.close()
-	s.publication.Interrupt() // packets that were on their way have made it live again
+	s.publication.Interrupt() // packets in flight may have made it live again
 	select {
-	case how := <-s.finish:
-		s.take(how)
+	case how := <-s.endRequests:
+		s.finish(how)
 	case <-s.publication.Done():
 	case <-time.After(lingerTime):
 	}
 }
 
-// over tells why the session is to end now, if it is.
-func (s *session) over(now time.Time) string {
+// endReason returns why the session has to end now, empty when it does not.
+func (s *session) endReason(now time.Time) string {
 	switch s.transport.state() {
 	case webrtc.PeerConnectionStateConnected:
 		if s.up.IsZero() {
@@ -186,7 +223,7 @@ func (s *session) over(now time.Time) string {
 	return ""
 }
 
-// work says what there is to say to the broadcaster, and returns how long it can wait until it is called again.
+// work sends the feedback that is due, and returns when it has to be called again.
 func (s *session) work(now time.Time) time.Duration {
 	if s.up.IsZero() {
 		return tickUsual
@@ -198,10 +235,16 @@ func (s *session) work(now time.Time) time.Duration {
 	case !quiet:
 		s.silent.Store(false)
 	}
-	out, waiting := s.receiver.say(now, &s.times)
-	s.transport.send(out)
-	out, s.asked = s.receiver.wantKeyframes(now, s.asked)
-	s.transport.send(out)
+	if now.Sub(s.rttRead) >= rttInterval {
+		s.rttRead = now
+		if rtt := s.transport.rtt(); rtt > 0 {
+			s.receiver.observeRTT(rtt)
+		}
+	}
+	out, waiting := s.receiver.dueFeedback(now, &s.times)
+	s.transport.send(s.receiver.datagrams(out))
+	out, s.asked = s.receiver.dueKeyframeRequests(now, s.asked)
+	s.transport.send(s.receiver.datagrams(out))
 	s.receiver.measure(now)
 	if waiting {
 		return tickWaiting
@@ -209,9 +252,13 @@ func (s *session) work(now time.Time) time.Duration {
 	return tickUsual
 }
 
-// health is a snapshot for the broadcaster.
+// health returns a snapshot for the broadcaster.
 func (s *session) health() Health {
-	h := Health{Since: s.since, Connected: s.connected.Load(), Silent: s.silent.Load(), Transport: s.transport.mux.network(), Layers: s.receiver.health(time.Now())}
+	h := Health{
+		Since: s.since, Connected: s.connected.Load(), Silent: s.silent.Load(),
+		Transport: s.transport.mux.network(), Layers: s.receiver.health(time.Now()),
+	}
+	h = s.receiver.addRate(h, time.Now())
 	h.warn()
 	return h
 }

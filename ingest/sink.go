@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// maxReportSources is for how many sources a session may get RTCP; pion keeps state for each.
-const maxReportSources = 512
+// maxReportSSRCs bounds the SSRCs of a session's RTCP, because pion keeps state for each.
+const maxReportSSRCs = 512
 
-// sink stands where pion keeps the packets of one SSRC until they are read. It hands them on at once and is
-// always empty, so a reader only waits for its end.
+// sink replaces the buffer in which pion keeps the packets of one SSRC until they are read. It passes them on at once
+// and is always empty, so readers wait until it is closed.
 type sink struct {
 	take   func([]byte)
 	once   sync.Once

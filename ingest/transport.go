@@ -15,43 +15,45 @@ import (
 	"github.com/pion/ice/v2"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
-	"github.com/pion/sdp/v3"
+	pionsdp "github.com/pion/sdp/v3"
 	"github.com/pion/transport/v2/packetio"
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 const (
 	negotiationTime = 2 * time.Second // a broadcaster waits at most 8 s for its answer
-	// A broadcaster may resend a packet that is this far behind the newest (OBS on the same
-	// SSRC); pion's own window of 64 would drop it as a replay.
+	// A broadcaster may resend a packet that is this far behind the newest (OBS does so on the same SSRC). pion's default
+	// window of 64 would drop it as a replay.
 	replayWindow = 4096
-
-	maxReport = 1100 // bytes of RTCP in a datagram
 )
 
-// transport is ICE, DTLS and SRTP of one session, with pion/webrtc's PeerConnection. What it
-// decrypts goes to the sinks it was opened with, never through pion's tracks.
+// transport is ICE, DTLS and SRTP of one session, by pion/webrtc's PeerConnection. What it decrypts goes to the sinks
+// that it was opened with, never through pion's tracks.
 type transport struct {
 	pc      *webrtc.PeerConnection
 	mux     *muxSession
 	closing atomic.Bool
 }
 
-// sinks are called from pion's goroutines, one at a time for RTP and one at a time for RTCP.
-// They must not block or keep the bytes.
+// sinks are called from pion's goroutines: those for RTP one at a time, and those for RTCP one at a time. They must not
+// block or keep the bytes.
 type sinks struct {
 	rtp     func(packet []byte)
 	rtcp    func(packet []byte)
 	state   func() // the state has changed
 	hangUp  func() // close_notify has come
-	flooded func() // RTCP for more sources than any broadcaster has
+	flooded func() // RTCP for more SSRCs than any broadcaster has
+	spent   func() // the DTLS handshake takes more than any handshake needs
 }
 
-// openTransport prepares to be connected to by the offerer: when it returns, checks are answered.
-func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l local, to sinks, log *slog.Logger) (_ *transport, err error) {
-	share, err := server.mux.session(l)
+// openTransport opens the transport for an offer. When it returns, the broadcaster's checks are answered.
+func openTransport(
+	ctx context.Context, offer *sdp.Offer, server *Server, l local, to sinks, log *slog.Logger,
+) (_ *transport, err error) {
+	share, err := server.mux.session(l, offer, to.spent)
 	if err != nil {
 		return nil, siaran.ErrClosed
 	}
@@ -70,13 +72,18 @@ func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l l
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
 		webrtc.WithSettingEngine(settings(l, share, server.cfg.consent, bufferFactory(to, &t.closing), to.hangUp, log)),
 	)
-	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{server.certificate}})
+	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{l.certificate}})
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
-	t.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { to.state() })
+	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
+		if now == webrtc.PeerConnectionStateConnected {
+			share.connects()
+		}
+		to.state()
+	})
 	gathered := webrtc.GatheringCompletePromise(t.pc)
-	if err := t.negotiate(offer); err != nil {
+	if err := t.negotiate(offer, l.reach); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, negotiationTime)
@@ -89,8 +96,8 @@ func openTransport(ctx context.Context, offer *siaran.Offer, server *Server, l l
 	}
 }
 
-func (t *transport) negotiate(offer *siaran.Offer) error {
-	text, err := fixedOffer(offer)
+func (t *transport) negotiate(offer *sdp.Offer, from reach) error {
+	text, err := fixedOffer(offer, from)
 	if err != nil {
 		return err
 	}
@@ -107,12 +114,15 @@ func (t *transport) negotiate(offer *siaran.Offer) error {
 	return nil
 }
 
-func settings(l local, share *muxSession, consent time.Duration, factory packetBuffers, hangUp func(), log *slog.Logger) webrtc.SettingEngine {
+func settings(
+	l local, share *muxSession, consent time.Duration, factory packetBuffers, hangUp func(), log *slog.Logger,
+) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
 	e.LoggerFactory = &pionLogs{log: log, hangUp: hangUp}
 	e.BufferFactory = factory
 	e.SetICEUDPMux(share)
 	e.SetICECredentials(l.ufrag, l.password)
+	e.SetICEBindingRequestHandler(share.moves)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	e.DisableActiveTCP(true)
@@ -122,7 +132,7 @@ func settings(l local, share *muxSession, consent time.Duration, factory packetB
 	e.SetICETimeouts(consent/6, consent-consent/6, min(2*time.Second, consent/6)) // RFC 7675 section 5.1
 	e.SetReceiveMTU(1500)
 	e.SetSRTPReplayProtectionWindow(replayWindow)
-	// GCM is cheaper; AES-CM is all that some builds of OBS and FFmpeg have.
+	// GCM is cheaper, but some builds of OBS and FFmpeg have AES-CM only.
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	e.SetDTLSInsecureSkipHelloVerify(true) // the handshake runs on a path that ICE has proven
 	e.SetDTLSRetransmissionInterval(250 * time.Millisecond)
@@ -131,41 +141,47 @@ func settings(l local, share *muxSession, consent time.Duration, factory packetB
 		role = webrtc.DTLSRoleServer
 	}
 	if err := e.SetAnsweringDTLSRole(role); err != nil {
-		panic(err) // only for a role that is neither
+		panic(err) // only for a role that is neither client nor server
 	}
 	return e
 }
 
-// fixedCodecs are what the fixed description says, whatever is broadcast.
+// fixedCodecs are the codecs of the fixed description, whatever is broadcast.
 func fixedCodecs() *webrtc.MediaEngine {
 	var e webrtc.MediaEngine
-	audio := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111}
-	video := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, PayloadType: 96}
-	if err := errors.Join(e.RegisterCodec(audio, webrtc.RTPCodecTypeAudio), e.RegisterCodec(video, webrtc.RTPCodecTypeVideo)); err != nil {
+	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
+	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
+	if err := errors.Join(
+		e.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio),
+		e.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: 96}, webrtc.RTPCodecTypeVideo),
+	); err != nil {
 		panic(err)
 	}
 	return &e
 }
 
-// fixedOffer is the description that pion gets instead of the offer: the broadcaster's transport and
-// two sections that say nothing. Two, and without the mid extension, because then pion gives up on
-// every SSRC at once instead of reading the first packets of it to find out what it is.
-func fixedOffer(offer *siaran.Offer) (string, error) {
+// fixedOffer is the description that pion gets instead of the offer: the broadcaster's transport and two sections
+// without meaning. There are two, and no mid extension, because then pion gives up on every SSRC at once instead of
+// reading its first packets to find out what it is.
+func fixedOffer(offer *sdp.Offer, from reach) (string, error) {
 	print, err := fingerprint(offer.Fingerprints)
 	if err != nil {
 		return "", err
 	}
-	d := &sdp.SessionDescription{
-		Origin:           sdp.Origin{Username: "-", SessionID: 1, SessionVersion: 1, NetworkType: "IN", AddressType: "IP4", UnicastAddress: "127.0.0.1"},
+	d := &pionsdp.SessionDescription{
+		Origin: pionsdp.Origin{
+			Username: "-", SessionID: 1, SessionVersion: 1,
+			NetworkType: "IN", AddressType: "IP4", UnicastAddress: "127.0.0.1",
+		},
 		SessionName:      "-",
-		TimeDescriptions: []sdp.TimeDescription{{}},
+		TimeDescriptions: []pionsdp.TimeDescription{{}},
 	}
 	d.WithValueAttribute("group", "BUNDLE 0 1")
 	if _, lite := offer.Description.Attribute("ice-lite"); lite {
 		d.WithPropertyAttribute("ice-lite")
 	}
 	for i, rtpmap := range []string{"111 opus/48000/2", "96 VP8/90000"} {
-		m := sdp.NewJSEPMediaDescription([]string{"audio", "video"}[i], nil)
+		m := pionsdp.NewJSEPMediaDescription([]string{"audio", "video"}[i], nil)
 		m.MediaName.Formats = []string{[]string{"111", "96"}[i]}
 		m.WithValueAttribute("mid", []string{"0", "1"}[i])
 		m.WithValueAttribute("setup", offer.Setup)
@@ -175,7 +191,7 @@ func fixedOffer(offer *siaran.Offer) (string, error) {
 		m.WithPropertyAttribute("rtcp-mux")
 		m.WithPropertyAttribute("sendonly")
 		if i == 0 {
-			for _, c := range usableCandidates(offer.Candidates, maxCandidates) {
+			for _, c := range usableCandidates(offer.Candidates, maxCandidates, from) {
 				m.WithValueAttribute("candidate", c)
 			}
 		}
@@ -185,8 +201,8 @@ func fixedOffer(offer *siaran.Offer) (string, error) {
 	return string(text), err
 }
 
-// fingerprint is the strongest one of the offer, since pion takes only one.
-func fingerprint(list []siaran.Fingerprint) (siaran.Fingerprint, error) {
+// fingerprint is the strongest fingerprint of the offer, since pion takes only one.
+func fingerprint(list []sdp.Fingerprint) (sdp.Fingerprint, error) {
 	for _, algorithm := range []string{"sha-512", "sha-384", "sha-256"} {
 		for _, f := range list {
 			if f.Algorithm == algorithm {
@@ -194,34 +210,33 @@ func fingerprint(list []siaran.Fingerprint) (siaran.Fingerprint, error) {
 			}
 		}
 	}
-	return siaran.Fingerprint{}, fmt.Errorf("%w: no a=fingerprint of SHA-256 or better", siaran.ErrUnacceptable)
+	return sdp.Fingerprint{}, fmt.Errorf("%w: no a=fingerprint of SHA-256 or better", siaran.ErrUnacceptable)
 }
 
-// add gives the agent more of the broadcaster's candidates, which must be usable ones.
+// add gives the agent more of the broadcaster's candidates, which must be usable.
 func (t *transport) add(candidates []string) {
 	for _, c := range candidates {
-		// A candidate that pion does not like is dropped like any other that is not usable.
+		// A candidate that pion rejects is dropped, like any other that is not usable.
 		_ = t.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c})
 	}
 }
 
 func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
 
-// send says something to the broadcaster, in datagrams that every path takes. Before the
-// transport is up, and after, it is lost.
-func (t *transport) send(packets []rtcp.Packet) {
-	for len(packets) > 0 {
-		n, size := 1, packets[0].MarshalSize()
-		for n < len(packets) && size+packets[n].MarshalSize() <= maxReport {
-			size += packets[n].MarshalSize()
-			n++
-		}
-		_ = t.pc.WriteRTCP(packets[:n])
-		packets = packets[n:]
+// rtt is the round-trip time of the newest connectivity check, 0 if unknown.
+func (t *transport) rtt() time.Duration {
+	stats, _ := t.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	return time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+}
+
+// send sends RTCP to the broadcaster. It is lost before the transport is up and after it has closed.
+func (t *transport) send(datagrams [][]rtcp.Packet) {
+	for _, packets := range datagrams {
+		_ = t.pc.WriteRTCP(packets)
 	}
 }
 
-// close says close_notify and waits until nothing of the transport is left.
+// close sends close_notify and waits until nothing of the transport is left.
 func (t *transport) close() {
 	t.closing.Store(true)
 	if t.pc != nil {
@@ -231,8 +246,8 @@ func (t *transport) close() {
 	t.mux.mux.leave(t.mux)
 }
 
-// settle takes a transport that has no path yet off the network, and sees to it that pion is not
-// just putting it together: it would read what it is about to write, and might fall over a nil mux.
+// settle takes a transport that has no path yet off the network, and waits while pion is assembling it: a close at that
+// moment would race with it, and pion might dereference a nil mux.
 func (t *transport) settle() {
 	dtls := t.pc.SCTP().Transport()
 	if dtls.State() != webrtc.DTLSTransportStateNew {
@@ -251,7 +266,7 @@ func (t *transport) settle() {
 	}
 }
 
-// announced are the addresses without repetitions and without those nobody can send to.
+// announced is the list without duplicates and without addresses that nobody can send to.
 func announced(list []netip.AddrPort) []netip.AddrPort {
 	var out []netip.AddrPort
 	seen := make(map[netip.AddrPort]bool)
@@ -268,7 +283,7 @@ func announced(list []netip.AddrPort) []netip.AddrPort {
 // packetBuffers makes the buffer of an SSRC.
 type packetBuffers = func(kind packetio.BufferPacketType, ssrc uint32) io.ReadWriteCloser
 
-// bufferFactory makes the buffers in which pion would keep what it decrypts. Ours keep nothing.
+// bufferFactory makes the buffers in which pion keeps what it decrypts. Ours keep nothing.
 func bufferFactory(to sinks, closing *atomic.Bool) packetBuffers {
 	reports := 0 // only RTCP's factory calls count it, which pion makes under one lock
 	return func(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
@@ -280,7 +295,7 @@ func bufferFactory(to sinks, closing *atomic.Bool) packetBuffers {
 			}
 			return &sink{take: to.rtp, closed: make(chan struct{})}
 		}
-		if reports++; reports == maxReportSources {
+		if reports++; reports == maxReportSSRCs {
 			to.flooded()
 		}
 		return &sink{take: to.rtcp, closed: make(chan struct{})}

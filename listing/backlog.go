@@ -10,44 +10,33 @@ import (
 )
 
 const (
-	countPause   = time.Second // at least, between two writes about one broadcast whose status stays, unless the listing says otherwise
-	maxRecords   = 1000        // joins and leaves in one update
-	leastRecords = 50          // of a listing that is slow
-	maxUrgent    = 100         // broadcasts whose status changes, in one update; each may need a transaction
-	maxLeaves    = 2000        // not written yet; with more, all is written anew
-	moreLeaves   = 50_000      // for a listing in which that is dear
-	maxFinished  = 10_000      // broadcasts that have ended and are not written yet
+	countPause  = time.Second // the pause of a listing that is no WritePacer
+	maxRecords  = 1000        // joins and leaves in one update
+	minRecords  = 50          // the same, of a listing that is slow
+	maxUrgent   = 100         // broadcasts whose status changes, in one update; each may need a transaction
+	maxLeaves   = 2000        // not written yet; with more, everything is written again
+	moreLeaves  = 50_000      // the same, for a listing in which that costs too much
+	maxFinished = 10_000      // broadcasts that have ended and are not written yet
 )
 
-// backlog knows what the hub has told and what of it the listing does not know yet. What
-// lives is kept whole, so that it can be written anew; what has gone only until that is written.
-// It is fed and written by one goroutine, and others may ask it.
+// backlog holds what the hub has reported and what of it the listing does not know yet. It keeps everything that lives,
+// so that it can be written again, and what has gone until that is written. One goroutine feeds and writes it; others
+// may ask it.
 type backlog struct {
-	pause  time.Duration // at least, between two writes about one broadcast whose status stays
-	leaves int           // kept before all is written anew
+	pause  time.Duration // between two writes about one broadcast while its status stays the same
+	leaves int           // kept, before everything is written again
 
 	mu      sync.Mutex
 	portion int      // joins and leaves in one update, as the listing can take them
-	entries []*entry // as they began, so that the end of one broadcast is written before its stream's next
+	entries []*entry // in the order of their beginnings: the end of one broadcast is written before its stream's next
 	byID    map[siaran.BroadcastID]*entry
-}
-
-type entry struct {
-	state   siaran.BroadcastState
-	viewers map[siaran.ViewerID]siaran.Viewer // who watch now
-
-	joined  map[siaran.ViewerID]bool // to be written; true when that has been tried, with what result nobody knows
-	left    map[siaran.ViewerID]struct{}
-	dirty   bool // the state is to be written
-	urgent  bool // at once
-	written time.Time
 }
 
 func newBacklog() *backlog {
 	return &backlog{pause: countPause, portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
 }
 
-// add takes what the feed says.
+// add takes changes of the feed.
 func (b *backlog) add(changes []siaran.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -59,6 +48,7 @@ func (b *backlog) add(changes []siaran.Change) {
 				viewers: make(map[siaran.ViewerID]siaran.Viewer),
 				joined:  make(map[siaran.ViewerID]bool), left: make(map[siaran.ViewerID]struct{}),
 			}
+			b.stayed(c)
 			b.byID[c.State.ID] = e
 			b.entries = append(b.entries, e)
 		}
@@ -66,47 +56,20 @@ func (b *backlog) add(changes []siaran.Change) {
 	}
 }
 
-func (e *entry) add(c siaran.Change) {
-	if !sameButCounts(e.state, c.State) {
-		e.urgent = true
-	}
-	e.state, e.dirty = c.State, true
-	for _, v := range c.Joined {
-		e.viewers[v.ID] = v
-		e.joined[v.ID] = false
-	}
-	for _, id := range c.Left {
-		delete(e.viewers, id)
-		tried, unwritten := e.joined[id]
-		delete(e.joined, id)
-		if tried || !unwritten {
-			e.left[id] = struct{}{}
+// stayed takes the first change of a broadcast. Viewers who stayed for it have not left, as the end of the broadcast
+// before it said: written late, that would remove them.
+func (b *backlog) stayed(c siaran.Change) {
+	for _, e := range b.entries {
+		if e.state.Stream != c.State.Stream {
+			continue
+		}
+		for _, v := range c.Joined {
+			delete(e.left, v.ID)
 		}
 	}
 }
 
-func sameButCounts(a, b siaran.BroadcastState) bool {
-	return a.Status == b.Status && a.EndReason == b.EndReason && same(a.Video, b.Video) && same(a.Audio, b.Audio) && slices.Equal(a.Layers, b.Layers)
-}
-
-func same[T comparable](a, b *T) bool {
-	return a == b || a != nil && b != nil && *a == *b
-}
-
-func (e *entry) over() bool { return e.state.Status == siaran.StatusOffline }
-
-// due is when the entry may be written; false when there is nothing to write.
-func (e *entry) due(pause time.Duration) (time.Time, bool) {
-	switch {
-	case !e.dirty:
-		return time.Time{}, false
-	case e.urgent, e.over():
-		return time.Time{}, true
-	}
-	return e.written.Add(pause), true
-}
-
-// due is when the next entry may be written.
+// due returns when the next entry may be written; false when there is nothing to write.
 func (b *backlog) due() (earliest time.Time, any bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,13 +81,7 @@ func (b *backlog) due() (earliest time.Time, any bool) {
 	return earliest, any
 }
 
-// part is what of an entry goes into one update.
-type part struct {
-	entry  *entry
-	change siaran.Change
-}
-
-// next is what to write now, within bounds, and nil when nothing is due.
+// next returns what to write now, within limits; nil when nothing is due.
 func (b *backlog) next(now time.Time) []part {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,37 +106,7 @@ func (b *backlog) next(now time.Time) []part {
 	return parts
 }
 
-// share is how many joins and leaves an update takes of an entry at the least: a stream with many must hold up no other. Of those
-// who leave with a broadcast's end, one is named with it: naming none would say that they are not known.
-func (e *entry) share() int {
-	least := leastRecords
-	if e.urgent {
-		least = 1
-	}
-	return min(len(e.joined)+len(e.left), least)
-}
-
-// fill takes the entry's share, and of what is left of room as much as it can; it returns what remains.
-func (p *part) fill(room int) int {
-	e, share := p.entry, p.entry.share()
-	quota := max(room, 0) + share
-	for id := range e.joined {
-		if len(p.change.Joined) == quota {
-			break
-		}
-		e.joined[id] = true
-		p.change.Joined = append(p.change.Joined, e.viewers[id])
-	}
-	for id := range e.left {
-		if len(p.change.Joined)+len(p.change.Left) == quota {
-			break
-		}
-		p.change.Left = append(p.change.Left, id)
-	}
-	return room + share - len(p.change.Joined) - len(p.change.Left)
-}
-
-// byUrgency has what changes a stream go before mere comings and goings, which may be many.
+// byUrgency puts entries whose status has changed before those with joins and leaves alone, which may be many.
 func (b *backlog) byUrgency() []*entry {
 	if !slices.ContainsFunc(b.entries, func(e *entry) bool { return e.urgent && e.dirty }) {
 		return b.entries
@@ -195,14 +122,14 @@ func (b *backlog) byUrgency() []*entry {
 	return list
 }
 
-// failed has the next update be smaller: the listing may be slow.
+// failed makes the next update smaller: the listing may be slow.
 func (b *backlog) failed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.portion = max(b.portion/2, leastRecords)
+	b.portion = max(b.portion/2, minRecords)
 }
 
-// wrote forgets what next has given, which the listing knows now.
+// wrote forgets what next has returned, which the listing knows now.
 func (b *backlog) wrote(parts []part, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -234,21 +161,22 @@ func (b *backlog) forget(gone func(*entry) bool) {
 	})
 }
 
-// pressing tells whether a status has changed that is not written yet.
+// pressing reports whether a status has changed and is not written yet.
 func (b *backlog) pressing() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.ContainsFunc(b.entries, func(e *entry) bool { return e.urgent && e.dirty })
 }
 
-// hurry has the next update hold little more than what is pressing.
+// hurry keeps the next update small: little more than what is pressing.
 func (b *backlog) hurry() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.portion = min(b.portion, maxUrgent)
 }
 
-// restart has all broadcasts written anew; with viewers, also all who watch, to a listing that knows nothing of this node any more.
+// restart marks all broadcasts to be written again. With viewers it marks all viewers too, for a listing that knows
+// nothing of this node any more.
 func (b *backlog) restart(viewers bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,7 +191,7 @@ func (b *backlog) restart(viewers bool) {
 	}
 }
 
-// living are the broadcasts that live.
+// living returns the broadcasts that have not ended.
 func (b *backlog) living() map[siaran.BroadcastID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -276,7 +204,7 @@ func (b *backlog) living() map[siaran.BroadcastID]bool {
 	return list
 }
 
-// forgetLeaves is for when the listing is looked through for them.
+// forgetLeaves forgets the viewers who have left, because the listing will be searched for them.
 func (b *backlog) forgetLeaves() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -285,7 +213,7 @@ func (b *backlog) forgetLeaves() {
 	}
 }
 
-// knows tells whether someone watches, or has left and that is still to be written.
+// knows reports whether someone watches, or has left and that is not written yet.
 func (b *backlog) knows(broadcast siaran.BroadcastID, id siaran.ViewerID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -298,7 +226,7 @@ func (b *backlog) knows(broadcast siaran.BroadcastID, id siaran.ViewerID) bool {
 	return watches || leaves
 }
 
-// believed are those who watch and should be in the listing.
+// believed returns the viewers who should be in the listing.
 func (b *backlog) believed() map[siaran.ViewerID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -313,7 +241,7 @@ func (b *backlog) believed() map[siaran.ViewerID]bool {
 	return list
 }
 
-// lacking has those of missing who still watch written again.
+// lacking marks those of missing who still watch to be written again.
 func (b *backlog) lacking(missing map[siaran.ViewerID]bool) {
 	if len(missing) == 0 {
 		return
@@ -329,8 +257,8 @@ func (b *backlog) lacking(missing map[siaran.ViewerID]bool) {
 	}
 }
 
-// trim keeps a backlog that cannot be written bounded. It returns how many broadcasts were
-// given up, and whether more viewers have left than are worth being told one by one.
+// trim limits a backlog that cannot be written. It returns how many ended broadcasts were dropped, and whether more
+// viewers have left than are worth writing one by one.
 func (b *backlog) trim() (lost int, overflow bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -354,7 +282,7 @@ func (b *backlog) trim() (lost int, overflow bool) {
 	return lost, leaves > b.leaves
 }
 
-// audience is how many watch on this node.
+// audience returns how many watch on this node.
 func (b *backlog) audience() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,32 +7,20 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/listing/listingtest"
 )
-
-// state is a broadcast's; its stream is its own.
-func state(id string, status siaran.Status) siaran.BroadcastState {
-	return siaran.BroadcastState{ID: siaran.BroadcastID(id), Stream: siaran.StreamName(id), Status: status}
-}
-
-func viewers(from, to int) (list []siaran.Viewer, ids []siaran.ViewerID) {
-	for i := from; i < to; i++ {
-		id := siaran.ViewerID(fmt.Sprint("v", i))
-		list, ids = append(list, siaran.Viewer{ID: id}), append(ids, id)
-	}
-	return list, ids
-}
 
 func TestBacklogForgetsWhatWasNeverTried(t *testing.T) {
 	b := newBacklog()
-	all, ids := viewers(0, 3)
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[:1]}})
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[1:2], Left: ids[:1]}})
+	all, ids := listingtest.Viewers(0, 3)
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Joined: all[:1]}})
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Joined: all[1:2], Left: ids[:1]}})
 	now := time.Now()
 	parts := b.next(now) // tries v1, and nobody knows with what result
 	if len(parts) != 1 || len(parts[0].change.Joined) != 1 || len(parts[0].change.Left) != 0 {
 		t.Fatalf("got %+v, want v1 alone", parts)
 	}
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all[2:3], Left: ids[1:2]}})
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Joined: all[2:3], Left: ids[1:2]}})
 	parts = b.next(now)
 	if c := parts[0].change; len(c.Joined) != 1 || c.Joined[0].ID != "v2" || len(c.Left) != 1 || c.Left[0] != "v1" {
 		t.Fatalf("got %+v, want that v2 joins and v1 leaves", c)
@@ -46,11 +34,16 @@ func TestBacklogForgetsWhatWasNeverTried(t *testing.T) {
 	}
 }
 
-// TestBacklogPortions has more to write than one update takes.
+// TestBacklogPortions adds more than fits into one update.
 func TestBacklogPortions(t *testing.T) {
 	b := newBacklog()
-	all, ids := viewers(0, 5*maxRecords/2)
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}, {State: state("b", siaran.StatusLive)}})
+	all, ids := listingtest.Viewers(0, 5*maxRecords/2)
+	b.add(
+		[]siaran.Change{
+			{State: listingtest.State("a", siaran.StatusLive), Joined: all},
+			{State: listingtest.State("b", siaran.StatusLive)},
+		},
+	)
 	now := time.Now()
 	drain := func() (records, updates int) {
 		for parts := b.next(now); parts != nil; parts = b.next(now) {
@@ -69,7 +62,12 @@ func TestBacklogPortions(t *testing.T) {
 	if records, updates := drain(); records != len(all) || updates != 3 {
 		t.Errorf("%d records in %d updates, want %d in 3", records, updates, len(all))
 	}
-	b.add([]siaran.Change{{State: state("a", siaran.StatusOffline), Left: ids}, {State: state("b", siaran.StatusOffline)}})
+	b.add(
+		[]siaran.Change{
+			{State: listingtest.State("a", siaran.StatusOffline), Left: ids},
+			{State: listingtest.State("b", siaran.StatusOffline)},
+		},
+	)
 	if records, _ := drain(); records != len(all) {
 		t.Errorf("%d records, want %d", records, len(all))
 	}
@@ -78,11 +76,11 @@ func TestBacklogPortions(t *testing.T) {
 	}
 }
 
-// TestBacklogUrgent has more streams begin at once than one update takes.
+// TestBacklogUrgent begins more streams at once than fit into one update.
 func TestBacklogUrgent(t *testing.T) {
 	b := newBacklog()
 	for i := range 2*maxUrgent + 1 {
-		b.add([]siaran.Change{{State: state(fmt.Sprint("b", i), siaran.StatusLive)}})
+		b.add([]siaran.Change{{State: listingtest.State(fmt.Sprint("b", i), siaran.StatusLive)}})
 	}
 	now := time.Now()
 	var sizes []int
@@ -95,22 +93,22 @@ func TestBacklogUrgent(t *testing.T) {
 	}
 }
 
-// TestBacklogBounded has the listing away for very long.
+// TestBacklogBounded keeps the listing away for very long.
 func TestBacklogBounded(t *testing.T) {
 	b := newBacklog()
-	all, ids := viewers(0, maxLeaves+1)
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
+	all, ids := listingtest.Viewers(0, maxLeaves+1)
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Joined: all}})
 	b.restart(true) // as if all had been tried
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[:maxLeaves]}})
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Left: ids[:maxLeaves]}})
 	if _, overflow := b.trim(); overflow {
 		t.Error("overflows too early")
 	}
-	b.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids[maxLeaves:]}})
+	b.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Left: ids[maxLeaves:]}})
 	if _, overflow := b.trim(); !overflow {
 		t.Error("does not overflow")
 	}
 	for i := range maxFinished + 5 {
-		b.add([]siaran.Change{{State: state(fmt.Sprint("b", i), siaran.StatusOffline)}})
+		b.add([]siaran.Change{{State: listingtest.State(fmt.Sprint("b", i), siaran.StatusOffline)}})
 	}
 	if lost, _ := b.trim(); lost != 5 || len(b.entries) != maxFinished+1 || len(b.byID) != maxFinished+1 {
 		t.Errorf("lost %d, kept %d, want 5 and %d", lost, len(b.entries), maxFinished+1)
@@ -122,32 +120,37 @@ func TestBacklogBounded(t *testing.T) {
 
 func BenchmarkBacklog(b *testing.B) {
 	log := newBacklog()
-	all, ids := viewers(0, 100)
+	all, ids := listingtest.Viewers(0, 100)
 	now := time.Now()
 	for b.Loop() {
-		log.add([]siaran.Change{{State: state("a", siaran.StatusLive), Joined: all}})
+		log.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Joined: all}})
 		now = now.Add(time.Minute)
 		log.wrote(log.next(now), now)
-		log.add([]siaran.Change{{State: state("a", siaran.StatusLive), Left: ids}})
+		log.add([]siaran.Change{{State: listingtest.State("a", siaran.StatusLive), Left: ids}})
 		now = now.Add(time.Minute)
 		log.wrote(log.next(now), now)
 	}
 }
 
-// TestBacklogHoldsNobodyUp has many leave with the end of a broadcast, when others begin and are watched.
-func TestBacklogHoldsNobodyUp(t *testing.T) {
+// TestBacklogDelaysNobody ends a broadcast with many viewers while others begin and get viewers.
+func TestBacklogDelaysNobody(t *testing.T) {
 	b := newBacklog()
-	all, ids := viewers(0, 10*maxRecords)
-	b.add([]siaran.Change{{State: state("large", siaran.StatusLive), Joined: all}, {State: state("small", siaran.StatusLive)}})
+	all, ids := listingtest.Viewers(0, 10*maxRecords)
+	b.add(
+		[]siaran.Change{
+			{State: listingtest.State("large", siaran.StatusLive), Joined: all},
+			{State: listingtest.State("small", siaran.StatusLive)},
+		},
+	)
 	now := time.Now()
 	for parts := b.next(now); parts != nil; parts = b.next(now) {
 		b.wrote(parts, now)
 	}
-	few, _ := viewers(-3, 0)
+	few, _ := listingtest.Viewers(-3, 0)
 	b.add([]siaran.Change{
-		{State: state("large", siaran.StatusOffline), Left: ids},
-		{State: state("small", siaran.StatusLive), Joined: few},
-		{State: state("new", siaran.StatusLive)},
+		{State: listingtest.State("large", siaran.StatusOffline), Left: ids},
+		{State: listingtest.State("small", siaran.StatusLive), Joined: few},
+		{State: listingtest.State("new", siaran.StatusLive)},
 	})
 	now = now.Add(time.Minute)
 	parts := b.next(now)
@@ -155,15 +158,51 @@ func TestBacklogHoldsNobodyUp(t *testing.T) {
 	for _, p := range parts {
 		records[p.change.State.ID] = len(p.change.Joined) + len(p.change.Left)
 	}
-	if len(parts) != 3 || records["large"] == 0 || records["small"] != len(few) || records["large"]+records["small"] > maxRecords+leastRecords {
+	if len(parts) != 3 || records["large"] == 0 || records["small"] != len(few) ||
+		records["large"]+records["small"] > maxRecords+minRecords {
 		t.Errorf("the first update has %v", records)
 	}
 	b.wrote(parts, now)
-	b.add([]siaran.Change{{State: state("newer", siaran.StatusLive)}})
-	if parts := b.next(now); len(parts) != 2 || parts[0].change.State.ID != "newer" || len(parts[1].change.Left) < maxRecords/2 {
+	b.add([]siaran.Change{{State: listingtest.State("newer", siaran.StatusLive)}})
+	if parts := b.next(now); len(parts) != 2 || parts[0].change.State.ID != "newer" ||
+		len(parts[1].change.Left) < maxRecords/2 {
 		t.Errorf("the second update has %d parts", len(parts))
 	}
 	if !b.pressing() {
 		t.Error("nothing is pressing, though a broadcast has begun")
+	}
+}
+
+// TestBacklogKeepsThoseWhoStay ends a broadcast with more viewers than fit into one update. They stay for the next one.
+func TestBacklogKeepsThoseWhoStay(t *testing.T) {
+	b := newBacklog()
+	all, ids := listingtest.Viewers(0, 2*maxRecords)
+	first, next := listingtest.State("a", siaran.StatusLive), listingtest.State("b", siaran.StatusLive)
+	next.Stream = first.Stream
+	b.add([]siaran.Change{{State: first, Joined: all}})
+	b.restart(true) // as if all had been tried
+	over := first
+	over.Status = siaran.StatusOffline
+	b.add([]siaran.Change{{State: over, Left: ids}})
+	now := time.Now()
+	parts := b.next(now)
+	if len(parts) != 1 || len(parts[0].change.Left) != maxRecords {
+		t.Fatalf("the first update is %+v", parts)
+	}
+	b.wrote(parts, now)
+	b.add([]siaran.Change{{State: next, Joined: all}})
+	joined := 0
+	for parts := b.next(now); parts != nil; parts = b.next(now) {
+		for _, p := range parts {
+			joined += len(p.change.Joined)
+			if len(p.change.Left) > 0 {
+				t.Fatalf("%d viewers of the next broadcast are removed", len(p.change.Left))
+			}
+		}
+		b.wrote(parts, now)
+		now = now.Add(countPause)
+	}
+	if joined != len(all) || b.audience() != len(all) {
+		t.Errorf("%d have joined, %d watch", joined, b.audience())
 	}
 }

@@ -1,23 +1,14 @@
-// Package listing keeps what is live and who watches, for all readers and across servers.
+// Package listing records what is live and who watches, for all readers and across servers.
 //
-// [SQLite] is the embedded implementation of siaran.Listing: one file in the data folder.
-// One connection writes, a few read, and one more serves the change feed behind Watch: it
-// asks the file whether anything has been committed, by whomever, reads the live streams
-// when something has, and hands the same set to all watchers, who find the differences themselves.
+// A [Reporter] takes the feed of a hub and writes it to a siaran.Listing under the lease of its node. It alone writes
+// what is live: ingest and egress do not know it, and a listing that is slow or unreachable costs the media nothing.
 //
-// [Firestore] is the one for several servers, and for apps that listen to it themselves. What a stream is
-// goes there in transactions, which are rare; viewers and their numbers go in flushes, each document at
-// most once and each number at most once a second. Two listeners mirror in memory what is live on all
-// servers, for all who read and watch. Leases are measured by the database's own time. docs/firestore.md
-// has the schema, and who writes what when.
+// Everything that is live in the listing depends on the lease of a node, which the node renews every few seconds. When
+// it stops, its streams are offline for every reader at once; a sweep tidies up later.
 //
-// A [Reporter] takes the feed of a hub and writes it down under the lease of its node. It
-// alone writes what is live; neither ingest nor egress knows it, and a listing that is slow
-// or away costs the media nothing.
+// A [Cached] stands in front of the listing for everyone who may ask as often as they like.
 //
-// Everything that is live in the listing hangs on the lease of a node, which the node
-// renews every few seconds. When it stops doing so, its streams count as offline for every
-// reader at once; a sweep tidies up later.
-//
-// The package listingtest holds the tests that every implementation must pass.
+// Package sqlite keeps the listing in a file, package firestore in a database that several servers share. Package
+// listingtest has the tests that every implementation must pass. What an implementation may offer beyond
+// siaran.Listing is in contract.go.
 package listing

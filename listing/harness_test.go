@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/listing/sqlite"
 )
 
-// flaky is a listing that fails when told to, and keeps what it was asked.
+// flaky is a listing that fails when told to, and records its calls.
 type flaky struct {
 	siaran.Listing
 
@@ -22,7 +24,7 @@ type flaky struct {
 	calls []call
 }
 
-// fault decides for each call.
+// fault decides what happens to a call.
 type fault func(ctx context.Context, op string, do func() error) error
 
 type call struct {
@@ -36,10 +38,10 @@ var errFlaky = errors.New("the listing is away")
 
 func away(context.Context, string, func() error) error { return errFlaky }
 
-// late does what is asked and fails all the same.
+// late does what is asked, and fails all the same.
 func late(_ context.Context, _ string, do func() error) error { return errors.Join(errFlaky, do()) }
 
-// hanging answers only when it is given up.
+// hanging answers only when the caller gives up.
 func hanging(ctx context.Context, _ string, _ func() error) error {
 	<-ctx.Done()
 	return ctx.Err()
@@ -76,7 +78,12 @@ func (f *flaky) of(ops ...string) []call {
 	return list
 }
 
-func (f *flaky) countPause() time.Duration { return pauseOf(f.Listing) }
+func (f *flaky) WritePause() time.Duration {
+	if p, ok := f.Listing.(WritePacer); ok {
+		return p.WritePause()
+	}
+	return countPause
+}
 
 func (f *flaky) Apply(ctx context.Context, u siaran.Update) error {
 	return f.call(ctx, call{op: "apply", update: u}, func() error { return f.Listing.Apply(ctx, u) })
@@ -96,6 +103,8 @@ func (f *flaky) Sweep(ctx context.Context, node string) (n int, err error) {
 
 const self = "here"
 
+var quickPause = (*sqlite.Listing)(nil).WritePause()
+
 // server is a hub and its reporter.
 type server struct {
 	hub     *siaran.Hub
@@ -107,7 +116,10 @@ type server struct {
 func start(t *testing.T, l siaran.Listing, node string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{hub: siaran.NewHub(30 * time.Second), listing: &flaky{Listing: l}, cancel: cancel, ended: make(chan error, 1)}
+	s := &server{
+		hub: siaran.NewHub(30*time.Second, codec.NewFramer), listing: &flaky{Listing: l}, cancel: cancel,
+		ended: make(chan error, 1),
+	}
 	r := NewReporter(s.hub, s.listing, siaran.Node{Name: node, URL: "http://here.example"}, nil)
 	go func() { s.ended <- r.Run(ctx) }()
 	return s
@@ -122,7 +134,7 @@ func (s *server) stop(t *testing.T) {
 	}
 }
 
-// crash has the server vanish as if it had been killed.
+// crash makes the server vanish as if it had been killed.
 func (s *server) crash() {
 	s.listing.set(away)
 	s.cancel()
@@ -130,35 +142,7 @@ func (s *server) crash() {
 	s.hub.Close()
 }
 
-// publish makes a stream live.
-func publish(t *testing.T, hub *siaran.Hub, name siaran.StreamName, more ...siaran.TrackSpec) *siaran.Publication {
-	t.Helper()
-	p, err := hub.Publish(name, "key:1", append(more, siaran.TrackSpec{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	feed(t, p)
-	return p
-}
-
-func feed(t *testing.T, p *siaran.Publication) {
-	t.Helper()
-	now := time.Now()
-	if err := p.Writer(siaran.KindAudio, "").Write(now.UnixNano(), now.UnixMicro(), true, []byte{1, 2, 3}, now); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func join(t *testing.T, p *siaran.Publication) siaran.ViewerID {
-	t.Helper()
-	id := siaran.NewViewerID()
-	if err := p.Broadcast().Join(siaran.Viewer{ID: id, JoinedAt: time.Now(), Path: "direct"}); err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-// agree compares what the database holds of a stream with what its broadcast's viewers are.
+// agree compares what the listing says about a stream with its broadcast and the viewers in want.
 func agree(t *testing.T, l siaran.Listing, p *siaran.Publication, want []siaran.ViewerID) {
 	t.Helper()
 	b := p.Broadcast()
@@ -183,11 +167,25 @@ func agree(t *testing.T, l siaran.Listing, p *siaran.Publication, want []siaran.
 	}
 }
 
-// inBubble runs a test on a real database in a time that passes at once.
-func inBubble(t *testing.T, test func(t *testing.T, path string, l *SQLite)) {
+func open(t testing.TB, path string) *sqlite.Listing {
+	t.Helper()
+	l, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error("Close:", err)
+		}
+	})
+	return l
+}
+
+// inBubble runs a test on a real database in synthetic time.
+func inBubble(t *testing.T, test func(t *testing.T, path string, l *sqlite.Listing)) {
 	path := filepath.Join(t.TempDir(), "listing.db")
 	synctest.Test(t, func(t *testing.T) {
-		l, err := OpenSQLite(t.Context(), path)
+		l, err := sqlite.Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

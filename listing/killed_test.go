@@ -50,11 +50,11 @@ func TestKilled(t *testing.T) {
 	if title, err := strconv.Atoi(s.Title); err != nil || title < said || s.KeyGeneration != 1 {
 		t.Errorf("after the kill: %+v, want at least the title %d", s, said)
 	}
-	if n := count(t, l, "viewers"); n == 0 {
+	if n := count(t, path, "viewers"); n == 0 {
 		t.Error("nothing was left behind")
 	}
 	again := start(t, l, self)
-	for deadline := time.Now().Add(10 * time.Second); count(t, l, "viewers") > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(10 * time.Second); count(t, path, "viewers") > 0 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	again.stop(t)
@@ -62,7 +62,7 @@ func TestKilled(t *testing.T) {
 	if err != nil || len(h) != 1 || h[0].EndReason != siaran.EndCrashed {
 		t.Errorf("history %+v, %v, want one that crashed", h, err)
 	}
-	if n := count(t, l, "viewers"); n != 0 {
+	if n := count(t, path, "viewers"); n != 0 {
 		t.Errorf("%d viewers are left", n)
 	}
 }

@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"siaran/listing/sqlite"
+
 	"go.uber.org/goleak"
 
 	"siaran"
+	"siaran/internal/codec"
 )
 
 const victimFile = "LISTING_TEST_VICTIM" // set in the process that TestKilled kills
@@ -24,19 +27,23 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// victim reports a stream with viewers that come without an end, says so, and goes on until it is killed.
+// victim reports a stream to which viewers come without end, prints each, and goes on until it is killed.
 func victim(path string) error {
 	ctx := context.Background()
-	l, err := OpenSQLite(ctx, path)
+	l, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return err
 	}
 	if _, err := l.RotateKeys(ctx, "cats"); err != nil {
 		return err
 	}
-	hub := siaran.NewHub(time.Second)
+	hub := siaran.NewHub(time.Second, codec.NewFramer)
 	go NewReporter(hub, l, siaran.Node{Name: self}, nil).Run(ctx)
-	p, err := hub.Publish("cats", "key:1", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}})
+	p, err := hub.Publish(
+		"cats",
+		"key:1",
+		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}},
+	)
 	if err != nil {
 		return err
 	}
@@ -45,7 +52,8 @@ func victim(path string) error {
 		return err
 	}
 	for n := 0; ; n++ {
-		if err := p.Broadcast().Join(siaran.Viewer{ID: siaran.NewViewerID(), JoinedAt: time.Now(), Path: "direct"}); err != nil {
+		v := siaran.Viewer{ID: siaran.NewViewerID(), JoinedAt: time.Now(), Path: "direct"}
+		if err := p.Broadcast().Join(v); err != nil {
 			return err
 		}
 		title := fmt.Sprint(n)

@@ -2,6 +2,7 @@ package listing
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -13,16 +14,21 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/codec"
+	"siaran/internal/testutil"
+	"siaran/listing/listingtest"
+	"siaran/listing/sqlite"
 )
 
 func TestReporterLease(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		begin := time.Now()
 		s := start(t, l, self)
-		p := publish(t, s.hub, "cats")
-		join(t, p)
+		p := listingtest.Publish(t, s.hub, "cats")
+		listingtest.Join(t, p)
 		pass(61 * time.Second)
-		if first := s.listing.of("sweep "+self, "renew", "apply", "sweep ")[:2]; first[0].op != "sweep "+self || first[1].op != "renew" {
+		if first := s.listing.of("sweep "+self, "renew", "apply", "sweep ")[:2]; first[0].op != "sweep "+self ||
+			first[1].op != "renew" {
 			t.Errorf("the first calls are %v and %v", first[0].op, first[1].op)
 		}
 		if n := len(s.listing.of("sweep " + self)); n != 1 {
@@ -33,7 +39,10 @@ func TestReporterLease(t *testing.T) {
 			t.Errorf("%d renewals in 61 s, want 13", len(renewals))
 		}
 		for i, c := range renewals {
-			if at := begin.Add(time.Duration(i) * 5 * time.Second); !c.at.Equal(at) || !c.node.LeaseUntil.Equal(at.Add(15*time.Second)) || c.node.Name != self || c.node.URL == "" {
+			if at := begin.Add(time.Duration(i) * 5 * time.Second); !c.at.Equal(at) ||
+				!c.node.LeaseUntil.Equal(at.Add(15*time.Second)) ||
+				c.node.Name != self ||
+				c.node.URL == "" {
 				t.Errorf("renewal %d at %v: %+v", i, c.at.Sub(begin), c.node)
 			}
 		}
@@ -58,24 +67,24 @@ func TestReporterLease(t *testing.T) {
 	})
 }
 
-// TestReporterPace has a listing that takes counts often, and one that says nothing about it.
+// TestReporterPace uses a listing that takes counts often, and one that is no WritePacer.
 func TestReporterPace(t *testing.T) {
 	for name, pace := range map[string]struct {
 		pause       time.Duration
 		least, most int // writes in 10 s
-		of          func(*SQLite) siaran.Listing
+		of          func(*sqlite.Listing) siaran.Listing
 	}{
-		"quick": {sqlitePause, 30, 43, func(l *SQLite) siaran.Listing { return l }},
-		"usual": {countPause, 10, 13, func(l *SQLite) siaran.Listing { return struct{ siaran.Listing }{l} }},
+		"quick": {quickPause, 30, 43, func(l *sqlite.Listing) siaran.Listing { return l }},
+		"usual": {countPause, 10, 13, func(l *sqlite.Listing) siaran.Listing { return struct{ siaran.Listing }{l} }},
 	} {
 		t.Run(name, func(t *testing.T) { testPace(t, pace.pause, pace.least, pace.most, pace.of) })
 	}
 }
 
-func testPace(t *testing.T, pause time.Duration, least, most int, of func(*SQLite) siaran.Listing) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+func testPace(t *testing.T, pause time.Duration, least, most int, of func(*sqlite.Listing) siaran.Listing) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		s := start(t, of(l), self)
-		busy, calm := publish(t, s.hub, "busy"), publish(t, s.hub, "calm")
+		busy, calm := listingtest.Publish(t, s.hub, "busy"), listingtest.Publish(t, s.hub, "calm")
 		synctest.Wait()
 		begin := time.Now()
 		writes := func(b *siaran.Broadcast) (times []time.Duration, joins, leaves int) {
@@ -93,7 +102,7 @@ func testPace(t *testing.T, pause time.Duration, least, most int, of func(*SQLit
 		var watching []siaran.ViewerID
 		for range 100 { // for 10 s
 			for range 3 {
-				watching = append(watching, join(t, busy))
+				watching = append(watching, listingtest.Join(t, busy))
 			}
 			busy.Broadcast().Leave(watching[0])
 			watching = watching[1:]
@@ -119,14 +128,14 @@ func testPace(t *testing.T, pause time.Duration, least, most int, of func(*SQLit
 		if times, _, _ := writes(calm.Broadcast()); len(times) != 1 {
 			t.Errorf("the stream where nothing changed was written %d times", len(times))
 		}
-		feed(t, busy)
+		listingtest.Feed(t, busy)
 		synctest.Wait()
 		agree(t, l, busy, watching)
 		s.stop(t)
 	})
 }
 
-// TestReporterOutage has the listing fail in every way for a time; afterwards it must be exact.
+// TestReporterOutage makes the listing fail in every way for a while. Afterwards it must be exact.
 func TestReporterOutage(t *testing.T) {
 	sometimes := func() fault {
 		random := rand.New(rand.NewPCG(3, 4))
@@ -157,26 +166,26 @@ func TestReporterOutage(t *testing.T) {
 	} {
 		for _, outage := range []time.Duration{3 * time.Second, 100 * time.Second} {
 			t.Run(fmt.Sprint(name, " for ", outage), func(t *testing.T) {
-				inBubble(t, func(t *testing.T, _ string, l *SQLite) { testOutage(t, l, fault, outage) })
+				inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) { testOutage(t, path, l, fault, outage) })
 			})
 		}
 	}
 }
 
-func testOutage(t *testing.T, l *SQLite, fault fault, outage time.Duration) {
+func testOutage(t *testing.T, path string, l *sqlite.Listing, fault fault, outage time.Duration) {
 	s := start(t, l, self)
-	stays, ends := publish(t, s.hub, "stays"), publish(t, s.hub, "ends")
+	stays, ends := listingtest.Publish(t, s.hub, "stays"), listingtest.Publish(t, s.hub, "ends")
 	var watching []siaran.ViewerID
 	for range 20 {
-		watching = append(watching, join(t, stays))
-		join(t, ends)
+		watching = append(watching, listingtest.Join(t, stays))
+		listingtest.Join(t, ends)
 	}
 	pass(5 * time.Second)
 	s.listing.set(fault)
 	ends.Stop()
 	var comes *siaran.Publication
 	for i := range 100 {
-		id := join(t, stays)
+		id := listingtest.Join(t, stays)
 		if i%3 == 0 {
 			stays.Broadcast().Leave(id)
 		} else {
@@ -187,19 +196,19 @@ func testOutage(t *testing.T, l *SQLite, fault fault, outage time.Duration) {
 			watching = slices.Delete(watching, 5, 6)
 		}
 		if i == 50 {
-			comes = publish(t, s.hub, "comes")
-			publish(t, s.hub, "short").Stop()
+			comes = listingtest.Publish(t, s.hub, "comes")
+			listingtest.Publish(t, s.hub, "short").Stop()
 		}
 		pass(outage / 100)
 	}
-	viewer := join(t, comes)
-	if outage > 2*leasePeriod { // as another server would
+	viewer := listingtest.Join(t, comes)
+	if outage > 2*LeasePeriod { // as another server would
 		if _, err := l.Sweep(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.listing.set(nil)
-	pass(lastRetry + callTimeout + countPause)
+	pass(lastRetry + CallTimeout + countPause)
 	agree(t, l, stays, watching)
 	agree(t, l, comes, []siaran.ViewerID{viewer})
 	for name, watched := range map[siaran.StreamName]int{"ends": 20, "short": 0} {
@@ -219,34 +228,40 @@ func testOutage(t *testing.T, l *SQLite, fault fault, outage time.Duration) {
 			t.Errorf("%s has the history %+v, %v", name, h, err)
 		}
 	}
-	if n := count(t, l, "viewers"); n != 0 {
+	if n := count(t, path, "viewers"); n != 0 {
 		t.Errorf("%d viewers are left in the database", n)
 	}
 }
 
-func count(t *testing.T, l *SQLite, table string) (n int) {
+// count returns how many rows a table of the database has.
+func count(t *testing.T, path, table string) (n int) {
 	t.Helper()
-	if err := l.reader.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
 func TestReporterRestart(t *testing.T) {
-	inBubble(t, func(t *testing.T, path string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		s := start(t, l, self)
 		for i := range 10 {
-			join(t, publish(t, s.hub, siaran.StreamName(fmt.Sprint("s", i))))
+			listingtest.Join(t, listingtest.Publish(t, s.hub, siaran.StreamName(fmt.Sprint("s", i))))
 		}
-		old := publish(t, s.hub, "cats")
-		join(t, old)
+		old := listingtest.Publish(t, s.hub, "cats")
+		listingtest.Join(t, old)
 		pass(2 * time.Second)
 		s.crash()
-		if n := count(t, l, "viewers"); n == 0 {
+		if n := count(t, path, "viewers"); n == 0 {
 			t.Fatal("the crash left nothing behind")
 		}
 
-		again, err := OpenSQLite(t.Context(), path)
+		again, err := sqlite.Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,11 +271,11 @@ func TestReporterRestart(t *testing.T) {
 		if streams, err := l.Streams(t.Context(), siaran.StreamQuery{}); err != nil || len(streams) != 0 {
 			t.Errorf("after the restart are listed %+v, %v", streams, err)
 		}
-		if n := count(t, l, "viewers"); n != 0 {
+		if n := count(t, path, "viewers"); n != 0 {
 			t.Errorf("%d viewers are left", n)
 		}
-		p := publish(t, s.hub, "cats")
-		v := join(t, p)
+		p := listingtest.Publish(t, s.hub, "cats")
+		v := listingtest.Join(t, p)
 		synctest.Wait()
 		pass(countPause)
 		agree(t, l, p, []siaran.ViewerID{v})
@@ -272,20 +287,20 @@ func TestReporterRestart(t *testing.T) {
 	})
 }
 
-// TestReporterSweepsOthers has one server die and another tidy up after it.
+// TestReporterSweepsOthers lets one server die and another clean up after it.
 func TestReporterSweepsOthers(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		dead, alive := start(t, l, "dead"), start(t, l, "alive")
-		join(t, publish(t, dead.hub, "dogs"))
-		p := publish(t, alive.hub, "cats")
-		v := join(t, p)
+		listingtest.Join(t, listingtest.Publish(t, dead.hub, "dogs"))
+		p := listingtest.Publish(t, alive.hub, "cats")
+		v := listingtest.Join(t, p)
 		pass(2 * time.Second)
 		dead.crash()
-		pass(2 * leasePeriod)
-		if n := count(t, l, "viewers"); n != 1 {
+		pass(2 * LeasePeriod)
+		if n := count(t, path, "viewers"); n != 1 {
 			t.Errorf("%d viewers are in the database, want 1", n)
 		}
-		if n := count(t, l, "nodes"); n != 1 {
+		if n := count(t, path, "nodes"); n != 1 {
 			t.Errorf("%d nodes are in the database, want 1", n)
 		}
 		agree(t, l, p, []siaran.ViewerID{v})
@@ -293,14 +308,14 @@ func TestReporterSweepsOthers(t *testing.T) {
 	})
 }
 
-// TestReporterOverflow has more viewers leave than are told one by one, while updates alone fail.
+// TestReporterOverflow lets more viewers leave than are written one by one, while only updates fail.
 func TestReporterOverflow(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		s := start(t, l, self)
-		p := publish(t, s.hub, "cats")
+		p := listingtest.Publish(t, s.hub, "cats")
 		var watching []siaran.ViewerID
 		for range maxLeaves + 10 {
-			watching = append(watching, join(t, p))
+			watching = append(watching, listingtest.Join(t, p))
 		}
 		pass(2 * time.Second)
 		agree(t, l, p, watching)
@@ -317,10 +332,10 @@ func TestReporterOverflow(t *testing.T) {
 		if n := len(s.listing.of("sweep " + self)); n != 2 {
 			t.Errorf("swept its own %d times, want 2", n)
 		}
-		if n := count(t, l, "nodes"); n != 1 {
+		if n := count(t, path, "nodes"); n != 1 {
 			t.Error("the server has taken its own lease away")
 		}
-		pass(leasePeriod)
+		pass(LeasePeriod)
 		s.listing.set(nil)
 		pass(lastRetry)
 		agree(t, l, p, watching[:5])
@@ -328,15 +343,15 @@ func TestReporterOverflow(t *testing.T) {
 	})
 }
 
-// TestReporterEndsAtOnce ends before anything has been written; what is known then is written all the same.
+// TestReporterEndsAtOnce stops before anything has been written. What is known then is written all the same.
 func TestReporterEndsAtOnce(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "listing.db"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for i := range 20 {
-		hub := siaran.NewHub(time.Second)
+		hub := siaran.NewHub(time.Second, codec.NewFramer)
 		name := siaran.StreamName(fmt.Sprint("s", i))
-		publish(t, hub, name)
+		listingtest.Publish(t, hub, name)
 		if err := NewReporter(hub, l, siaran.Node{Name: self}, nil).Run(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -350,13 +365,13 @@ func TestReporterEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestReporterEnd has the listing away when the server stops: that takes a bounded time and is told.
+// TestReporterEnd stops the server while the listing is away: that takes a limited time and returns an error.
 func TestReporterEnd(t *testing.T) {
 	for name, fault := range map[string]fault{"away": away, "hanging": hanging} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+			inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 				s := start(t, l, self)
-				publish(t, s.hub, "cats")
+				listingtest.Publish(t, s.hub, "cats")
 				pass(time.Second)
 				s.listing.set(fault)
 				s.hub.Close()
@@ -374,7 +389,7 @@ func TestReporterEnd(t *testing.T) {
 	}
 }
 
-// TestReporterJoins has many come and go at once, from many goroutines, while the listing fails now and then.
+// TestReporterJoins lets viewers come and go from many goroutines while the listing fails now and then.
 func TestReporterJoins(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "listing.db"))
 	s := start(t, l, self)
@@ -393,7 +408,7 @@ func TestReporterJoins(t *testing.T) {
 		}
 		return do()
 	})
-	p := publish(t, s.hub, "cats")
+	p := listingtest.Publish(t, s.hub, "cats")
 	var watching []siaran.ViewerID
 	var wg sync.WaitGroup
 	for range 10 {
@@ -421,12 +436,12 @@ func TestReporterJoins(t *testing.T) {
 		}
 		return len(list)
 	}
-	eventually(t, "all who watch are listed", func() bool { return listed() == len(watching) })
+	testutil.Eventually(t, "all viewers are listed", func() bool { return listed() == len(watching) })
 	agree(t, l, p, watching)
 	for _, id := range watching {
 		p.Broadcast().Leave(id)
 	}
-	eventually(t, "nobody is listed", func() bool { return listed() == 0 })
+	testutil.Eventually(t, "no viewers are listed", func() bool { return listed() == 0 })
 	agree(t, l, p, nil)
 	s.listing.set(nil)
 	s.stop(t)
@@ -436,31 +451,31 @@ func TestReporterJoins(t *testing.T) {
 	}
 }
 
-// unindexed is a database in which nothing can be swept until it is.
+// unindexed is a database that cannot sweep until it is indexed.
 type unindexed struct {
-	*SQLite
+	*sqlite.Listing
 	indexed atomic.Bool
 }
 
 func (u *unindexed) Sweep(ctx context.Context, node string) (int, error) {
 	if !u.indexed.Load() {
-		return 0, fmt.Errorf("sweep: %w", errIndex)
+		return 0, fmt.Errorf("sweep: %w", ErrNoIndex)
 	}
-	return u.SQLite.Sweep(ctx, node)
+	return u.Listing.Sweep(ctx, node)
 }
 
-// TestReporterLacksIndex has all else go on.
+// TestReporterLacksIndex checks that everything else works without the index.
 func TestReporterLacksIndex(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
-		u := &unindexed{SQLite: l}
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
+		u := &unindexed{Listing: l}
 		s := start(t, u, self)
-		p := publish(t, s.hub, "cats")
+		p := listingtest.Publish(t, s.hub, "cats")
 		for range 40 {
-			v := join(t, p)
-			pass(sqlitePause)
+			v := listingtest.Join(t, p)
+			pass(quickPause)
 			agree(t, l, p, []siaran.ViewerID{v})
 			p.Broadcast().Leave(v)
-			pass(sqlitePause)
+			pass(quickPause)
 			agree(t, l, p, nil)
 		}
 		if n := len(s.listing.of("renew")); n != 5 {
@@ -475,32 +490,34 @@ func TestReporterLacksIndex(t *testing.T) {
 	})
 }
 
-// slow takes its time for each viewer, as a database that is far away.
-type slow struct{ *SQLite }
+// slow takes time for each viewer, like a database that is far away.
+type slow struct{ *sqlite.Listing }
 
 func (s slow) Apply(ctx context.Context, u siaran.Update) error {
 	for _, c := range u.Changes {
-		if !sleep(ctx, time.Duration(len(c.Joined)+len(c.Left))*time.Second/writesASecond) {
+		if !sleep(ctx, time.Duration(len(c.Joined)+len(c.Left))*time.Second/500) {
 			return ctx.Err()
 		}
 	}
-	return s.SQLite.Apply(ctx, u)
+	return s.Listing.Apply(ctx, u)
 }
 
-// TestReporterStopsWithMany has more watch when the server stops than can be written: the ends and the lease come first.
+// TestReporterStopsWithMany stops a server that has more viewers than it can write about: the ends and the lease come
+// first.
 func TestReporterStopsWithMany(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		s := start(t, slow{l}, self)
 		for _, name := range []siaran.StreamName{"cats", "dogs"} {
-			p := publish(t, s.hub, name)
+			p := listingtest.Publish(t, s.hub, name)
 			for range 2000 {
-				join(t, p)
+				listingtest.Join(t, p)
 			}
 		}
 		pass(time.Minute)
 		s.stop(t)
 		for _, name := range []siaran.StreamName{"cats", "dogs"} {
-			if h, err := l.Broadcasts(t.Context(), name, 1); err != nil || len(h) != 1 || h[0].EndReason != siaran.EndShutdown || h[0].PeakViewers != 2000 {
+			if h, err := l.Broadcasts(t.Context(), name, 1); err != nil || len(h) != 1 || h[0].EndReason != siaran.EndShutdown ||
+				h[0].PeakViewers != 2000 {
 				t.Errorf("history %+v, %v, want one that the shutdown ended", h, err)
 			}
 		}
@@ -511,9 +528,9 @@ func TestReporterStopsWithMany(t *testing.T) {
 	})
 }
 
-// TestReporterSweepHangs has what others left behind be slow to take away, which holds up nothing of our own.
+// TestReporterSweepHangs makes the sweep of others hang, which delays nothing of our own.
 func TestReporterSweepHangs(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ string, l *SQLite) {
+	inBubble(t, func(t *testing.T, path string, l *sqlite.Listing) {
 		s := start(t, l, self)
 		s.listing.set(func(ctx context.Context, op string, do func() error) error {
 			if op == "sweep " {
@@ -521,14 +538,14 @@ func TestReporterSweepHangs(t *testing.T) {
 			}
 			return do()
 		})
-		p := publish(t, s.hub, "cats")
+		p := listingtest.Publish(t, s.hub, "cats")
 		pass(time.Second)
 		for range 100 {
-			v := join(t, p)
-			pass(sqlitePause)
+			v := listingtest.Join(t, p)
+			pass(quickPause)
 			agree(t, l, p, []siaran.ViewerID{v})
 			p.Broadcast().Leave(v)
-			pass(sqlitePause)
+			pass(quickPause)
 		}
 		if n := len(s.listing.of("renew")); n != 11 {
 			t.Errorf("%d renewals in 51 s, want 11", n)

@@ -13,7 +13,7 @@ import (
 	"github.com/pion/stun"
 )
 
-// forbidden are addresses that a relay must never send to (T06), with the forms that hide an IPv4 address in an IPv6 one.
+// forbidden are addresses that a relay must never send to, with the forms that hide an IPv4 address in an IPv6 one.
 var forbidden = map[string][]string{
 	"loopback":        {"127.0.0.1", "127.0.0.2", "127.255.255.254", "::1"},
 	"unspecified":     {"0.0.0.0", "0.1.2.3", "::"},
@@ -62,7 +62,9 @@ func sniffers(t *testing.T) (addresses []netip.AddrPort, caught *atomic.Int64) {
 	caught = new(atomic.Int64)
 	var reading sync.WaitGroup
 	var conns []net.PacketConn
-	for _, host := range []string{"127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.77", "127.1.2.3", "0.0.0.0", "::1", "::"} {
+	for _, host := range []string{
+		"127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.77", "127.1.2.3", "0.0.0.0", "::1", "::",
+	} {
 		conn, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			t.Logf("no sniffer on %s: %v", host, err)
@@ -91,7 +93,9 @@ func sniffers(t *testing.T) (addresses []netip.AddrPort, caught *atomic.Int64) {
 func TestNothingButOurMediaIsReached(t *testing.T) {
 	sockets, caught := sniffers(t)
 	for _, transport := range []string{"udp", "tcp", "tls"} {
-		for _, ours := range []netip.AddrPort{media, netip.MustParseAddrPort("127.0.0.1:8189"), netip.MustParseAddrPort("[::1]:8189")} {
+		for _, ours := range []netip.AddrPort{
+			media, netip.MustParseAddrPort("127.0.0.1:8189"), netip.MustParseAddrPort("[::1]:8189"),
+		} {
 			t.Run(transport+" "+ours.String(), func(t *testing.T) {
 				s := open(t, func(c *Config) {
 					c.Media = func() []netip.AddrPort { return []netip.AddrPort{ours} }
@@ -112,10 +116,12 @@ func TestNothingButOurMediaIsReached(t *testing.T) {
 					if c := code(r.ask(stun.MethodCreatePermission, exactPeer{to})); c != stun.CodeForbidden && !sameIP {
 						t.Errorf("permission for %s: %d", to, c)
 					}
-					if c := code(r.ask(stun.MethodChannelBind, channelNumber(channel), exactPeer{to})); c != stun.CodeForbidden && !sameIP {
+					bound := r.ask(stun.MethodChannelBind, channelNumber(channel), exactPeer{to})
+					if c := code(bound); c != stun.CodeForbidden && !sameIP {
 						t.Errorf("channel to %s: %d", to, c)
 					}
-					r.write(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication), exactPeer{to}, attribute(stun.AttrData, []byte("stray")...)).Raw)
+					r.write(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication),
+						exactPeer{to}, attribute(stun.AttrData, []byte("stray")...)).Raw)
 					r.write(appendChannelData(nil, channel, []byte("stray"), true))
 				}
 				for _, list := range forbidden {
@@ -152,7 +158,9 @@ func TestNothingButOurMediaIsReached(t *testing.T) {
 				if st := s.Stats(); st.Up.Datagrams != 1 {
 					t.Errorf("%d datagrams relayed", st.Up.Datagrams)
 				} else {
-					t.Logf("%d addresses tried by 4 ways: %d requests refused, %d datagrams dropped, 0 delivered", tried, st.Refused.Permission, st.Drops.Permission+st.Drops.Foreign+st.Drops.Junk)
+					t.Logf(
+						"%d addresses tried by 4 ways: %d requests refused, %d datagrams dropped, 0 delivered",
+						tried, st.Refused.Permission, st.Drops.Permission+st.Drops.Foreign+st.Drops.Junk)
 				}
 			})
 		}
@@ -190,10 +198,13 @@ func TestPermissionsAreAllOrNone(t *testing.T) {
 	}
 }
 
-// cutAddresses are messages that end with an address of no length, in all sizes: stun panics at those that fill their memory.
+// cutAddresses are messages that end with an address of no length, in all sizes: stun panics at those that fill their
+// memory.
 func cutAddresses() [][]byte {
 	var list [][]byte
-	for _, kind := range []stun.MessageType{stun.NewType(stun.MethodSend, stun.ClassIndication), permissionRequest, channelRequest, stun.BindingRequest} {
+	for _, kind := range []stun.MessageType{
+		stun.NewType(stun.MethodSend, stun.ClassIndication), permissionRequest, channelRequest, stun.BindingRequest,
+	} {
 		for filler := range 40 {
 			setters := []stun.Setter{stun.TransactionID, kind}
 			for range filler {
@@ -215,13 +226,15 @@ func TestCutAddresses(t *testing.T) {
 		user, password := s.Credential("a", time.Hour)
 		r := s.raw(transport, user, password)
 		r.allocate()
-		for _, method := range []stun.Method{stun.MethodCreatePermission, stun.MethodChannelBind} { // signed, so that pion reads them
+		// Signed, so that pion reads them.
+		for _, method := range []stun.Method{stun.MethodCreatePermission, stun.MethodChannelBind} {
 			for filler := range 16 {
 				setters := []stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest), channelNumber(firstChannel)}
 				for range filler {
 					setters = append(setters, attribute(stun.AttrSoftware))
 				}
-				setters = append(setters, stun.NewUsername(r.user), r.nonce, r.realm, stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
+				setters = append(setters, stun.NewUsername(r.user), r.nonce, r.realm,
+					stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
 				r.write(stun.MustBuild(append(setters, attribute(stun.AttrXORPeerAddress))...).Raw)
 			}
 		}
@@ -231,7 +244,7 @@ func TestCutAddresses(t *testing.T) {
 	}
 }
 
-// A channel outside of the range would make frames that are none, and could look like STUN.
+// Frames of a channel outside the range would not be ChannelData, and could look like STUN.
 func TestChannelNumbers(t *testing.T) {
 	s := open(t)
 	user, password := s.Credential("a", time.Hour)
@@ -270,13 +283,19 @@ func TestUnusualRequests(t *testing.T) {
 		"DONT-FRAGMENT":       {[]stun.Setter{transportUDP, attribute(stun.AttrDontFragment)}, 420},
 		"EVEN-PORT":           {[]stun.Setter{transportUDP, attribute(stun.AttrEvenPort, 0x80)}, 508},
 		"RESERVATION-TOKEN":   {[]stun.Setter{transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...)}, 508},
-		"both":                {[]stun.Setter{transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...), attribute(stun.AttrEvenPort, 0)}, 400},
-		"IPv4":                {[]stun.Setter{transportUDP, attribute(stun.AttrRequestedAddressFamily, familyIPv4, 0, 0, 0)}, 0},
-		"IPv6":                {[]stun.Setter{transportUDP, attribute(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0)}, 0},
-		"another family":      {[]stun.Setter{transportUDP, attribute(stun.AttrRequestedAddressFamily, 9, 0, 0, 0)}, 440},
-		"a whole hour":        {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 0, 0, 14, 16)}, 0},
-		"for ever":            {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 255, 255, 255, 255)}, 0},
-		"no time at all":      {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 0, 0, 0, 0)}, 508},
+		"both": {[]stun.Setter{
+			transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...), attribute(stun.AttrEvenPort, 0),
+		}, 400},
+		"IPv4": {[]stun.Setter{
+			transportUDP, attribute(stun.AttrRequestedAddressFamily, familyIPv4, 0, 0, 0),
+		}, 0},
+		"IPv6": {[]stun.Setter{
+			transportUDP, attribute(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0),
+		}, 0},
+		"another family": {[]stun.Setter{transportUDP, attribute(stun.AttrRequestedAddressFamily, 9, 0, 0, 0)}, 440},
+		"a whole hour":   {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 0, 0, 14, 16)}, 0},
+		"for ever":       {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 255, 255, 255, 255)}, 0},
+		"no time at all": {[]stun.Setter{transportUDP, attribute(stun.AttrLifetime, 0, 0, 0, 0)}, 508},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := s.raw("udp", user, password).ask(stun.MethodAllocate, test.setters...)
@@ -287,7 +306,8 @@ func TestUnusualRequests(t *testing.T) {
 				return
 			}
 			var relayed stun.XORMappedAddress
-			if err := relayed.GetFromAs(m, stun.AttrXORRelayedAddress); err != nil || (relayed.IP.To4() == nil) != (name == "IPv6") {
+			err := relayed.GetFromAs(m, stun.AttrXORRelayedAddress)
+			if err != nil || (relayed.IP.To4() == nil) != (name == "IPv6") {
 				t.Errorf("relayed address %s: %v", relayed, err)
 			}
 			lifetime, err := m.Get(stun.AttrLifetime)
@@ -376,7 +396,10 @@ func TestOldAddressesStayPermitted(t *testing.T) {
 }
 
 func TestNeverWithoutConfiguration(t *testing.T) {
-	full := Config{Media: func() []netip.AddrPort { return nil }, Deliver: func([]byte, netip.AddrPort) {}, Virtual: virtual, Secret: testSecret, UDP: "127.0.0.1:0"}
+	full := Config{
+		Media: func() []netip.AddrPort { return nil }, Deliver: func([]byte, netip.AddrPort) {},
+		Virtual: virtual, Secret: testSecret, UDP: "127.0.0.1:0",
+	}
 	for name, change := range map[string]func(*Config){
 		"media":   func(c *Config) { c.Media = nil },
 		"deliver": func(c *Config) { c.Deliver = nil },
@@ -388,7 +411,7 @@ func TestNeverWithoutConfiguration(t *testing.T) {
 		c := full
 		change(&c)
 		if s, err := Open(c); err == nil {
-			t.Errorf("opens without %s", name)
+			t.Errorf("it opens without %s", name)
 			s.Close()
 		}
 	}
@@ -399,7 +422,8 @@ func TestNeverWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// TestRequestsAsAllocationsEnd has clients ask for permissions while the relay ends their allocations. pion's own would end the process.
+// TestRequestsAsAllocationsEnd lets clients ask for permissions while the relay ends their allocations. pion's own
+// would end the process.
 func TestRequestsAsAllocationsEnd(t *testing.T) {
 	var addresses []netip.AddrPort
 	for i := range maxPeers {
@@ -412,6 +436,7 @@ func TestRequestsAsAllocationsEnd(t *testing.T) {
 	user, password := s.Credential("a", time.Hour)
 	for i := range 300 {
 		r := s.raw("udp", user, password)
+		defer r.conn.Close() // at the end, so that no address comes twice
 		r.allocate()
 		var request []stun.Setter
 		if i%2 == 0 {
@@ -422,12 +447,12 @@ func TestRequestsAsAllocationsEnd(t *testing.T) {
 		} else {
 			request = append(request, channelRequest, channelNumber(firstChannel), peerAddress{addresses[0]})
 		}
-		request = append(request, stun.NewUsername(r.user), r.nonce, r.realm, stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
+		request = append(request, stun.NewUsername(r.user), r.nonce, r.realm,
+			stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
 		a := s.Server.live()[0]
 		r.write(stun.MustBuild(append([]stun.Setter{stun.TransactionID}, request...)...).Raw)
 		for end := time.Now().Add(time.Duration(i) * time.Microsecond); time.Now().Before(end); { // another moment each time
 		}
 		a.close()
-		r.conn.Close()
 	}
 }

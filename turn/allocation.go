@@ -14,40 +14,40 @@ import (
 
 const (
 	permissionLife = 5 * time.Minute  // RFC 8656 section 9
-	channelLife    = 10 * time.Minute // section 12; pion's servers are told so too
-	maxPeers       = 64               // of one allocation: our own media addresses, and those of before they changed
+	channelLife    = 10 * time.Minute // section 12; pion's servers are set to it too
+	maxPeers       = 64               // of one allocation: our media addresses, present and former
 )
 
-// allocation is a client's place in the relay. It is also the net.PacketConn that pion believes to be its relayed socket.
+// allocation is a client's place in the relay. To pion it is the net.PacketConn of a relayed address.
 type allocation struct {
-	server  *Server
-	front   *front
-	client  netip.AddrPort
-	way     way
-	user    string
-	id      string // of the credential
-	virtual netip.Addr
-	relayed netip.AddrPort // what the client is told
-	used    atomic.Int64   // when the media last had something for it; unix nanoseconds
+	server     *Server
+	interposer *interposer
+	client     netip.AddrPort
+	path       replyPath
+	user       string
+	id         string // of the credential
+	virtual    netip.Addr
+	relayed    netip.AddrPort // what the client is told
+	used       atomic.Int64   // when the media last had something for it; unix nanoseconds
 
-	up bucket // the front's reader's
+	up bucket // owned by the interposer's reader
 
 	mu          sync.Mutex
 	down        bucket
 	permissions map[netip.Addr]*permission
-	done        chan struct{}
+	done        chan struct{} // closed when the allocation is in no count and no list
 	ended       bool
-	byPion      bool // pion has let go of it, rather than we
+	byPion      bool // pion ended it, not us
 
 	peers atomic.Pointer[[]*peer] // only added to, under mu; a virtual port is an index in it plus one
 }
 
-// permission is for one address of the media, as RFC 8656 has it.
+// permission allows one address of the media (RFC 8656 section 9).
 type permission struct{ until atomic.Int64 } // unix nanoseconds
 
 func (p *permission) holds(now int64) bool { return p.until.Load() > now }
 
-// peer is a media address that the client has a channel to or has sent to.
+// peer is a media address to which the client has a channel or has sent.
 type peer struct {
 	address    netip.AddrPort
 	virtual    netip.AddrPort // the client, as the media sees it when it speaks to this address
@@ -72,7 +72,7 @@ func (a *allocation) list() []*peer {
 	return nil
 }
 
-// permitted gives the permission for an address, which it makes or prolongs.
+// permit makes or prolongs the permission for an address.
 func (a *allocation) permit(ip netip.Addr, now int64) *permission {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -88,7 +88,7 @@ func (a *allocation) permit(ip netip.Addr, now int64) *permission {
 	return p
 }
 
-// permission is nil when there is none, or none any more.
+// permission returns the permission for an address, or nil if there is none or it has expired.
 func (a *allocation) permission(ip netip.Addr, now int64) *permission {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,7 +98,8 @@ func (a *allocation) permission(ip netip.Addr, now int64) *permission {
 	return nil
 }
 
-// knows tells whether the client was ever let speak to an address: it may go on when the media's addresses change.
+// knows reports whether the client was ever allowed to send to an address. It stays allowed when the media's
+// addresses change.
 func (a *allocation) knows(ip netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,7 +111,7 @@ func (a *allocation) speaksTo(address netip.AddrPort) bool {
 	return slices.ContainsFunc(a.list(), func(p *peer) bool { return p.address == address })
 }
 
-// peerAt finds a peer, or makes it; nil when there are too many.
+// peerAt finds or makes a peer. It returns nil if there are too many.
 func (a *allocation) peerAt(address netip.AddrPort, p *permission) *peer {
 	for _, known := range a.list() {
 		if known.address == address {
@@ -141,15 +142,16 @@ func (a *allocation) byChannel(number uint16, now int64) *peer {
 	return nil
 }
 
-// grant gives permissions (RFC 8656 section 10) or a channel (section 12), or says why not. Only the front's reader calls it.
+// grant gives permissions (RFC 8656 section 10) or a channel (section 12), or returns why not. Only the interposer's
+// reader calls it.
 func (a *allocation) grant(m *stun.Message, now int64) stun.ErrorCode {
 	if m.Type == channelRequest {
-		number, ok := channelOf(m) // pion takes any number, and frames would not be told apart
+		number, ok := channelOf(m) // pion accepts any number, but others could not be told from STUN messages
 		to, there := peerOf(m)
 		switch {
 		case !ok:
 			return stun.CodeBadRequest
-		case !there || !a.server.isMedia(to) && !a.speaksTo(to): // a permission is for all ports of an address; a channel is for one
+		case !there || !a.server.isMedia(to) && !a.speaksTo(to): // unlike a permission, a channel is for one port
 			return stun.CodeForbidden
 		case !a.bind(number, to, now):
 			return stun.CodeBadRequest
@@ -174,7 +176,7 @@ func (a *allocation) grant(m *stun.Message, now int64) stun.ErrorCode {
 	return 0
 }
 
-// bind gives a peer its channel, or prolongs it; false when one of them has another.
+// bind gives a peer its channel, or prolongs it. It reports false if the peer or the channel is bound otherwise.
 func (a *allocation) bind(number uint16, address netip.AddrPort, now int64) bool {
 	for _, p := range a.list() {
 		if other := p.channelAt(now); other != 0 && (other == number) != (p.address == address) {
@@ -190,7 +192,7 @@ func (a *allocation) bind(number uint16, address netip.AddrPort, now int64) bool
 	return true
 }
 
-// send takes a run of datagrams to the client.
+// send sends a run of datagrams to the client.
 func (a *allocation) send(b []byte, size int, port uint16) {
 	stats := &a.server.stats
 	list := a.list()
@@ -213,14 +215,14 @@ func (a *allocation) send(b []byte, size int, port uint16) {
 		return
 	}
 	a.used.Store(now)
-	if lost := a.way.data(b, size, number, p.prefix); lost > 0 {
+	if lost := a.path.data(b, size, number, p.prefix); lost > 0 {
 		stats.dropQueue.Add(uint64(lost))
 	}
 	stats.downDatagrams.Add(datagrams)
 	stats.downBytes.Add(uint64(len(b)))
 }
 
-// receive takes a datagram of the client to the media. Only the front's reader calls it.
+// receive hands a datagram of the client to the media. Only the interposer's reader calls it.
 func (a *allocation) receive(b []byte, p *peer, now int64) {
 	stats := &a.server.stats
 	if !a.up.take(now, len(b), a.server.cfg.Limits.Rate) {
@@ -232,7 +234,7 @@ func (a *allocation) receive(b []byte, p *peer, now int64) {
 	a.server.cfg.Deliver(b, p.virtual)
 }
 
-// close ends the allocation from our side: pion forgets it then.
+// close ends the allocation from our side, and pion deletes its own.
 func (a *allocation) close() { a.end(false) }
 
 func (a *allocation) end(byPion bool) {
@@ -242,10 +244,17 @@ func (a *allocation) end(byPion bool) {
 		return
 	}
 	a.ended, a.byPion = true, byPion
-	close(a.done)
 	a.mu.Unlock()
 	a.server.forget(a)
-	a.front.ended(a, byPion)
+	a.interposer.ended(a, byPion)
+	close(a.done) // last: the server's Close waits for pion's goroutine, which waits for this
+}
+
+// hasEnded reports whether the allocation has ended.
+func (a *allocation) hasEnded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ended
 }
 
 // ReadFrom implements net.PacketConn for pion, whose goroutine of this allocation waits here for its end.
@@ -253,20 +262,21 @@ func (a *allocation) ReadFrom([]byte) (int, net.Addr, error) {
 	<-a.done
 	defer a.server.running.Done()
 	if a.byPion {
-		// pion has deleted the allocation. After an error it would do so once more, by the client's address, and so might hit the
-		// allocation that has taken its place.
+		// pion has deleted the allocation already. After an error, its packetHandler would delete by the client's
+		// address again, which may hit the client's next allocation. That goroutine holds no lock here and has
+		// nothing deferred (pion/turn v2.1.6, internal/allocation/allocation.go:236-245).
 		runtime.Goexit()
 	}
 	return 0, nil, net.ErrClosed
 }
 
-// WriteTo implements net.PacketConn. Data goes past pion, so nothing comes here.
+// WriteTo implements net.PacketConn. Data bypasses pion, so pion has nothing to write.
 func (a *allocation) WriteTo(b []byte, _ net.Addr) (int, error) {
 	a.server.stats.dropForeign.Add(1)
 	return len(b), nil
 }
 
-// Close implements net.PacketConn; pion calls it when the client or the lifetime has ended the allocation.
+// Close implements net.PacketConn. pion calls it when the client or the lifetime ends the allocation.
 func (a *allocation) Close() error {
 	a.end(true)
 	return nil
@@ -292,7 +302,7 @@ func (p peerAddress) AddTo(m *stun.Message) error {
 	return stun.XORMappedAddress{IP: p.Addr().AsSlice(), Port: int(p.Port())}.AddToAs(m, stun.AttrXORPeerAddress)
 }
 
-// peerOf reads the first XOR-PEER-ADDRESS of a message. A form that hides an IPv4 address in an IPv6 one is none.
+// peerOf reads the first XOR-PEER-ADDRESS of a message. It rejects IPv4 addresses written as IPv6.
 func peerOf(m *stun.Message) (netip.AddrPort, bool) {
 	var x stun.XORMappedAddress
 	if !addressesWhole(m) || x.GetFromAs(m, stun.AttrXORPeerAddress) != nil {
@@ -302,7 +312,7 @@ func peerOf(m *stun.Message) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ip, uint16(x.Port)), ok
 }
 
-// plainIP is an address as it came from the wire, where the length tells the family.
+// plainIP is an address from the wire, where the length gives the family.
 func plainIP(b net.IP) (netip.Addr, bool) {
 	ip, ok := netip.AddrFromSlice(b)
 	return ip, ok && !ip.Is4In6()

@@ -2,14 +2,15 @@ package turn
 
 import (
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 )
 
-// BenchmarkSend is the way of media from the demultiplexer to clients, in runs of so many packets of 1200 bytes. One operation is one packet.
-// The clients' sockets are not read, but for TCP, where the kernel would stop.
+// BenchmarkSend is the way of media from the demultiplexer to clients, in runs of so many packets of 1200 bytes. One
+// operation is one packet. The clients' sockets are not read, but for TCP, where the kernel would stop.
 func BenchmarkSend(b *testing.B) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		for _, channel := range []bool{true, false} {
@@ -25,7 +26,7 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func benchmarkSend(b *testing.B, transport string, channel bool, run int) {
-	s := open(b, func(c *Config) { c.Limits.Rate = 1 << 50; c.Limits.Queue = 1 << 20; c.now = nil })
+	s := open(b, func(c *Config) { c.Limits.Rate = math.MaxInt; c.Limits.Queue = 1 << 20; c.now = nil })
 	const clients = 16
 	var to [clients]netip.AddrPort
 	for i := range to {

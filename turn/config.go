@@ -10,57 +10,59 @@ import (
 	"time"
 )
 
-// Config is what Open needs. Fields without a comment on their default must be set, but for the addresses.
+// Config is what [Open] needs. Fields must be set, except the addresses and those whose comment names a default.
 type Config struct {
-	UDP, TCP  string      // host:port to listen on; empty: not
+	UDP, TCP  string      // host:port to listen on; empty: do not listen
 	TLS       string      // the same, for TLS over TCP
-	TLSConfig *tls.Config // for TLS; nil: there is none
+	TLSConfig *tls.Config // must be set if TLS is
 
-	// ListenUDP opens the UDP port; nil: a port that works on every system, with a system call for every datagram.
+	// ListenUDP opens the UDP port. nil: a port that works on every system, with one system call per datagram.
 	ListenUDP func(addr string, handle Handle) (Port, error)
 
-	// Media is where this server's media can be reached, the best address first: all that a client may be relayed to.
+	// Media returns where this server's media can be reached, the best address first. Clients are relayed to these alone.
 	Media func() []netip.AddrPort
-	// Deliver takes a datagram that a client has sent to the media. b is only lent. It is called from many goroutines
-	// and must not wait; it may call Send.
+	// Deliver hands a client's datagram to the media. b is only lent. It is called from many goroutines and must not
+	// wait; it may call Send.
 	Deliver func(b []byte, from netip.AddrPort)
-	// Virtual is where clients' addresses are, as Deliver and Send know them: a prefix of 64 bits that no network has.
+	// Virtual is the prefix of the clients' addresses in Deliver and Send: 64 bits, used by no network.
 	Virtual netip.Prefix
 
-	// Secret signs the credentials that expire on a day, counted since 1970 in UTC: 32 bytes or more, other ones each day.
+	// Secret returns the secret that signs credentials which expire on a day (since 1970, in UTC): 32 bytes or more, and
+	// different each day.
 	Secret func(day int64) []byte
-	// Live tells whether a credential is still good for anything before it expires, by the id that it was made for. nil: always.
+	// Live reports whether the credentials of an id have not been revoked. nil: always true.
 	Live func(id string) bool
 
 	Limits Limits
-	Logger *slog.Logger // is told when limits keep clients out; nil: none
+	Logger *slog.Logger // for warnings that limits refused clients; nil: none
 
 	now func() time.Time // nil: the real time
 }
 
-// Limits bound what clients can ask for. Zero values take the defaults.
+// Limits bound what clients can ask for. Zero values stand for the defaults, which the comments give.
 type Limits struct {
 	Allocations   int // at the same time; 10000
-	PerCredential int // allocations; 32: a browser makes one for each of its interfaces and our URLs
-	PerSource     int // allocations of one address, of one /64 for IPv6; 2000: a school watches from one
-	PerNetwork    int // allocations of one /24, of one /48 for IPv6; twice PerSource
+	PerCredential int // allocations; 32, as a browser makes one for each of its interfaces and each of our URLs
+	PerSource     int // allocations of one IPv4 address or IPv6 /64; 2000, as a school may share one address
+	PerNetwork    int // allocations of one IPv4 /24 or IPv6 /48; twice PerSource
 
 	Connections           int // TCP and TLS; 10000
 	ConnectionsPerSource  int // 2000
 	ConnectionsPerNetwork int // twice ConnectionsPerSource
 
-	Rate  int // bytes a second of one allocation, each way; 2500000 (20 Mbit/s)
-	Queue int // bytes that wait for one TCP or TLS client; 512 KiB
+	Rate  int // bytes a second of one allocation, in each direction; 2500000 (20 Mbit/s)
+	Queue int // bytes that wait to be sent to one TCP or TLS client; 512 KiB
 
-	AllQueues int // bytes that wait for all such clients; 256 MiB
+	AllQueues int // bytes that wait to be sent to all such clients; 256 MiB
 
-	// Requests a second of one source that has no allocation there, and how many at once; 100, 1000.
+	// Requests a second of one source, for those that come from addresses without an allocation, and how many at
+	// once; 100, 1000.
 	Requests, RequestBurst int
 
-	FirstAllocation time.Duration // a connection has so long to make one; 15 s
-	Idle            time.Duration // a connection may be silent for so long; 5 min, in which a client refreshes its permissions
-	Unused          time.Duration // an allocation that no session's media has used for so long is closed; 60 s
-	Stalled         time.Duration // a connection whose client takes nothing for so long is cut off; 10 s
+	FirstAllocation time.Duration // until a connection must have made an allocation; 15 s
+	Idle            time.Duration // until a silent connection is closed; 5 min, in which clients refresh permissions
+	Unused          time.Duration // until an allocation that no session sends to is closed; 60 s
+	Stalled         time.Duration // until a connection whose client does not read is cut off; 10 s
 }
 
 func (l Limits) filled() Limits {

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// MaxLife is how long a credential can be good for new allocations. Two secrets are good at any time then: that
-	// of today and that of tomorrow.
+	// MaxLife is how long a credential can be valid for new allocations. So two secrets are in use at any time:
+	// today's and tomorrow's.
 	MaxLife = 24 * time.Hour
 
 	maxUser = 256 // bytes
 	realm   = "siaran"
 )
 
-// Credential makes a user name and a password (draft-uberti-behave-turn-rest) with which a client can allocate
-// until life has passed, MaxLife at most. id is the caller's name for whom it is made for: Live is asked about it, and it
-// is counted by it. Whoever sees the user name sees it; no colon is in it.
+// Credential makes a user name and a password (draft-uberti-behave-turn-rest) with which a client can allocate until
+// life has passed, at most [MaxLife]. id names the client: Live is called with it, and allocations are counted by it.
+// It is part of the user name, so it is not secret, and must not contain a colon.
 func (s *Server) Credential(id string, life time.Duration) (username, password string) {
 	expiry := s.cfg.now().Add(min(life, MaxLife)).Unix()
 	username = strconv.FormatInt(expiry, 10) + ":" + id
@@ -33,14 +33,14 @@ func (s *Server) password(username string, expiry int64) string {
 	return Password(s.cfg.Secret(expiry/86400), username)
 }
 
-// Password is what belongs to a user name that carries its expiry, for servers that share the secret.
+// Password returns the password of a user name that carries its expiry, for servers that share the secret.
 func Password(secret []byte, username string) string {
 	mac := hmac.New(sha1.New, secret)
 	mac.Write([]byte(username))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// parseUser takes a user name apart.
+// parseUser splits a user name into its parts.
 func parseUser(username string) (expiry time.Time, id string, ok bool) {
 	if len(username) > maxUser {
 		return time.Time{}, "", false
@@ -53,8 +53,8 @@ func parseUser(username string) (expiry time.Time, id string, ok bool) {
 	return time.Unix(seconds, 0), id, true
 }
 
-// key is what a user's requests are signed with. holder tells that the request comes from where an allocation of that
-// very user lives, which may outlive the credential (T03).
+// key returns the key that a user's requests are signed with. holder means that the request comes from the client of an
+// allocation of the same user; an allocation may outlive the credential that it was made with.
 func (s *Server) key(username, realm string, holder bool) (key []byte, id string, ok bool) {
 	expiry, id, ok := parseUser(username)
 	now := s.cfg.now()

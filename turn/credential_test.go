@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/testutil"
+
 	"github.com/pion/stun"
 )
 
@@ -31,23 +33,25 @@ func TestCredentials(t *testing.T) {
 		user, password string
 		want           stun.ErrorCode
 	}{
-		"good":                     {good, password, 0},
-		"colons in the id":         pair(at(now+60, "b:c"))(0),
-		"bytes that are no text":   pair(at(now+60, "x\x00y"))(0),
-		"tomorrow's secret":        pair(at(now+86400, "a"))(0),
-		"expired":                  pair(at(now-1, "old"))(400),
-		"expired yesterday":        pair(at(now-86400, "old"))(400),
-		"good for too long":        pair(at(now+3*86400, "a"))(400),
-		"revoked":                  pair(at(now+60, "gone"))(400),
-		"another's password":       {good, s.password("x", now+60), 400},
-		"no password":              {good, "", 400},
-		"another day's secret":     {good, Password(testSecret(now/86400-2), good), 400},
-		"the id changed":           {good + "b", password, 400},
-		"the expiry changed":       {strconv.FormatInt(now+61, 10) + ":a", password, 400},
-		"no id":                    pair(at(now+60, ""))(400),
-		"no expiry":                {"a", Password(testSecret(now/86400), "a"), 400},
-		"negative":                 {"-5:a", Password(testSecret(0), "-5:a"), 400},
-		"a number alone":           {strconv.FormatInt(now+60, 10), Password(testSecret((now+60)/86400), strconv.FormatInt(now+60, 10)), 400},
+		"good":                   {good, password, 0},
+		"colons in the id":       pair(at(now+60, "b:c"))(0),
+		"bytes that are no text": pair(at(now+60, "x\x00y"))(0),
+		"tomorrow's secret":      pair(at(now+86400, "a"))(0),
+		"expired":                pair(at(now-1, "old"))(400),
+		"expired yesterday":      pair(at(now-86400, "old"))(400),
+		"good for too long":      pair(at(now+3*86400, "a"))(400),
+		"revoked":                pair(at(now+60, "gone"))(400),
+		"another's password":     {good, s.password("x", now+60), 400},
+		"no password":            {good, "", 400},
+		"another day's secret":   {good, Password(testSecret(now/86400-2), good), 400},
+		"the id changed":         {good + "b", password, 400},
+		"the expiry changed":     {strconv.FormatInt(now+61, 10) + ":a", password, 400},
+		"no id":                  pair(at(now+60, ""))(400),
+		"no expiry":              {"a", Password(testSecret(now/86400), "a"), 400},
+		"negative":               {"-5:a", Password(testSecret(0), "-5:a"), 400},
+		"a number alone": {
+			strconv.FormatInt(now+60, 10), Password(testSecret((now+60)/86400), strconv.FormatInt(now+60, 10)), 400,
+		},
 		"too large a number":       {strings.Repeat("9", 40) + ":a", "p", 400},
 		"too long":                 pair(at(now+60, strings.Repeat("a", 300)))(400),
 		"a float":                  {"1e18:a", Password(testSecret(0), "1e18:a"), 400},
@@ -112,7 +116,7 @@ func TestRevoked(t *testing.T) {
 			r.bind(0x4000, media)
 			stays := s.allocated(transport, "b")
 			s.setLive("b")
-			eventually(t, "the allocation is closed", func() bool { return s.Stats().Allocations == 1 })
+			testutil.Eventually(t, "the allocation is closed", func() bool { return s.Stats().Allocations == 1 })
 			if st := s.Stats(); st.Closed.Revoked != 1 {
 				t.Errorf("%+v", st.Closed)
 			}

@@ -7,15 +7,16 @@ import (
 )
 
 const (
-	maxDatagram   = 2048 // bytes of anything that is taken; requests are far shorter, media is cut to 1200 or so
+	maxDatagram   = 2048 // bytes of the longest message accepted; requests and packets of media are shorter
 	stunHeader    = 20
 	channelHeader = 4
 	firstChannel  = 0x4000 // RFC 8656 section 12
 	lastChannel   = 0x4fff
 )
 
-// frameSize is how long the message is that begins a stream, from its first four bytes (RFC 8656 section 12.5, RFC 8489
-// section 6.2.2), padding included; 0 when there is none, or one longer than anything that is taken.
+// frameSize returns the length in bytes, padding included, of the message on a TCP connection that begins with these
+// four bytes (RFC 8656 section 12.5, RFC 8489 section 6.2.2). It is 0 if they begin no message, or one that is too
+// long.
 func frameSize(header []byte) int {
 	length := int(binary.BigEndian.Uint16(header[2:]))
 	var size int
@@ -33,7 +34,7 @@ func frameSize(header []byte) int {
 
 func padded(n int) int { return (n + 3) &^ 3 }
 
-// channelData takes a ChannelData message apart; its padding may be missing.
+// channelData parses a ChannelData message. Its padding may be missing.
 func channelData(b []byte) (number uint16, data []byte, ok bool) {
 	if len(b) < channelHeader {
 		return 0, nil, false
@@ -46,7 +47,7 @@ func channelData(b []byte) (number uint16, data []byte, ok bool) {
 	return number, b[channelHeader:end], true
 }
 
-// appendChannelData writes a ChannelData message. Streams want it padded.
+// appendChannelData writes a ChannelData message. On TCP it must be padded (RFC 8656 section 12.5).
 func appendChannelData(dst []byte, number uint16, data []byte, pad bool) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, number)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(data)))
@@ -57,7 +58,7 @@ func appendChannelData(dst []byte, number uint16, data []byte, pad bool) []byte 
 	return dst
 }
 
-// channelOf reads the number that a client wants for a channel.
+// channelOf reads the channel number that a client asks for.
 func channelOf(m *stun.Message) (number uint16, ok bool) {
 	v, err := m.Get(stun.AttrChannelNumber)
 	if err != nil || len(v) != 4 {
@@ -67,8 +68,8 @@ func channelOf(m *stun.Message) (number uint16, ok bool) {
 	return number, number >= firstChannel && number <= lastChannel
 }
 
-// addressesWhole tells whether each address in a message can be one by its length. stun reads the family of shorter ones from
-// beyond their end, and panics where the message ends there.
+// addressesWhole reports whether each address in a message has a possible length. pion/stun v0.6.1 reads the family
+// of a shorter one from beyond its end (xoraddr.go, GetFromAs), and panics if the message ends there.
 func addressesWhole(m *stun.Message) bool {
 	for _, a := range m.Attributes {
 		switch a.Type {
@@ -81,16 +82,16 @@ func addressesWhole(m *stun.Message) bool {
 	return true
 }
 
-// indication is the part of Data indications of one peer that is always the same: header and XOR-PEER-ADDRESS.
+// indication returns the constant part of a peer's Data indications: the header and XOR-PEER-ADDRESS.
 func indication(peer stun.Setter) []byte {
 	m, err := stun.Build(stun.NewType(stun.MethodData, stun.ClassIndication), stun.TransactionID, peer)
 	if err != nil {
-		return nil // an address that is none
+		return nil // not an address
 	}
 	return m.Raw
 }
 
-// appendIndication writes a Data indication (RFC 8656 section 11.4) after what indication has made.
+// appendIndication writes a Data indication (RFC 8656 section 11.4) that begins with what indication returned.
 func appendIndication(dst, prefix, data []byte) []byte {
 	start := len(dst)
 	dst = append(dst, prefix...)

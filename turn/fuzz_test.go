@@ -2,6 +2,7 @@ package turn
 
 import (
 	"bytes"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -12,13 +13,13 @@ import (
 // silent is a sender that sends nothing.
 type silent struct{}
 
-func (silent) way(netip.AddrPort, netip.Addr) way          { return silent{} }
-func (silent) data([]byte, int, uint16, []byte) (lost int) { return 0 }
-func (silent) answer([]byte)                               {}
-func (silent) ended(bool)                                  {}
+func (silent) replyPath(netip.AddrPort, netip.Addr) replyPath { return silent{} }
+func (silent) data([]byte, int, uint16, []byte) (lost int)    { return 0 }
+func (silent) answer([]byte)                                  {}
+func (silent) ended(bool)                                     {}
 
-// FuzzFront gives a front whatever a client may send, with and without an allocation.
-func FuzzFront(f *testing.F) {
+// FuzzInterposer gives an interposer whatever a client may send, with and without an allocation.
+func FuzzInterposer(f *testing.F) {
 	for _, b := range junk() {
 		f.Add(b, true)
 	}
@@ -27,7 +28,8 @@ func FuzzFront(f *testing.F) {
 		f.Add(b, false)
 	}
 	f.Add(appendChannelData(nil, 0x4000, []byte("data"), false), true)
-	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication), peerAddress{media}, attribute(stun.AttrData, 1, 2, 3)).Raw, true)
+	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication),
+		peerAddress{media}, attribute(stun.AttrData, 1, 2, 3)).Raw, true)
 	f.Fuzz(func(t *testing.T, b []byte, known bool) {
 		if len(b) > maxDatagram {
 			return
@@ -42,21 +44,25 @@ func FuzzFront(f *testing.F) {
 					}
 				},
 			},
-			strangers: newLimiter(100, 100),
+			newcomers: newLimiter(100, 100),
 		}
 		client := netip.MustParseAddrPort("198.51.100.1:5000")
-		fr := newFront(s, silent{})
+		fr := newInterposer(s, silent{})
 		if known {
-			a := &allocation{server: s, front: fr, way: silent{}, client: client, user: "a:b", virtual: randomAddr(virtual), permissions: make(map[netip.Addr]*permission)}
+			a := &allocation{
+				server: s, interposer: fr, path: silent{}, client: client, user: "a:b",
+				virtual: randomAddr(virtual), permissions: make(map[netip.Addr]*permission),
+			}
 			a.bind(0x4000, media, time.Now().UnixNano())
 			fr.allocations[client] = a
 		}
 		if !fr.take(b, client, netip.Addr{}) {
 			return
 		}
-		// Whatever pion makes of it, the front must stand it.
+		// Whatever pion answers, the interposer must survive it.
 		for _, class := range []stun.MessageClass{stun.ClassSuccessResponse, stun.ClassErrorResponse} {
-			fr.answered(stun.MustBuild(stun.NewTransactionIDSetter(fr.request.message.TransactionID), stun.NewType(fr.request.message.Type.Method, class)).Raw)
+			fr.answered(stun.MustBuild(stun.NewTransactionIDSetter(fr.request.message.TransactionID),
+				stun.NewType(fr.request.message.Type.Method, class)).Raw)
 			fr.authenticate("1:a", realm, nil)
 			fr.permits(nil, nil)
 			fr.request.refusal = stun.CodeForbidden
@@ -85,13 +91,14 @@ func (p *memoryPort) Sender(netip.AddrPort, netip.Addr) func([]byte, int) int {
 
 func (p *memoryPort) Close() error { return nil }
 
-// FuzzRequests has the whole relay, pion with it, answer requests of all kinds: of strangers, and signed ones of clients.
+// FuzzRequests makes the whole relay, pion with it, answer requests of all kinds: of strangers, and signed ones of
+// clients.
 func FuzzRequests(f *testing.F) {
 	port := &memoryPort{}
 	s := open(f, func(c *Config) {
 		c.TCP, c.TLS = "", ""
 		c.ListenUDP = func(string, Handle) (Port, error) { return port, nil }
-		c.Limits = Limits{RequestBurst: 1 << 30, Rate: 1 << 50}
+		c.Limits = Limits{RequestBurst: 1 << 30, Rate: math.MaxInt}
 	})
 	client := netip.MustParseAddrPort("198.51.100.1:5000")
 	ask := func(b []byte) *stun.Message {
@@ -102,25 +109,33 @@ func FuzzRequests(f *testing.F) {
 		}
 		m := &stun.Message{Raw: port.answers[0]}
 		if err := m.Decode(); err != nil {
-			f.Fatalf("an answer that is none: %v", err)
+			f.Fatalf("the answer is no STUN message: %v", err)
 		}
 		return m
 	}
-	methods := []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodBinding}
+	methods := []stun.Method{
+		stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodBinding,
+	}
 	user, password := s.Credential("a", time.Hour)
 	var nonce stun.Nonce
 	if err := nonce.GetFrom(ask(stun.MustBuild(stun.TransactionID, allocateRequest, transportUDP).Raw)); err != nil {
 		f.Fatal(err)
 	}
-	signature := []stun.Setter{stun.NewUsername(user), nonce, stun.NewRealm(realm), stun.NewLongTermIntegrity(user, realm, password)}
+	signature := []stun.Setter{
+		stun.NewUsername(user), nonce, stun.NewRealm(realm), stun.NewLongTermIntegrity(user, realm, password),
+	}
 	for i := range methods {
 		for _, attributes := range [][]stun.Setter{
-			{}, {transportUDP}, {transportUDP, attribute(stun.AttrLifetime, 0, 0, 0, 1)}, {attribute(stun.AttrLifetime, 0, 0, 0, 0)},
-			{peerAddress{media}}, {channelNumber(0x4000), peerAddress{media6}}, {transportUDP, attribute(stun.AttrEvenPort, 0x80)},
-			{transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...)}, {attribute(stun.AttrXORPeerAddress, make([]byte, 20)...)},
+			{}, {transportUDP}, {transportUDP, attribute(stun.AttrLifetime, 0, 0, 0, 1)},
+			{attribute(stun.AttrLifetime, 0, 0, 0, 0)},
+			{peerAddress{media}}, {channelNumber(0x4000), peerAddress{media6}},
+			{transportUDP, attribute(stun.AttrEvenPort, 0x80)},
+			{transportUDP, attribute(stun.AttrReservationToken, make([]byte, 8)...)},
+			{attribute(stun.AttrXORPeerAddress, make([]byte, 20)...)},
 			{attribute(stun.AttrMessageIntegrity, 1, 2, 3), peerAddress{media}}, {stun.Fingerprint},
 		} {
-			m := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.NewType(methods[i], stun.ClassRequest)}, attributes...)...)
+			request := []stun.Setter{stun.TransactionID, stun.NewType(methods[i], stun.ClassRequest)}
+			m := stun.MustBuild(append(request, attributes...)...)
 			for _, signed := range []bool{false, true} {
 				for _, known := range []bool{false, true} {
 					f.Add(uint8(i), m.Raw[stunHeader:], signed, known)
@@ -129,8 +144,10 @@ func FuzzRequests(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, method uint8, attributes []byte, signed, known bool) {
-		client = netip.AddrPortFrom(client.Addr().Next(), client.Port()) // pion may still be at work on the end of the last one's allocation
-		if known && code(ask(stun.MustBuild(append([]stun.Setter{stun.TransactionID, allocateRequest, transportUDP}, signature...)...).Raw)) != 0 {
+		// pion may still be busy ending the last client's allocation.
+		client = netip.AddrPortFrom(client.Addr().Next(), client.Port())
+		allocate := append([]stun.Setter{stun.TransactionID, allocateRequest, transportUDP}, signature...)
+		if known && code(ask(stun.MustBuild(allocate...).Raw)) != 0 {
 			t.Fatal("no allocation")
 		}
 		m := stun.MustBuild(stun.TransactionID, stun.NewType(methods[int(method)%len(methods)], stun.ClassRequest))
@@ -196,7 +213,9 @@ func FuzzFrame(f *testing.F) {
 
 // FuzzUser reads user names.
 func FuzzUser(f *testing.F) {
-	for _, name := range []string{"", ":", "1:a", "-1:a", "1", "99999999999999999999:a", "1:a:b", "0x1:a", "1_0:a", "+1:a", " 1:a", "1:"} {
+	for _, name := range []string{
+		"", ":", "1:a", "-1:a", "1", "99999999999999999999:a", "1:a:b", "0x1:a", "1_0:a", "+1:a", " 1:a", "1:",
+	} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

@@ -2,11 +2,7 @@ package turn
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"math/big"
@@ -17,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/pionlog"
+	"siaran/internal/testutil"
+
 	"github.com/pion/stun"
 	"github.com/pion/turn/v2"
 	"go.uber.org/goleak"
@@ -25,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	media   = netip.MustParseAddrPort("203.0.113.1:8189") // RFC 5737: nobody's
+	media   = netip.MustParseAddrPort("203.0.113.1:8189") // for documentation (RFC 5737)
 	media6  = netip.MustParseAddrPort("[2001:db8::1]:8189")
 	virtual = netip.MustParsePrefix("100::/64")
 )
@@ -93,8 +92,9 @@ func open(t testing.TB, options ...func(*Config)) *stage {
 		}
 		server.mu.RLock()
 		defer server.mu.RUnlock()
-		if len(server.perCredential)+len(server.perSource)+len(server.streamsPerSource) != 0 || server.queued.Load() != 0 {
-			t.Errorf("counts are left: %v %v %v %d", server.perCredential, server.perSource, server.streamsPerSource, server.queued.Load())
+		if len(server.perCredential)+len(server.perSource)+len(server.connsPerSource) != 0 || server.queued.Load() != 0 {
+			t.Errorf("counts are left: %v %v %v %d",
+				server.perCredential, server.perSource, server.connsPerSource, server.queued.Load())
 		}
 	})
 	return s
@@ -106,25 +106,9 @@ func testSecret(day int64) []byte {
 	return b
 }
 
-var serverTLS = func() func(testing.TB) *tls.Config {
-	var once sync.Once
-	var config *tls.Config
-	return func(t testing.TB) *tls.Config {
-		once.Do(func() {
-			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			if err != nil {
-				t.Fatal(err)
-			}
-			template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-			der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			config = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-		})
-		return config
-	}
-}()
+func serverTLS(t testing.TB) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{*testutil.Certificate(t)}}
+}
 
 // dial opens the way of a client to the relay: "udp", "tcp" or "tls".
 func (s *stage) dial(transport string) net.PacketConn {
@@ -179,7 +163,7 @@ func (s *stage) client(transport, user, password string) *turn.Client {
 	server := map[string]netip.AddrPort{"udp": udp, "tcp": tcp, "tls": secure}[transport]
 	c, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: server.String(), TURNServerAddr: server.String(), Conn: s.dial(transport),
-		Username: user, Password: password, LoggerFactory: silence, RTO: 500 * time.Millisecond,
+		Username: user, Password: password, LoggerFactory: pionlog.Silent, RTO: 500 * time.Millisecond,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -203,7 +187,7 @@ func (s *stage) allocated(transport, id string) net.PacketConn {
 	return conn
 }
 
-// echoes tells whether something that is sent to a peer comes back from it.
+// echoes reports whether something that is sent to a peer comes back from it.
 func echoes(t testing.TB, conn net.PacketConn, to netip.AddrPort, text string) bool {
 	t.Helper()
 	buf := make([]byte, maxDatagram)
@@ -222,20 +206,6 @@ func echoes(t testing.TB, conn net.PacketConn, to netip.AddrPort, text string) b
 		}
 	}
 	return false
-}
-
-// patience is for what happens at once, on a machine that may be busy with other things.
-const patience = time.Minute
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // raw is a client that says exactly what the test wants.
@@ -264,7 +234,8 @@ func (r *raw) ask(method stun.Method, setters ...stun.Setter) *stun.Message {
 			return nil
 		}
 		var code stun.ErrorCodeAttribute
-		if code.GetFrom(m) == nil && (code.Code == stun.CodeUnauthorized && r.nonce == nil || code.Code == stun.CodeStaleNonce) {
+		if code.GetFrom(m) == nil &&
+			(code.Code == stun.CodeUnauthorized && r.nonce == nil || code.Code == stun.CodeStaleNonce) {
 			if r.nonce.GetFrom(m) != nil || r.realm.GetFrom(m) != nil {
 				r.t.Fatal("no nonce and realm")
 			}
@@ -279,12 +250,13 @@ func (r *raw) once(method stun.Method, setters ...stun.Setter) *stun.Message {
 	r.t.Helper()
 	all := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, setters...)
 	if r.nonce != nil {
-		all = append(all, stun.NewUsername(r.user), r.nonce, r.realm, stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
+		all = append(all, stun.NewUsername(r.user), r.nonce, r.realm,
+			stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
 	}
 	m := stun.MustBuild(append(all, stun.Fingerprint)...)
 	buf := make([]byte, maxDatagram)
 	r.write(m.Raw) // once, so that it counts once: loopback loses nothing
-	_ = r.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = r.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
 		n, _, err := r.conn.ReadFrom(buf)
 		if err != nil {
@@ -308,7 +280,7 @@ func (r *raw) write(b []byte) {
 func (r *raw) next() (from, data string) {
 	r.t.Helper()
 	buf := make([]byte, maxDatagram)
-	_ = r.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = r.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	n, _, err := r.conn.ReadFrom(buf)
 	if err != nil {
 		return "", err.Error()
@@ -375,5 +347,6 @@ func (r *raw) bind(channel uint16, peer netip.AddrPort) stun.ErrorCode {
 // sendTo sends data without a channel.
 func (r *raw) sendTo(peer netip.AddrPort, data string) {
 	r.t.Helper()
-	r.write(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication), peerAddress{peer}, attribute(stun.AttrData, []byte(data)...)).Raw)
+	r.write(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication),
+		peerAddress{peer}, attribute(stun.AttrData, []byte(data)...)).Raw)
 }

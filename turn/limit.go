@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// bucket bounds a rate of bytes. It holds what may go in one second.
+// bucket bounds a rate of bytes. It holds one second's worth.
 type bucket struct {
-	full int64 // when it is full again, were nothing taken; unix nanoseconds
+	full int64 // when it will be full again if nothing is taken; unix nanoseconds
 }
 
-// take tells whether n more may go at a rate a second. A bucket belongs to one goroutine at a time.
+// take reports whether n more bytes may pass at a rate per second. A bucket belongs to one goroutine at a time.
 func (b *bucket) take(now int64, n, rate int) bool {
 	if b.full < now {
 		b.full = now
@@ -27,8 +27,8 @@ func (b *bucket) take(now int64, n, rate int) bool {
 
 const limiterSlots = 1 << 13
 
-// limiter bounds how much strangers ask, by their source. Sources that share a slot push each other out, so that its size is
-// fixed; what many forged ones get through is bounded by what an answer costs.
+// limiter bounds the requests of clients without an allocation, by source. Its size is fixed: sources that share a
+// slot push each other out. Many forged sources may get through, but each request costs us no more than an answer.
 type limiter struct {
 	seed        maphash.Seed
 	rate, burst int
@@ -57,40 +57,4 @@ func (l *limiter) take(source netip.Prefix, at int64) bool {
 	}
 	s.full += one
 	return true
-}
-
-// sourceOf is what counts as one source: an IPv4 address, or what one customer has of IPv6.
-func sourceOf(a netip.Addr) netip.Prefix { return prefixOf(a, 32, 64) }
-
-// networkOf is what one customer can have many sources in: what is routed on its own, or given to a site (RFC 6177).
-func networkOf(a netip.Addr) netip.Prefix { return prefixOf(a, 24, 48) }
-
-func prefixOf(a netip.Addr, bits4, bits6 int) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := bits4
-	if a.Is6() {
-		bits = bits6
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
-// tally counts by source and by network, which have prefixes of different lengths.
-type tally map[netip.Prefix]int
-
-func (t tally) full(a netip.Addr, perSource, perNetwork int) bool {
-	return t[sourceOf(a)] >= perSource || t[networkOf(a)] >= perNetwork
-}
-
-func (t tally) add(a netip.Addr) {
-	t[sourceOf(a)]++
-	t[networkOf(a)]++
-}
-
-func (t tally) remove(a netip.Addr) {
-	for _, p := range []netip.Prefix{sourceOf(a), networkOf(a)} {
-		if t[p]--; t[p] <= 0 {
-			delete(t, p)
-		}
-	}
 }

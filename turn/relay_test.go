@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/testutil"
+
 	"github.com/pion/stun"
 )
 
@@ -109,7 +111,10 @@ func TestPermissionsAndChannelsEnd(t *testing.T) {
 		t.Helper()
 		before := s.Stats()
 		send()
-		eventually(t, text+" is seen", func() bool { st := s.Stats(); return st.Drops != before.Drops || st.Down != before.Down })
+		testutil.Eventually(t, text+" is seen", func() bool {
+			st := s.Stats()
+			return st.Drops != before.Drops || st.Down != before.Down
+		})
 		if !want {
 			if s.Stats().Drops.Permission != before.Drops.Permission+1 {
 				t.Errorf("%s got through: %+v", text, s.Stats())

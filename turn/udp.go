@@ -11,35 +11,38 @@ import (
 // Port is a UDP port. Its methods may be called from any goroutine.
 type Port interface {
 	Address() netip.AddrPort
-	// Sender is a way to one address, from that of ours which it has spoken to. It sends runs of datagrams, all of size bytes
-	// but the last, and returns how many were lost. It must not wait.
+	// Sender returns a function that sends to one address, from our local address that its datagrams came to. The
+	// function sends runs of datagrams, all of size bytes but the last, and returns how many were lost. It must not
+	// wait.
 	Sender(to netip.AddrPort, local netip.Addr) func(b []byte, size int) (lost int)
-	// Close waits until nothing more is read.
+	// Close closes the port and waits for its reader.
 	Close() error
 }
 
-// Handle takes what comes to a port: bytes that are only lent, where they come from, and which of our addresses they were
-// sent to, if that is known. It is called from one goroutine.
+// Handle receives the datagrams of a port: bytes that are only lent, where they come from, and which of our addresses
+// they were sent to, if that is known. It is called from one goroutine.
 type Handle func(b []byte, from netip.AddrPort, local netip.Addr)
 
-// udpSocket is a port that clients share, and the net.PacketConn that pion's server reads. The port's reader hands requests to
-// pion's goroutine and waits until they are answered, so that there is one request at a time.
+// udpSocket is a port that clients share. pion's server reads it as a net.PacketConn. The port's reader hands
+// requests to pion's goroutine and waits until they are answered, so that there is one request at a time.
 type udpSocket struct {
-	front *front
-	port  Port
-	ready chan struct{} // closed when port is set
+	interposer *interposer
+	port       Port
+	ready      chan struct{} // closed when port is set
 
 	requests chan []byte
 	answers  chan struct{}
 	done     chan struct{}
 	once     sync.Once
 
-	busy bool // pion's goroutine has a request in hand; its own
+	busy bool // pion's goroutine is answering a request; owned by that goroutine
 }
 
 func (s *Server) listenUDP(addr string) error {
-	u := &udpSocket{ready: make(chan struct{}), requests: make(chan []byte), answers: make(chan struct{}), done: make(chan struct{})}
-	u.front = newFront(s, u)
+	u := &udpSocket{
+		ready: make(chan struct{}), requests: make(chan []byte), answers: make(chan struct{}), done: make(chan struct{}),
+	}
+	u.interposer = newInterposer(s, u)
 	port, err := s.cfg.ListenUDP(addr, u.handle)
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func (s *Server) listenUDP(addr string) error {
 	u.port = port
 	close(u.ready)
 	s.running.Add(1) // until ReadFrom has failed
-	if _, err := u.front.serve(u); err != nil {
+	if _, err := u.interposer.serve(u); err != nil {
 		s.running.Done()
 		return errors.Join(err, u.Close())
 	}
@@ -55,14 +58,14 @@ func (s *Server) listenUDP(addr string) error {
 	return nil
 }
 
-// handle is the reader's.
+// handle is called by the port's reader.
 func (u *udpSocket) handle(b []byte, from netip.AddrPort, local netip.Addr) {
 	select {
 	case <-u.done:
 		return
 	case <-u.ready:
 	}
-	if len(b) >= maxDatagram || !u.front.take(b, from, local) {
+	if len(b) >= maxDatagram || !u.interposer.take(b, from, local) {
 		return
 	}
 	select {
@@ -76,7 +79,7 @@ func (u *udpSocket) handle(b []byte, from netip.AddrPort, local netip.Addr) {
 	}
 }
 
-// ReadFrom gives pion the next request.
+// ReadFrom implements net.PacketConn: it gives pion the next request.
 func (u *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	if u.busy {
 		u.busy = false
@@ -88,33 +91,33 @@ func (u *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	select {
 	case request := <-u.requests:
 		u.busy = true
-		return copy(b, request), net.UDPAddrFromAddrPort(u.front.request.client), nil
+		return copy(b, request), net.UDPAddrFromAddrPort(u.interposer.request.client), nil
 	case <-u.done:
-		u.front.server.running.Done()
+		u.interposer.server.running.Done()
 		return 0, nil, net.ErrClosed
 	}
 }
 
-// WriteTo takes pion's answers.
+// WriteTo implements net.PacketConn: it receives pion's answers.
 func (u *udpSocket) WriteTo(b []byte, _ net.Addr) (int, error) {
-	u.front.answered(b)
+	u.interposer.answered(b)
 	return len(b), nil
 }
 
-func (u *udpSocket) way(to netip.AddrPort, local netip.Addr) way {
-	return &udpWay{send: u.port.Sender(to, local)}
+func (u *udpSocket) replyPath(to netip.AddrPort, local netip.Addr) replyPath {
+	return &udpPath{send: u.port.Sender(to, local)}
 }
 
-// udpWay is the way to one client.
-type udpWay struct {
+// udpPath implements replyPath.
+type udpPath struct {
 	send func(b []byte, size int) (lost int)
 }
 
-const runBuffer = 64 << 10 // bytes of a run that is put together at once
+const runBuffer = 64 << 10 // bytes; longer runs are sent in parts
 
 var runs = sync.Pool{New: func() any { b := make([]byte, 0, runBuffer); return &b }}
 
-func (w *udpWay) data(b []byte, size int, channel uint16, prefix []byte) (lost int) {
+func (w *udpPath) data(b []byte, size int, channel uint16, prefix []byte) (lost int) {
 	buf := runs.Get().(*[]byte)
 	defer runs.Put(buf)
 	for len(b) > 0 {
@@ -136,13 +139,13 @@ func (w *udpWay) data(b []byte, size int, channel uint16, prefix []byte) (lost i
 	return lost
 }
 
-func (w *udpWay) answer(b []byte) {
+func (w *udpPath) answer(b []byte) {
 	if len(b) > 0 {
 		w.send(b, len(b))
 	}
 }
 
-func (w *udpWay) ended(bool) {}
+func (w *udpPath) ended(bool) {}
 
 // Close implements net.PacketConn.
 func (u *udpSocket) Close() (err error) {
@@ -165,7 +168,7 @@ func (u *udpSocket) SetReadDeadline(time.Time) error { return nil }
 // SetWriteDeadline implements net.PacketConn.
 func (u *udpSocket) SetWriteDeadline(time.Time) error { return nil }
 
-// plainPort is a Port that works on every system: one system call a datagram.
+// plainPort is a Port that works on every system, with one system call per datagram.
 type plainPort struct {
 	conn    *net.UDPConn
 	reading sync.WaitGroup
@@ -187,7 +190,7 @@ func listenPlain(addr string, handle Handle) (Port, error) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if err == nil { // an error of the network is of no interest
+			if err == nil { // other errors report on datagrams that were sent
 				handle(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), netip.Addr{})
 			}
 		}

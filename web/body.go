@@ -9,14 +9,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// What a body may have, in bytes.
+// Limits of bodies, in bytes.
 const (
 	maxOffer    = 64 << 10
 	maxFragment = 16 << 10
 	maxJSON     = 16 << 10
 )
 
-// readBody reads the whole body, which must be of the content type; parameters of the type do not matter.
+// readBody reads the whole body, which must be of the content type. Parameters of the type do not matter.
 func readBody(c echo.Context, contentType string, limit int64) ([]byte, error) {
 	r := c.Request()
 	types := r.Header.Values(echo.HeaderContentType)
@@ -40,14 +40,14 @@ func readBody(c echo.Context, contentType string, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// readJSON reads a JSON object. Members it does not know are passed over.
+// readJSON reads a JSON object. Unknown members are ignored.
 func readJSON(c echo.Context, into any) error {
 	body, err := readBody(c, echo.MIMEApplicationJSON, maxJSON)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fail(http.StatusBadRequest, "the body is not the JSON that is expected here; see /api/openapi.yaml")
+		return fail(http.StatusBadRequest, "the body is not the JSON expected here; see /api/openapi.yaml")
 	}
 	return nil
 }

@@ -13,22 +13,31 @@ import (
 	"golang.org/x/time/rate"
 
 	"siaran"
+	"siaran/internal/netaddr"
+	"siaran/internal/sdp"
 	"siaran/web/access"
 )
 
-// Sessions are the sessions of broadcasters or of viewers. Package ingest and package egress
-// have them; their errors are those of package siaran.
+// Sessions are the sessions of broadcasters, in package ingest, or of viewers, in package egress. Their errors are
+// those of package siaran.
 type Sessions interface {
-	Offer(ctx context.Context, stream siaran.StreamName, owner string, offer []byte) (siaran.Answer, error)
+	// Offer opens a session for a client at the address from, which is not valid if limits by source do not apply.
+	Offer(ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte) (
+		siaran.Answer, error)
 	Session(id siaran.SessionID) (siaran.SessionInfo, error)
-	AddCandidates(id siaran.SessionID, candidates []string) error
+	AddCandidates(id siaran.SessionID, tag string, candidates []string) error
+	Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment) (siaran.Restarted, error)
 	End(id siaran.SessionID) error
 }
 
-// Viewers are the sessions of viewers, who can be sent away.
+// Viewers are the sessions of viewers, which can be ended one by one.
 type Viewers interface {
 	Sessions
 	Kick(stream siaran.StreamName, viewer siaran.ViewerID) error
+	// Choose says what a viewer wants to get. It fails with ErrUnknownSession, and ErrUnacceptable if that cannot be.
+	Choose(id siaran.SessionID, choice siaran.LayerChoice) error
+	// Viewing says what a viewer gets. It fails with ErrUnknownSession.
+	Viewing(id siaran.SessionID) (siaran.Viewing, error)
 }
 
 // ICEServer is a STUN or TURN server for a client (RFC 9725 section 4.6).
@@ -37,57 +46,65 @@ type ICEServer struct {
 	Username, Credential string   // both or none
 }
 
-// Limits bound what one source may ask for. Zero values take the defaults.
+// Limits bound what one source, an IP address or network, may ask for. Zero values mean the defaults.
 type Limits struct {
-	Publish  Rate // POST to WHIP, by source address
-	Key      Rate // POST to WHIP, by credential
-	Watch    Rate // POST to WHEP, by source address: a school watches from one
-	Session  Rate // PATCH and DELETE, by session
-	Address  Rate // PATCH, DELETE and changes through the API, by source address
-	ICE      Rate // GET of ICE servers, by source address
-	Reader   Rate // streams that are read where that costs the owner, by source address of who has no key
-	Readers  Rate // of all of them together
-	Account  Rate // streams that are read where that costs the owner, by account
-	Watchers int  // clients of the event stream
-	Names    int  // streams that one account keeps, at most 1000
+	Publish  Rate          // POST to WHIP, by source address
+	Key      Rate          // POST to WHIP, by credential
+	Watch    Rate          // POST to WHEP, by source address: a school watches from one
+	Session  Rate          // PATCH and DELETE, by session
+	Restart  Rate          // ICE restarts, by session
+	Address  Rate          // PATCH, DELETE and changes through the API, by source address
+	ICE      Rate          // GET of ICE servers, by source address
+	Picture  Rate          // GET of key frames, by source address: each may be megabytes
+	List     Rate          // GET of the list of streams, by source address
+	Reader   Rate          // streams read by callers without a key, where reads cost money, by source address
+	Readers  Rate          // of all such callers together
+	Account  Rate          // streams read for an account, where reads cost money, by account
+	Watchers int           // clients of the event stream, and as many of viewers' own events
+	Share    netaddr.Share // of Watchers that one source may be
+	Names    int           // streams that one account may own, at most 1000
+
+	Broadcasts int // of one account at the same time
 }
 
-// Rate is how often something may be done.
+// Rate is how often something may happen.
 type Rate struct {
 	PerSecond rate.Limit
 	Burst     int
 }
 
-// Config is what New needs. Fields without a comment on their default must be set.
+// Config is what New needs. Fields whose comment names no default must be set.
 type Config struct {
 	Hub     *siaran.Hub
 	Listing siaran.Listing
 	Ingest  Sessions
 	Egress  Viewers
 	Secret  *access.Secret       // makes tokens
-	Tokens  access.TokenVerifier // reads them; nil: Secret, which takes its own only
+	Tokens  access.TokenVerifier // verifies them; nil: Secret, which accepts only its own
 	Node    string               // this server's name in the listing
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
-	// Health is what the server knows of a broadcaster's sending, as JSON; nil: nothing is known.
+	// Health returns what the server knows about a broadcaster's sending, fit for JSON; nil: nothing.
 	Health func(siaran.StreamName) (any, bool)
-	// Ready is nil or the reason, in plain words, for which no new sessions should be sent here; nil: only the listing is asked.
+	// Ready returns nil, or the reason in plain words why no new sessions should be sent here. nil: the listing is
+	// asked.
 	Ready func(context.Context) error
-	// ICEServers are announced to a session, or to who asks without one (empty id). host is what the client
-	// calls this server, without a port, as its request says: fit for a URL, and empty where it says junk. nil: none are announced.
+	// ICEServers returns the servers to announce to a session, or before there is one (empty id). host is the name or
+	// address by which the client calls this server, without a port. It is fit for a URL, and empty if the request has
+	// junk there. nil: none are announced.
 	ICEServers func(id siaran.SessionID, host string) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
-	AllowedOrigins []string       // pages of other sites that may call; none named: all, as no cookies are used
+	AllowedOrigins []string       // sites whose pages may call; empty: all, because no cookies are used
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Logger         *slog.Logger   // nil: none
 
-	HSTS              time.Duration // how long browsers are told to use HTTPS alone; 0: they are told nothing
-	StrictSessionAuth bool          // a session's URL alone does not allow to change and end it (RFC 9725 section 4.7.1)
-	LaxTrickle        bool          // candidates are taken without If-Match when the ICE credentials are the session's
+	HSTS              time.Duration // how long browsers are told to use only HTTPS; 0: they are told nothing
+	StrictSessionAuth bool          // changing and ending a session takes more than its URL (RFC 9725 section 4.7.1)
+	LaxTrickle        bool          // candidates need no If-Match if they come with the session's ICE credentials
 
 	Limits       Limits
-	DrainTimeout time.Duration // how long requests may go on after the end; 0: 5 s
+	DrainTimeout time.Duration // how long requests may take after the server was told to end; 0: 5 s
 }
 
 func (c Config) checked() (Config, error) {
@@ -97,8 +114,9 @@ func (c Config) checked() (Config, error) {
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	if c.BaseURL != "" {
 		u, err := url.Parse(c.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return c, fmt.Errorf("web: the base URL %q must look like https://live.example.org", c.BaseURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
+			u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
+			return c, fmt.Errorf("web: the base URL %q must look like https://live.example.org, without a path", c.BaseURL)
 		}
 	}
 	if c.SignIn != nil {
@@ -129,13 +147,19 @@ func (l Limits) filled() Limits {
 	fill(&l.Key, Rate{20, 200})
 	fill(&l.Watch, Rate{500, 3000})
 	fill(&l.Session, Rate{20, 100})
+	fill(&l.Restart, Rate{0.5, 10})
 	fill(&l.Address, Rate{500, 3000})
 	fill(&l.ICE, Rate{100, 3000})
+	fill(&l.Picture, Rate{100, 1000})
+	fill(&l.List, Rate{500, 5000})
 	fill(&l.Reader, Rate{5, 200})
 	fill(&l.Readers, Rate{20, 500})
 	fill(&l.Account, Rate{20, 3000})
 	if l.Names <= 0 {
 		l.Names = 100
+	}
+	if l.Broadcasts <= 0 {
+		l.Broadcasts = 4
 	}
 	if l.Watchers <= 0 {
 		l.Watchers = 10000

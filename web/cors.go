@@ -7,10 +7,15 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-const allMethods = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
+const (
+	allMethods     = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
+	allowedHeaders = "Authorization, Content-Type, If-Match, If-None-Match, ETag, Last-Event-ID"
+	exposedHeaders = "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, " +
+		"Access-Control-Allow-Methods, X-Siaran-Codec"
+)
 
-// cors lets pages of other sites call, on errors too. No cookies are used, so no site can
-// act for a visitor with more than it holds itself.
+// cors allows pages of other sites to call, and to read errors too. No cookies are used, so no site can do more for a
+// visitor than with what it holds itself.
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -23,22 +28,22 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		h.Add(echo.HeaderVary, echo.HeaderOrigin)
 		h.Set(echo.HeaderAccessControlAllowMethods, allMethods) // on every response: some clients look for PATCH there
-		h.Set(echo.HeaderAccessControlAllowHeaders, "Authorization, Content-Type, If-Match, If-None-Match, ETag, Last-Event-ID")
-		h.Set(echo.HeaderAccessControlExposeHeaders, "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods, X-Siaran-Codec")
+		h.Set(echo.HeaderAccessControlAllowHeaders, allowedHeaders)
+		h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
 		err := next(c)
 		if err != nil && preflight(c.Request()) && explain(err).status == http.StatusNotFound {
-			return c.NoContent(http.StatusOK) // the page can read that there is nothing only if this is no error
+			return c.NoContent(http.StatusOK) // otherwise the page cannot read the 404 of its real request
 		}
 		return err
 	}
 }
 
-// preflight tells whether a browser asks for a page of another site whether it may call.
+// preflight reports whether a browser asks if a page of another site may call.
 func preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get(echo.HeaderAccessControlRequestMethod) != ""
 }
 
-// options answers OPTIONS on a known address, preflight or not, without asking who it is (RFC 9725 section 4.2).
+// options answers OPTIONS on a known address, preflight or not, without a token (RFC 9725 section 4.2).
 func options(allow, accept, mime string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()

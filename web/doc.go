@@ -1,12 +1,17 @@
-// Package web is the HTTP side of the server: the WHIP and WHEP endpoints, the JSON API
-// with its live updates, the pages, and who may use what.
+// Package web is the HTTP side of the server: the WHIP and WHEP endpoints, the JSON API with its live updates, and the
+// pages. Package access, below it, has the tokens.
 //
-// [New] takes everything it serves as small interfaces and [Server.Serve] answers until its
-// context ends. WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) are one implementation,
-// endpoint.go and resource.go, over [Sessions]; the sessions themselves know no HTTP.
+// [New] takes everything it serves as small interfaces, and [Server.Serve] answers until its context ends. WHIP
+// (RFC 9725) and WHEP (draft-ietf-wish-whep) are one implementation, in endpoint.go and resource.go, over [Sessions].
+// The sessions themselves know no HTTP.
 //
-// What is live comes from the listing: one watch of it feeds a board (board.go), from which
-// every client of the event stream is served at its own pace. Every error leaves as
-// application/problem+json (problem.go), and handlers return errors of the domain, which are
-// turned into status codes in that one place.
+// Who may do what is decided in one place, authorize.go: it verifies the token of a request once, looks up the stream
+// as freshly as the token deserves (lookup.go), and returns both as a grant.
+//
+// What is live comes from the listing: a single watch of it feeds livefeed.go, which serves every client of the event
+// stream at its own pace. Single streams and lists come through the cache of package listing, so that callers who may
+// ask as often as they like cost little.
+//
+// Every error is answered as application/problem+json. Handlers return errors of the domain, and problem.go turns them
+// into status codes.
 package web

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,90 +20,38 @@ const (
 	mimeSDP      = "application/sdp"
 	mimeFragment = "application/trickle-ice-sdpfrag"
 
-	openTime  = 7 * time.Second // OBS gives up 8 s after it began to send (W12)
-	bodyTime  = 4 * time.Second
-	claimTime = time.Second
+	openTime = 7 * time.Second // OBS gives up 8 s after it began to send
+	bodyTime = 4 * time.Second
+
+	offerUnit = 4096 // bytes of an offer that count as one more request: reading them costs as much
 )
 
-// protocol is WHIP or WHEP: where its sessions are, and what differs between the two.
+// protocol is WHIP or WHEP: where its sessions are, and how the two differ.
 type protocol struct {
 	prefix   string // of the path
+	scope    access.Scope
 	sessions Sessions
-	limit    *limiter // of POST, by source address
-	probe    int      // the status of GET and HEAD on the endpoint
-	sendsOn  bool     // to the server that has the stream live
-
-	// rules are those of a stream, for who comes with this token.
-	rules func(ctx context.Context, c echo.Context, token string, name siaran.StreamName) (stream siaran.Stream, there bool, err error)
-	// allow tells on whose behalf a session is opened with this token; no claims: on nobody's.
-	allow func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error)
-	// prepare is done before an offer is given to sessions.
-	prepare func(ctx context.Context, claims access.Claims, on access.Target) error
+	limit    *sourceLimiter // of POST
+	slots    chan struct{}  // holds one element per offer that is being answered
+	probe    int            // the status of GET and HEAD on the endpoint
 }
 
 func (s *Server) whip() *protocol {
 	return &protocol{
-		prefix: "/whip", sessions: s.cfg.Ingest, limit: newLimiter(s.cfg.Limits.Publish), probe: http.StatusNoContent,
-		rules: s.rulesToPublish,
-		allow: func(ctx context.Context, token string, stream siaran.Stream, there bool) (access.Claims, error) {
-			return s.allow(ctx, token, access.Publish, target(stream, there))
-		},
-		prepare: s.claim,
+		prefix: "/whip", scope: access.Publish, sessions: s.cfg.Ingest,
+		limit: newSourceLimiter(s.cfg.Limits.Publish),
+		slots: make(chan struct{}, 4*runtime.GOMAXPROCS(0)), // some of them wait for the network
+		probe: http.StatusNoContent,
 	}
 }
 
 func (s *Server) whep() *protocol {
 	return &protocol{
-		prefix: "/whep", sessions: s.cfg.Egress, limit: newLimiter(s.cfg.Limits.Watch), probe: http.StatusOK, sendsOn: true,
-		rules:   s.rulesToWatch,
-		allow:   s.allowWatch,
-		prepare: func(context.Context, access.Claims, access.Target) error { return nil },
+		prefix: "/whep", scope: access.Watch, sessions: s.cfg.Egress,
+		limit: newSourceLimiter(s.cfg.Limits.Watch),
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), // media needs the same CPUs
+		probe: http.StatusOK,
 	}
-}
-
-// rulesToPublish looks nothing up for a token that is none.
-func (s *Server) rulesToPublish(ctx context.Context, _ echo.Context, token string, name siaran.StreamName) (siaran.Stream, bool, error) {
-	if _, err := s.concerned(ctx, token, name); err != nil {
-		return siaran.Stream{}, false, err
-	}
-	return s.rulesOf(ctx, name)
-}
-
-func (s *Server) rulesToWatch(ctx context.Context, c echo.Context, token string, name siaran.StreamName) (siaran.Stream, bool, error) {
-	stream, there, err := s.lookupFor(ctx, c, token, name)
-	return s.orKnown(name, stream, there, err)
-}
-
-// claim makes a stream this server's before it is published here, and the account's that uses its name first.
-func (s *Server) claim(ctx context.Context, claims access.Claims, on access.Target) error {
-	if err := s.keyLimit.take(claims.Owner()); err != nil {
-		return err
-	}
-	owner := "" // also for an administrator who publishes as somebody else
-	if claims.Keeps(on) || claims.Account == on.Owner {
-		owner = claims.Account
-	}
-	ctx, cancel := context.WithTimeout(ctx, claimTime)
-	defer cancel()
-	if claims.Keeps(on) {
-		if err := s.roomFor(ctx, claims); err != nil {
-			return err
-		}
-	}
-	switch err := s.cfg.Listing.Claim(ctx, on.Stream, s.cfg.Node, owner); {
-	case errors.Is(err, siaran.ErrStreamTaken):
-		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", s.whereLive(ctx, on.Stream))
-	case errors.Is(err, siaran.ErrNotOwner):
-		return err
-	case err != nil && claims.Keeps(on): // whose name it is must be written down first
-		return listingFailed(err)
-	case err == nil && on.New:
-		s.known.put(siaran.Stream{Name: on.Stream, Visibility: siaran.VisibilityPublic, Owner: owner}) // so that it can come back without the listing
-	case err != nil:
-		// Media does not wait for the database: the reporter tells it when it is back.
-		s.log.Warn("the listing could not be asked before a broadcast", "stream", on.Stream, "err", err)
-	}
-	return nil
 }
 
 // post trades an offer for an answer: 201 and the session's Location (RFC 9725 section 4.2).
@@ -110,86 +61,132 @@ func (s *Server) post(p *protocol) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		return s.open(c, p, name, endpointToken(c.Request()))
+		return s.open(c, p, name)
 	}
 }
 
-// postOwn is post for the stream that the token is for.
+// postOwn is post for the stream that the token names.
 func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		token := endpointToken(c.Request())
-		claims, err := s.verify(c, token)
+		claims, err := s.verify(c.Request().Context(), c, endpointToken(c.Request()))
 		if err != nil {
 			return err
 		}
 		if claims.Stream == access.AllStreams {
-			return fail(http.StatusForbidden, "the token is for all streams: put the stream's name into the address, as in /whip/NAME")
+			return fail(http.StatusForbidden,
+				"the token is for all streams: put the stream's name into the address, as in /whip/NAME")
 		}
 		name, err := streamName(claims.Stream)
 		if err != nil {
 			return err
 		}
-		return s.open(c, p, name, token)
+		return s.open(c, p, name)
 	}
 }
 
-func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName, token string) error {
+// open opens a session. Who may not is told so before the body is read.
+func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error {
 	if s.draining.Load() {
 		return siaran.ErrClosed
 	}
-	if err := p.limit.take(source(c.RealIP())); err != nil {
+	if err := p.limit.take(c); err != nil {
 		return err
 	}
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
-	stream, there, err := p.rules(ctx, c, token, name)
+	g, err := s.authorizeFor(ctx, c, p.demand(name, endpointToken(r)))
 	if err != nil {
 		return err
 	}
-	// Who may not is told so before the body is read.
-	claims, err := p.allow(ctx, token, stream, there)
+	offer, err := s.readOffer(c, p)
 	if err != nil {
 		return err
 	}
-	http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.bodyTime))
-	offer, err := readBody(c, mimeSDP, maxOffer)
-	if err != nil {
-		c.Response().Header().Set("Accept-Post", mimeSDP)
-		return err
+	if p.scope == access.Publish {
+		done, err := s.rights.reserve(g)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if err := s.claimForBroadcast(ctx, g); err != nil {
+			return err
+		}
 	}
-	if len(offer) == 0 {
-		return fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
-	}
-	if err := p.prepare(ctx, claims, target(stream, there)); err != nil {
-		return err
-	}
-	answer, err := p.sessions.Offer(ctx, name, claims.Owner(), offer)
-	if errors.Is(err, siaran.ErrNotLive) && p.sendsOn {
-		if there := s.elsewhere(ctx, c, stream); there != "" {
-			return sendThere(c, there)
+	answer, err := p.answer(ctx, name, g.claims.Owner(), s.client(c), offer)
+	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
+		if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
+			return redirectTo(c, url)
 		}
 	}
 	if err != nil {
 		return offerFailed(err)
 	}
-	if r.Context().Err() != nil { // nobody is there to hear of the session
-		p.sessions.End(answer.Session)
+	if r.Context().Err() != nil { // the client has gone and will not hear of the session
+		_ = p.sessions.End(answer.Session) // fails if it has ended already
 		return r.Context().Err()
 	}
+	s.rights.opened(p.scope, answer.Session, g)
+	return s.created(c, p, name, answer)
+}
+
+// demand is what it takes to open a session of a stream.
+func (p *protocol) demand(name siaran.StreamName, token string) demand {
+	return demand{scope: p.scope, stream: name, token: token, media: true}
+}
+
+func (s *Server) readOffer(c echo.Context, p *protocol) ([]byte, error) {
+	http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.bodyTime))
+	offer, err := readBody(c, mimeSDP, maxOffer)
+	if err != nil {
+		c.Response().Header().Set("Accept-Post", mimeSDP)
+		return nil, err
+	}
+	if len(offer) == 0 {
+		return nil, fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
+	}
+	return offer, p.limit.takeN(c, len(offer)/offerUnit)
+}
+
+// answer waits for a slot before it has an offer answered: answering many at once would finish none of them sooner.
+func (p *protocol) answer(
+	ctx context.Context, name siaran.StreamName, owner string, from netip.Addr, offer []byte,
+) (siaran.Answer, error) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return siaran.Answer{}, ctx.Err()
+	}
+	return p.sessions.Offer(ctx, name, owner, from, offer)
+}
+
+func (s *Server) created(c echo.Context, p *protocol, name siaran.StreamName, answer siaran.Answer) error {
 	h := c.Response().Header()
-	h.Set(echo.HeaderLocation, fmt.Sprintf("%s%s/%s/%s", s.cfg.BaseURL, p.prefix, name, string(answer.Session)))
+	url := s.sessionURL(p, name, answer.Session)
+	h.Set(echo.HeaderLocation, url)
 	h.Set("ETag", quoteTag(answer.Tag))
 	h.Set("Accept-Patch", mimeFragment)
 	h.Set("Cache-Control", "no-store")
-	addLinks(h, s.iceServers(r, answer.Session))
-	return c.Blob(http.StatusCreated, mimeSDP, answer.SDP)
+	addLinks(h, s.iceServers(c.Request(), answer.Session))
+	if p.scope == access.Watch {
+		h.Add("Link", fmt.Sprintf(`<%s/events>; rel="%s"; events="%s"`, url, relEvents, strings.Join(eventNames, ",")))
+		h.Add("Link", fmt.Sprintf(`<%s/layers>; rel="%s"`, url, relLayer))
+	}
+	return send(c, http.StatusCreated, mimeSDP, answer.SDP)
+}
+
+// sessionURL is the address of a session: absolute if the server knows its own.
+func (s *Server) sessionURL(p *protocol, name siaran.StreamName, id siaran.SessionID) string {
+	return fmt.Sprintf("%s%s/%s/%s", s.cfg.BaseURL, p.prefix, name, string(id))
 }
 
 // offerFailed says what to do, where the domain only knows what happened.
 func offerFailed(err error) error {
 	if errors.Is(err, siaran.ErrStreamTaken) {
-		return fail(http.StatusConflict, "%v; end that broadcast first, in the studio or with DELETE /api/streams/NAME/broadcast", siaran.ErrStreamTaken)
+		return fail(http.StatusConflict,
+			"%v; end that broadcast first, in the studio or with DELETE /api/streams/NAME/broadcast",
+			siaran.ErrStreamTaken)
 	}
 	return err
 }

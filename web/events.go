@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,11 +16,12 @@ import (
 
 const (
 	pingEvery = 15 * time.Second
-	sendTime  = 10 * time.Second // a client that takes nothing for so long is let go
+	sendTime  = 10 * time.Second // a client that takes nothing for so long is disconnected
 )
 
-// streamEvents tells what is live as server-sent events: a snapshot, then each change. With
-// ?stream=NAME it tells of that stream alone, also of a private one to who may watch it, for as long as that is so.
+// streamEvents sends what is live as server-sent events: a snapshot, then each change. With ?stream=NAME it is about
+// that stream alone, which may be private as long as the caller may watch it. Then the event "come" says within how
+// long clients that have waited for the stream should come.
 func (s *Server) streamEvents(c echo.Context) error {
 	f := &follower{}
 	if name := c.QueryParam("stream"); name != "" {
@@ -29,57 +30,40 @@ func (s *Server) streamEvents(c echo.Context) error {
 			return err
 		}
 	}
-	h := c.Response().Header()
 	if c.Request().Method == http.MethodHead {
-		h.Set(echo.HeaderContentType, "text/event-stream")
+		c.Response().Header().Set(echo.HeaderContentType, mimeEvents)
 		return c.NoContent(http.StatusOK)
 	}
-	if ip, err := netip.ParseAddr(c.RealIP()); err == nil && !isLocal(ip.Unmap()) { // a local one may be a proxy's
-		f.from = source(c.RealIP())
+	f.from = s.client(c)
+	if err := s.liveFeed.follow(f); err != nil {
+		return err
 	}
-	if !s.board.follow(f) {
-		return siaran.ErrTooManySessions
-	}
-	defer s.board.unfollow(f)
+	defer s.liveFeed.unfollow(f)
 
-	out := http.NewResponseController(c.Response())
-	out.SetReadDeadline(time.Time{}) // the request is over; its deadline would end the connection
-	h.Set(echo.HeaderContentType, "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	send := func(text []byte) error {
-		out.SetWriteDeadline(time.Now().Add(s.sendTime))
-		if _, err := c.Response().Write(text); err != nil {
-			return err
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		return out.SetWriteDeadline(time.Time{}) // HTTP/2 would end the stream then, though nothing is being sent
-	}
-	if send([]byte("retry: 2000\n\n")) != nil {
+	out, err := s.beginEvents(c)
+	if err != nil {
 		return nil
 	}
-	ping := time.NewTicker(s.pingEvery)
-	defer ping.Stop()
+	pings := time.NewTicker(s.pingEvery)
+	defer pings.Stop()
 	for {
 		var text []byte
 		select {
 		case <-c.Request().Context().Done():
 			return nil
-		case <-ping.C:
+		case <-pings.C:
 			if f.private && !s.stillGood(c) {
 				return nil
 			}
-			text = []byte(": ping\n\n")
+			text = ping
 		case <-f.wake:
-			d := s.board.take(f)
+			d := s.liveFeed.take(f)
 			if d.ended {
 				return nil
 			}
 			text = d.events()
 		}
-		if len(text) > 0 && send(text) != nil {
+		if len(text) > 0 && out.send(text) != nil {
 			return nil
 		}
 	}
@@ -90,29 +74,21 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, there, err := s.lookupFor(c.Request().Context(), c, bearer(c.Request()), name)
+	d := demand{scope: access.Watch, stream: name, token: bearer(c.Request())}
+	g, err := s.authorizeFor(c.Request().Context(), c, d)
 	if err != nil {
 		return nil, err
 	}
-	f := &follower{only: name}
-	if stream.Visibility != siaran.VisibilityPrivate {
-		return f, nil
-	}
-	claims, err := s.allow(c.Request().Context(), bearer(c.Request()), access.Watch, target(stream, there))
-	if err != nil {
-		return nil, err
-	}
-	f.private, f.claims = true, claims
-	return f, nil
+	return &follower{only: name, private: g.stream.Visibility == siaran.VisibilityPrivate, claims: g.claims}, nil
 }
 
-// stillGood tells whether the token of a request that goes on is not known to have run out or been taken back.
+// stillGood reports whether the token of a long request is not known to have expired or been revoked since.
 func (s *Server) stillGood(c echo.Context) bool {
-	_, err := s.verify(c, bearer(c.Request()))
+	_, err := s.cfg.Tokens.Verify(c.Request().Context(), bearer(c.Request()))
 	return err == nil || errors.Is(err, access.ErrUnreachable)
 }
 
-// events is d in the format of the HTML standard, section 9.2. JSON has no line breaks in it.
+// events writes d in the format of the HTML standard, section 9.2. JSON here has no line breaks.
 func (d delivery) events() []byte {
 	var b bytes.Buffer
 	event := func(name string, data ...[]byte) {
@@ -122,6 +98,9 @@ func (d delivery) events() []byte {
 		}
 		b.WriteString("\n\n")
 	}
+	if d.within > 0 {
+		event("come", fmt.Appendf(nil, `{"within":%d}`, d.within.Milliseconds()))
+	}
 	if d.snapshot {
 		event("snapshot", []byte(`{"streams":[`), bytes.Join(d.streams, []byte(",")), []byte("]}"))
 		return b.Bytes()
@@ -130,7 +109,7 @@ func (d delivery) events() []byte {
 		event("stream", body)
 	}
 	for _, name := range d.gone {
-		body, _ := json.Marshal(struct { // a name always can
+		body, _ := json.Marshal(struct { // a name can always be marshalled
 			Name siaran.StreamName `json:"name"`
 		}{name})
 		event("gone", body)

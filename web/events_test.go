@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/testutil"
 	"siaran/web/access"
 )
 
@@ -35,7 +36,8 @@ func (s *site) events(path, token string) *events {
 	}
 	resp, err := s.client.Do(req)
 	s.must(err)
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" ||
+		resp.Header.Get("Cache-Control") != "no-store" {
 		s.t.Fatalf("%d %v", resp.StatusCode, resp.Header)
 	}
 	e := &events{t: s.t, lines: make(chan string, 1024)}
@@ -57,17 +59,17 @@ func (s *site) events(path, token string) *events {
 	return e
 }
 
-// posted waits until the board has a stream.
-func (s *site) posted(stream siaran.StreamName) {
+// posted waits until the live feed has a stream.
+func (s *site) rendered(stream siaran.StreamName) {
 	s.t.Helper()
-	eventually(s.t, "the board shows "+string(stream), func() bool {
-		s.server.board.mu.Lock()
-		defer s.server.board.mu.Unlock()
-		return s.server.board.streams[stream].body != nil
+	testutil.Eventually(s.t, "the live feed has "+string(stream), func() bool {
+		s.server.liveFeed.mu.Lock()
+		defer s.server.liveFeed.mu.Unlock()
+		return s.server.liveFeed.streams[stream].body != nil
 	})
 }
 
-// next is the next event's name and data, or "", "" at the end. Comments and retry are passed over.
+// next returns the name and the data of the next event, or "", "" at the end. It skips comments and retry.
 func (e *events) next() (name, data string) {
 	e.t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -97,20 +99,22 @@ func (e *events) expect(name, want string) string {
 		if got == name && strings.Contains(data, want) {
 			return data
 		}
-		if got != "stream" { // counts and sizes may come in between
+		if got != "stream" && got != "come" { // counts and sizes may come in between
 			e.t.Fatalf("got %s %s, want %s with %s", got, data, name, want)
 		}
 	}
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.live("cats")
-	s.posted("cats")
+	s.rendered("cats")
 	e := s.events("/api/streams/events", "")
 	first := e.expect("snapshot", `"name":"cats"`)
 	var list struct{ Streams []streamView }
-	if err := json.Unmarshal([]byte(first), &list); err != nil || len(list.Streams) != 1 || list.Streams[0].Video.Width != 320 {
+	if err := json.Unmarshal([]byte(first), &list); err != nil || len(list.Streams) != 1 ||
+		list.Streams[0].Video.Width != 320 {
 		t.Errorf("%v: %s", err, first)
 	}
 	dogs := s.live("dogs")
@@ -129,6 +133,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventsOfOneStream(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.live("dogs")
 	e := s.events("/api/streams/events?stream=cats", "")
@@ -140,7 +145,62 @@ func TestEventsOfOneStream(t *testing.T) {
 	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/events?stream=Cats"}), 404)
 }
 
+// TestThoseWhoWaitAreSpread: before anything else about a stream that has gone live, clients that waited for it learn
+// within how long to come: the more of them, the longer. Later clients get no such event.
+func TestThoseWhoWaitAreSpread(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	var waiting []*events
+	for range 5 {
+		e := s.events("/api/streams/events?stream=cats", "")
+		e.expect("snapshot", `"streams":[]`)
+		waiting = append(waiting, e)
+	}
+	all := s.events("/api/streams/events", "")
+	all.expect("snapshot", `"streams":[]`)
+	cats := s.live("cats")
+	for _, e := range waiting {
+		if name, data := e.next(); name != "come" || data != `{"within":10}` {
+			t.Errorf("got %s %s, want five times 2 ms first", name, data)
+		}
+		e.expect("stream", `"name":"cats"`)
+	}
+	if name, data := all.next(); name != "stream" {
+		t.Errorf("a follower of everything is told %s %s", name, data)
+	}
+	later := s.events("/api/streams/events?stream=cats", "")
+	if name, data := later.next(); name != "snapshot" {
+		t.Errorf("a late follower is told %s %s", name, data)
+	}
+	later.close()
+	cats.Stop()
+	waiting[0].expect("gone", "cats")
+	s.live("cats")
+	if name, data := waiting[0].next(); name != "come" || data != `{"within":10}` {
+		t.Errorf("got %s %s the second time", name, data)
+	}
+}
+
+// TestSpreadIsBounded: however many clients seem to wait, none waits for long.
+func TestSpreadIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newLiveFeed(nil, nil, 1e6, 0)
+	for range 20000 {
+		if b.follow(&follower{only: "cats"}) != nil {
+			t.Fatal("no room")
+		}
+	}
+	b.reset(nil)
+	b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive}})
+	for f := range b.followers {
+		if f.within != longestCome {
+			t.Fatalf("within %v", f.within)
+		}
+	}
+}
+
 func TestEventsOfAPrivateStream(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
 	const path = "/api/streams/events?stream=cats"
@@ -172,8 +232,10 @@ func TestEventsOfAPrivateStream(t *testing.T) {
 	}
 }
 
-// TestEventsEndWithTheRightToThem: when the account is disabled or its token runs out, and when the stream goes to another account.
+// TestEventsEndWithTheRightToThem: when the account is disabled or its token runs out, and when the stream goes to
+// another account.
 func TestEventsEndWithTheRightToThem(t *testing.T) {
+	t.Parallel()
 	private := siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate), Owner: new("firebase:ana")}
 	for name, tt := range map[string]struct {
 		change func(*site, *turnsBad)
@@ -208,7 +270,7 @@ func TestEventsEndWithTheRightToThem(t *testing.T) {
 	}
 }
 
-// turnsBad are tokens that are good until something is the matter with them.
+// turnsBad is a verifier whose tokens are good until a test says otherwise.
 type turnsBad struct {
 	access.TokenVerifier
 	matter atomic.Pointer[error]
@@ -224,6 +286,7 @@ func (b *turnsBad) Verify(ctx context.Context, token string) (access.Claims, err
 }
 
 func TestEventsPing(t *testing.T) {
+	t.Parallel()
 	s := startTweaked(t, func(s *Server) { s.pingEvery = 20 * time.Millisecond })
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
@@ -240,9 +303,13 @@ func TestEventsPing(t *testing.T) {
 	}
 }
 
-// TestEventsOutliveRequestDeadlines: the deadline of the request would end the connection after a while.
+// TestEventsOutliveRequestDeadlines: with the deadline of the request the connection would end after a while.
 func TestEventsOutliveRequestDeadlines(t *testing.T) {
-	s := startTweaked(t, func(s *Server) { s.http.ReadTimeout, s.http.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond })
+	t.Parallel()
+	s := startTweaked(t, func(s *Server) {
+		s.http.ReadTimeout, s.http.WriteTimeout = 300*time.Millisecond,
+			300*time.Millisecond
+	})
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
 	<-time.After(600 * time.Millisecond) // nothing can be waited for: nothing must happen
@@ -250,8 +317,9 @@ func TestEventsOutliveRequestDeadlines(t *testing.T) {
 	e.expect("stream", "cats")
 }
 
-// TestEventsOfOneAddress: nobody can take all places, by many connections or by one of HTTP/2.
+// TestEventsOfOneAddress: no address can take all places, with many connections or with one of HTTP/2.
 func TestEventsOfOneAddress(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) {
 		c.Limits.Watchers, c.TrustedProxies = 8, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	})
@@ -264,49 +332,54 @@ func TestEventsOfOneAddress(t *testing.T) {
 		t.Cleanup(func() { resp.Body.Close() })
 		return resp.StatusCode
 	}
-	for _, from := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "10.0.0.1", "10.0.0.1"} {
+	for _, from := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "10.0.0.1",
+		"10.0.0.1"} {
 		if status := open(from); status != 200 {
 			t.Errorf("%s: %d", from, status)
 		}
 	}
 	for _, from := range []string{"192.0.2.1", "2001:db8::3"} {
-		if status := open(from); status != 503 {
+		if status := open(from); status != 429 {
 			t.Errorf("one more of %s: %d", from, status)
 		}
 	}
 }
 
 func TestEventsAreBounded(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) { c.Limits.Watchers = 2 })
 	a := s.events("/api/streams/events", "")
 	s.events("/api/streams/events", "")
 	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/events"}), 503)
 	a.close()
-	eventually(t, "there is room again", func() bool {
-		s.server.board.mu.Lock()
-		defer s.server.board.mu.Unlock()
-		return len(s.server.board.followers) == 1
+	testutil.Eventually(t, "there is room again", func() bool {
+		s.server.liveFeed.mu.Lock()
+		defer s.server.liveFeed.mu.Unlock()
+		return len(s.server.liveFeed.followers) == 1
 	})
 	s.events("/api/streams/events", "").expect("snapshot", "")
-	if r := s.do(call{method: "HEAD", path: "/api/streams/events"}); r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/event-stream" {
+	if r := s.do(call{method: "HEAD", path: "/api/streams/events"}); r.StatusCode != 200 ||
+		r.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("HEAD: %d %v", r.StatusCode, r.Header)
 	}
 }
 
-// TestSlowFollower: who does not read costs no more than the names that have changed, and gets the newest state.
+// TestSlowFollower: a client that does not read costs only the names of what has changed, and gets the newest state.
 func TestSlowFollower(t *testing.T) {
-	b := newBoard(nil, nil, 10)
+	t.Parallel()
+	b := newLiveFeed(nil, nil, 10, 0)
 	b.reset(nil)
 	f := &follower{}
-	if !b.follow(f) {
-		t.Fatal("no room")
+	if err := b.follow(f); err != nil {
+		t.Fatal(err)
 	}
 	if d := b.take(f); !d.snapshot || len(d.streams) != 0 {
 		t.Errorf("%+v", d)
 	}
 	for i := range 1000 {
 		b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive, Viewers: i}})
-		b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "dogs", Status: siaran.StatusLive, Viewers: i}, Gone: i%2 == 1})
+		b.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "dogs", Status: siaran.StatusLive, Viewers: i},
+			Gone: i%2 == 1})
 	}
 	d := b.take(f)
 	if len(d.streams) != 1 || !strings.Contains(string(d.streams[0]), `"viewers":999`) || fmt.Sprint(d.gone) != "[dogs]" {
@@ -321,8 +394,9 @@ func TestSlowFollower(t *testing.T) {
 	}
 }
 
-// TestClientThatTakesNothing is let go once its connection is full and the deadline has passed.
+// TestClientThatTakesNothing: it is disconnected when its connection is full and the deadline has passed.
 func TestClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
 	s := startTweaked(t, func(s *Server) { s.sendTime, s.pingEvery = 100*time.Millisecond, time.Millisecond })
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	s.must(err)
@@ -331,15 +405,16 @@ func TestClientThatTakesNothing(t *testing.T) {
 	fmt.Fprintf(conn, "GET /api/streams/events HTTP/1.1\r\nHost: x\r\n\r\n")
 	title := strings.Repeat("long ", 20000)
 	followers := func() int {
-		s.server.board.mu.Lock()
-		defer s.server.board.mu.Unlock()
-		return len(s.server.board.followers)
+		s.server.liveFeed.mu.Lock()
+		defer s.server.liveFeed.mu.Unlock()
+		return len(s.server.liveFeed.followers)
 	}
-	eventually(t, "it follows", func() bool { return followers() == 1 })
+	testutil.Eventually(t, "it follows", func() bool { return followers() == 1 })
 	n := 0
-	eventually(t, "it is let go", func() bool {
+	testutil.Eventually(t, "it is let go", func() bool {
 		n++
-		s.server.board.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive, Title: title, Viewers: n}})
+		s.server.liveFeed.change(siaran.StreamEvent{Stream: siaran.Stream{Name: "cats", Status: siaran.StatusLive,
+			Title: title, Viewers: n}})
 		return followers() == 0
 	})
 }
@@ -366,7 +441,8 @@ func (l *failingListing) Streams(ctx context.Context, q siaran.StreamQuery) ([]s
 	return l.Listing.Streams(ctx, q)
 }
 
-func (l *failingListing) Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error {
+func (l *failingListing) Watch(ctx context.Context, snapshot func([]siaran.Stream),
+	event func(siaran.StreamEvent)) error {
 	if l.down.Load() {
 		return errDown
 	}
@@ -374,6 +450,7 @@ func (l *failingListing) Watch(ctx context.Context, snapshot func([]siaran.Strea
 }
 
 func TestListingDown(t *testing.T) {
+	t.Parallel()
 	l := &failingListing{}
 	l.down.Store(true)
 	s := start(t, func(c *Config) { l.Listing, c.Listing = c.Listing, l })
@@ -386,7 +463,8 @@ func TestListingDown(t *testing.T) {
 	if r := s.do(call{method: "GET", path: "/healthz"}); r.StatusCode != 200 {
 		t.Errorf("%d", r.StatusCode)
 	}
-	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.publisher("cats"), body: "x"}.with(sdp...)), 503)
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.publisher("cats"),
+		body: "x"}.with(sdpBody...)), 503)
 	l.down.Store(false)
 	e.expect("snapshot", "")
 	s.live("cats")
@@ -396,8 +474,9 @@ func TestListingDown(t *testing.T) {
 	}
 }
 
-// TestMediaGoesOnWithoutTheListing: who is known may still publish and watch.
+// TestMediaGoesOnWithoutTheListing: known streams can still be published and watched.
 func TestMediaGoesOnWithoutTheListing(t *testing.T) {
+	t.Parallel()
 	l := &failingListing{}
 	s := start(t, func(c *Config) { l.Listing, c.Listing = c.Listing, l })
 	cats := s.publisher("cats")
@@ -410,6 +489,7 @@ func TestMediaGoesOnWithoutTheListing(t *testing.T) {
 	s.broadcaster().mustOpen("/whip/cats", cats)
 	s.viewer().mustOpen("/whep/cats", "")
 	wantProblem(t, s.viewer().open("/whep/private", ""), 401)
-	wantProblem(t, s.do(call{method: "POST", path: "/whip/private", token: s.publisher("private"), body: "x"}.with(sdp...)), 401)
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/private", token: s.publisher("private"),
+		body: "x"}.with(sdpBody...)), 401)
 	wantProblem(t, s.viewer().open("/whep/never", ""), 503)
 }

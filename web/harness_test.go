@@ -3,16 +3,10 @@ package web
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -27,7 +21,11 @@ import (
 	"siaran"
 	"siaran/egress"
 	"siaran/ingest"
+	"siaran/internal/codec"
+	"siaran/internal/testutil"
 	"siaran/listing"
+	"siaran/listing/sqlite"
+	"siaran/mediaport"
 	"siaran/web/access"
 )
 
@@ -48,7 +46,7 @@ type site struct {
 	stopServing func()
 }
 
-// start runs a server with real parts. change may change the configuration before.
+// start runs a server with real parts. Each change may change the configuration first.
 func start(t *testing.T, change ...func(*Config)) *site {
 	t.Helper()
 	return startTweaked(t, func(*Server) {}, change...)
@@ -57,25 +55,27 @@ func start(t *testing.T, change ...func(*Config)) *site {
 // startTweaked is start with a change to the server before it serves.
 func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *site {
 	t.Helper()
-	s := &site{t: t, hub: siaran.NewHub(2 * time.Second), log: &logBuffer{}}
+	s := &site{t: t, hub: siaran.NewHub(2*time.Second, codec.NewFramer), log: &logBuffer{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	s.secret, _, err = access.OpenSecret(t.TempDir())
 	s.must(err)
 	s.admin = s.token(access.Claims{Stream: access.AllStreams, Scopes: []access.Scope{access.Admin}})
-	sqlite, err := listing.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "siaran.db"))
+	sqlite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "siaran.db"))
 	s.must(err)
 	s.listing = sqlite
-	socket, err := egress.Listen("127.0.0.1:0", egress.SocketOptions{})
+	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
 	s.must(err)
-	cert := certificate(t)
+	cert := testutil.Certificate(t)
 	out, err := egress.New(s.hub, socket, egress.Config{Certificate: cert, Logger: logger})
 	s.must(err)
-	in, err := ingest.New(s.hub, ingest.Config{Conn: socket.BroadcasterConn(), Addresses: socket.Addresses, Certificate: cert, Logger: logger})
+	in, err := ingest.New(s.hub, ingest.Config{Port: socket, Addresses: socket.Addresses, Certificate: cert,
+		Logger: logger})
 	s.must(err)
 
 	cfg := Config{
-		Hub: s.hub, Listing: s.listing, Ingest: in, Egress: out, Secret: s.secret, Node: "here", Logger: logger, DrainTimeout: time.Second,
+		Hub: s.hub, Listing: s.listing, Ingest: in, Egress: out, Secret: s.secret, Node: "here",
+		Logger: logger, DrainTimeout: time.Second,
 		Health: func(name siaran.StreamName) (any, bool) { return in.Health(name) },
 	}
 	for _, f := range change {
@@ -84,22 +84,25 @@ func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *s
 	s.server, err = New(cfg)
 	s.must(err)
 	tweak(s.server)
+	reported := s.listing
+	s.listing = s.server.listing // what a test changes through it is seen at once
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	s.url = "http://" + l.Addr().String()
-	s.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	s.client = &http.Client{Transport: &http.Transport{},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopServing = cancel
 	reporting, stopReporting := context.WithCancel(context.Background())
-	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: "here"}, logger)
+	reporter := listing.NewReporter(s.hub, reported, siaran.Node{Name: "here"}, logger)
 	var serving, reports sync.WaitGroup
 	serving.Go(func() {
 		if err := s.server.Serve(ctx, l); err != nil {
 			t.Error(err)
 		}
 	})
-	reports.Go(func() { _ = reporter.Run(reporting) }) // it tells that its context has ended
+	reports.Go(func() { _ = reporter.Run(reporting) }) // its error says that the context has ended
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		cancel()
@@ -140,20 +143,6 @@ func (s *site) publisher(stream string) string {
 	return s.token(access.Claims{Stream: stream, Scopes: []access.Scope{access.Publish}})
 }
 
-func certificate(t *testing.T) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 // logBuffer keeps what has been logged.
 type logBuffer struct {
 	mu sync.Mutex
@@ -172,7 +161,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// call is a request and how it is to be sent.
+// call is a request to be sent.
 type call struct {
 	method, path string
 	token        string // sent as bearer
@@ -231,7 +220,7 @@ func (s *site) get(path, token string, into any) reply {
 	return r
 }
 
-// wantProblem checks that r is an error as all errors must be (W08, W86).
+// wantProblem checks that r is an error in the form that all errors must have.
 func wantProblem(t *testing.T, r reply, status int) problem {
 	t.Helper()
 	if r.StatusCode != status {
@@ -240,7 +229,7 @@ func wantProblem(t *testing.T, r reply, status int) problem {
 	var p problem
 	if r.Request.Method != http.MethodHead {
 		if err := json.Unmarshal([]byte(r.body), &p); err != nil {
-			t.Fatalf("no JSON: %q", r.body)
+			t.Fatalf("not JSON: %q", r.body)
 		}
 		if p.Type == "" || p.Title != http.StatusText(status) || p.Status != status || p.Detail == "" || p.Error != p.Detail {
 			t.Errorf("problem %+v", p)
@@ -278,18 +267,6 @@ func wantCORS(t *testing.T, r reply) {
 	}
 }
 
-// eventually polls until done, or fails the test.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // recording are the RTP payloads of an encoder: 10 frames, the first and the sixth of them key frames.
 type recording []struct {
 	timestamp int64
@@ -299,7 +276,7 @@ type recording []struct {
 
 func load(t testing.TB, name string) recording {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "testdata", "frames", name+".rtp"))
+	b, err := os.ReadFile(filepath.Join("..", "internal", "codec", "testdata", "frames", name+".rtp"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,9 +294,11 @@ func load(t testing.TB, name string) recording {
 }
 
 // broadcast makes a stream live without a network, with the first n packets of a recording.
-func (s *site) broadcast(stream string, codec siaran.CodecName, packets recording) (*siaran.Publication, *siaran.Writer) {
+func (s *site) broadcast(stream string, codec siaran.CodecName, packets recording) (*siaran.Publication,
+	*siaran.Writer) {
 	s.t.Helper()
-	pub, err := s.hub.Publish(siaran.StreamName(stream), "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: codec, ClockRate: 90000}}})
+	pub, err := s.hub.Publish(siaran.StreamName(stream), "test",
+		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: codec, ClockRate: 90000}}})
 	s.must(err)
 	w := pub.Writer(siaran.KindVideo, "")
 	for i, p := range packets {
@@ -328,7 +307,7 @@ func (s *site) broadcast(stream string, codec siaran.CodecName, packets recordin
 	return pub, w
 }
 
-// live makes a stream live and waits until the listing knows.
+// live makes a stream live and waits until the listing shows it.
 func (s *site) live(stream string) *siaran.Publication {
 	s.t.Helper()
 	pub, _ := s.broadcast(stream, siaran.VP8, load(s.t, "vp8"))
@@ -338,7 +317,7 @@ func (s *site) live(stream string) *siaran.Publication {
 
 func (s *site) listed(stream string, status siaran.Status) {
 	s.t.Helper()
-	eventually(s.t, stream+" is "+string(status), func() bool {
+	testutil.Eventually(s.t, stream+" is "+string(status), func() bool {
 		got, err := s.listing.Stream(s.t.Context(), siaran.StreamName(stream))
 		return err == nil && got.Status == status
 	})
@@ -347,7 +326,7 @@ func (s *site) listed(stream string, status siaran.Status) {
 // offer is one that a real client has sent.
 func offer(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "testdata", "offers", name+".sdp"))
+	b, err := os.ReadFile(filepath.Join("..", "internal", "sdp", "testdata", "offers", name+".sdp"))
 	if err != nil {
 		t.Fatal(err)
 	}

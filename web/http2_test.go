@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestEventsOverHTTP2 outlive all deadlines, which HTTP/2 minds also while nothing is read or written.
+// TestEventsOverHTTP2: they outlive all deadlines, which end streams of HTTP/2 even while nothing is read or written.
 func TestEventsOverHTTP2(t *testing.T) {
+	t.Parallel()
 	s := startTweaked(t, func(s *Server) { s.sendTime, s.pingEvery = 1500*time.Millisecond, 2*time.Second })
 	server := httptest.NewUnstartedServer(s.server.echo)
 	server.EnableHTTP2 = true

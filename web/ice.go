@@ -16,8 +16,8 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?$`)
 
-// HostOf is the name or address that a Host header field (RFC 9110 section 7.2) calls this server, without a port and
-// without brackets. It is empty and false for junk: what it returns fits into a URL and a header field.
+// HostOf returns the name or address by which a Host header field (RFC 9110 section 7.2) calls this server, without
+// port and brackets. For junk it returns "" and false: what it returns is fit for a URL and a header field.
 func HostOf(field string) (string, bool) {
 	host := field
 	if h, _, err := net.SplitHostPort(field); err == nil {
@@ -38,7 +38,7 @@ func HostOf(field string) (string, bool) {
 	return strings.ToLower(host), true
 }
 
-// iceServers are those for a session, or for who has none yet (empty id), as this client reaches them.
+// iceServers returns the servers for a session, or before there is one (empty id), as this client reaches them.
 func (s *Server) iceServers(r *http.Request, session siaran.SessionID) []ICEServer {
 	if s.cfg.ICEServers == nil {
 		return nil
@@ -47,9 +47,9 @@ func (s *Server) iceServers(r *http.Request, session siaran.SessionID) []ICEServ
 	return s.cfg.ICEServers(session, host)
 }
 
-// showICE answers with what goes into an RTCPeerConnection's configuration. Credentials are fresh each time.
+// showICE answers with what goes into the configuration of an RTCPeerConnection. Credentials are new each time.
 func (s *Server) showICE(c echo.Context) error {
-	if err := s.iceLimit.take(source(c.RealIP())); err != nil {
+	if err := s.iceLimit.take(c); err != nil {
 		return err
 	}
 	type server struct {
@@ -61,19 +61,18 @@ func (s *Server) showICE(c echo.Context) error {
 	for _, i := range s.iceServers(c.Request(), "") {
 		list = append(list, server(i))
 	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusOK, map[string]any{"iceServers": list})
+	return sendJSON(c, http.StatusOK, map[string]any{"iceServers": list})
 }
 
-// addLinks announces servers, one header line a URL (RFC 9725 section 4.6).
+// addLinks announces servers, one header line per URL (RFC 9725 section 4.6).
 func addLinks(h http.Header, servers []ICEServer) {
 	for _, link := range iceLinks(servers) {
 		h.Add("Link", link)
 	}
 }
 
-// iceLinks writes Link values, one a URL, in the exact form that OBS and mediamtx can read. A
-// server with a value that they could not is left out.
+// iceLinks writes Link values, one per URL, in the exact form that OBS and mediamtx can read. A server with a value
+// that they could not read is left out.
 func iceLinks(servers []ICEServer) []string {
 	var links []string
 	for _, server := range servers {
@@ -83,7 +82,8 @@ func iceLinks(servers []ICEServer) []string {
 			}
 			link := fmt.Sprintf(`<%s>; rel="ice-server"`, u)
 			if server.Username != "" {
-				link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, server.Username, server.Credential)
+				link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`,
+					server.Username, server.Credential)
 			}
 			links = append(links, link)
 		}
@@ -91,15 +91,16 @@ func iceLinks(servers []ICEServer) []string {
 	return links
 }
 
-// unfit are the characters that end a value somewhere, and those that no header field may have.
+// unfit reports whether some parser would end a value at this character, or no header field may contain it.
 func unfit(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`;,"<>\`, r) }
 
-// announcing announces ICE servers before a session is opened, to those who ask (RFC 9725 section 4.6). A browser's
-// preflight is not asking, and servers with credentials are for those who may open a session.
+// announcing adds the ICE servers to the answer to OPTIONS, for clients that ask before they open a session (RFC 9725
+// section 4.6). A browser's preflight does not ask for them. Servers with credentials are announced only to callers
+// that may open a session.
 func (s *Server) announcing(p *protocol, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if s.cfg.ICEServers != nil && !preflight(r) && s.iceLimit.take(source(c.RealIP())) == nil {
+		if s.cfg.ICEServers != nil && !preflight(r) && s.iceLimit.take(c) == nil {
 			servers := s.iceServers(r, "")
 			if !s.mayOpen(c, p) {
 				servers = withoutCredentials(servers)
@@ -121,14 +122,13 @@ func withoutCredentials(servers []ICEServer) []ICEServer {
 	return open
 }
 
-// mayOpen tells whether a session would be opened for the token of this request.
+// mayOpen reports whether the token of a request may open a session.
 func (s *Server) mayOpen(c echo.Context, p *protocol) bool {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.openTime)
 	defer cancel()
-	token := endpointToken(c.Request())
-	asked := c.Param("stream")
+	token, asked := endpointToken(c.Request()), c.Param("stream")
 	if asked == "" { // the token names it
-		claims, err := s.cfg.Tokens.Verify(ctx, token)
+		claims, err := s.verify(ctx, c, token)
 		if err != nil {
 			return false
 		}
@@ -138,10 +138,6 @@ func (s *Server) mayOpen(c echo.Context, p *protocol) bool {
 	if err != nil {
 		return false
 	}
-	stream, there, err := p.rules(ctx, c, token, name)
-	if err != nil {
-		return false
-	}
-	_, err = p.allow(ctx, token, stream, there)
+	_, err = s.authorizeFor(ctx, c, p.demand(name, token))
 	return err == nil
 }

@@ -24,14 +24,15 @@ func withServers(c *Config) {
 			user = "1764000000:session"
 		}
 		return []ICEServer{
-			{URLs: []string{"turn:" + host + ":3478?transport=udp", "turn:" + host + ":3478?transport=tcp", "turns:" + host + ":443?transport=tcp"}, Username: user, Credential: "c2VjcmV0/+=="},
+			{URLs: []string{"turn:" + host + ":3478?transport=udp", "turn:" + host + ":3478?transport=tcp",
+				"turns:" + host + ":443?transport=tcp"}, Username: user, Credential: "c2VjcmV0/+=="},
 			{URLs: []string{"stun:" + host + ":3478"}},
 		}
 	}
 }
 
-// obsLinks reads Link lines as OBS does: it cuts at commas, then at semicolons, passes over an entry that does not begin
-// with the address, and takes as a value what stands between the first and the last quote.
+// obsLinks reads Link lines as OBS does: it splits at commas, then at semicolons, skips an entry that does not begin
+// with the address, and takes what is between the first and the last quote as a value.
 func obsLinks(lines []string) (servers []ICEServer) {
 	value := func(s string) string { return s[strings.Index(s, `"`)+1 : strings.LastIndex(s, `"`)] }
 	for _, line := range lines {
@@ -56,10 +57,12 @@ func obsLinks(lines []string) (servers []ICEServer) {
 	return servers
 }
 
-// mediamtxLink is the one form that the reader of mediamtx takes.
-var mediamtxLink = regexp.MustCompile(`^<(.+?)>; rel="ice-server"(; username="(.*?)"; credential="(.*?)"; credential-type="password")?`)
+// mediamtxLink is the only form that mediamtx can read.
+var mediamtxLink = regexp.MustCompile(`^<(.+?)>; rel="ice-server"` +
+	`(; username="(.*?)"; credential="(.*?)"; credential-type="password")?`)
 
 func TestLinksAsClientsReadThem(t *testing.T) {
+	t.Parallel()
 	s := start(t, withServers)
 	want := []ICEServer{
 		{[]string{"turn:127.0.0.1:3478?transport=udp"}, "1764000000:session", "c2VjcmV0/+=="},
@@ -87,17 +90,26 @@ func TestLinksAsClientsReadThem(t *testing.T) {
 	p := s.broadcaster()
 	whip := p.open("/whip/cats", s.publisher("cats"))
 	check("WHIP", whip.Header.Values("Link"))
-	if first := whip.Header.Values("Link")[0]; first != `<turn:127.0.0.1:3478?transport=udp>; rel="ice-server"; username="1764000000:session"; credential="c2VjcmV0/+=="; credential-type="password"` {
+	udp := `<turn:127.0.0.1:3478?transport=udp>; rel="ice-server"; ` +
+		`username="1764000000:session"; credential="c2VjcmV0/+=="; credential-type="password"`
+	if first := whip.Header.Values("Link")[0]; first != udp {
 		t.Error(first)
 	}
 	s.live("dogs")
-	check("WHEP", s.viewer().open("/whep/dogs", "").Header.Values("Link"))
+	// The links of WHEP's extensions come last, and only here: mediamtx looks for servers with OPTIONS.
+	links := s.viewer().open("/whep/dogs", "").Header.Values("Link")
+	if len(links) != 6 {
+		t.Fatalf("WHEP: links %q", links)
+	}
+	check("WHEP", links[:4])
 }
 
-// TestOptionsAnnounce gives credentials to those alone who might open a session, and nothing to a browser's preflight.
+// TestOptionsAnnounce: only callers that may open a session get credentials, and a browser's preflight gets nothing.
 func TestOptionsAnnounce(t *testing.T) {
+	t.Parallel()
 	s := start(t, withServers)
-	s.do(call{method: "PATCH", path: "/api/streams/secret", token: s.admin, body: `{"visibility":"private"}`}.with("Content-Type", "application/json"))
+	s.do(call{method: "PATCH", path: "/api/streams/secret", token: s.admin,
+		body: `{"visibility":"private"}`}.with("Content-Type", "application/json"))
 	watch := s.token(access.Claims{Stream: "secret", Scopes: []access.Scope{access.Watch}})
 	for _, test := range []struct {
 		name, path, token string
@@ -142,13 +154,15 @@ func TestOptionsAnnounce(t *testing.T) {
 }
 
 func TestICE(t *testing.T) {
+	t.Parallel()
 	s := start(t, withServers)
 	var got struct {
 		ICEServers []map[string]any `json:"iceServers"`
 	}
 	r := s.get("/api/ice", "", &got)
 	want := []map[string]any{
-		{"urls": []any{"turn:127.0.0.1:3478?transport=udp", "turn:127.0.0.1:3478?transport=tcp", "turns:127.0.0.1:443?transport=tcp"}, "username": "1764000000:open", "credential": "c2VjcmV0/+=="},
+		{"urls": []any{"turn:127.0.0.1:3478?transport=udp", "turn:127.0.0.1:3478?transport=tcp",
+			"turns:127.0.0.1:443?transport=tcp"}, "username": "1764000000:open", "credential": "c2VjcmV0/+=="},
 		{"urls": []any{"stun:127.0.0.1:3478"}},
 	}
 	if !reflect.DeepEqual(got.ICEServers, want) {
@@ -164,6 +178,7 @@ func TestICE(t *testing.T) {
 }
 
 func TestICEWithoutServers(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	if r := s.do(call{method: "GET", path: "/api/ice"}); strings.TrimSpace(r.body) != `{"iceServers":[]}` {
 		t.Error(r.body)
@@ -173,8 +188,9 @@ func TestICEWithoutServers(t *testing.T) {
 	}
 }
 
-// TestTooManyAskForICE: credentials are made for the patient; OPTIONS answers without them.
+// TestTooManyAskForICE: there is a limit on making credentials, beyond which OPTIONS answers without them.
 func TestTooManyAskForICE(t *testing.T) {
+	t.Parallel()
 	s := start(t, withServers, func(c *Config) { c.Limits.ICE = Rate{0.001, 3} })
 	for range 3 {
 		if r := s.do(call{method: "GET", path: "/api/ice"}); r.StatusCode != http.StatusOK {
@@ -182,13 +198,15 @@ func TestTooManyAskForICE(t *testing.T) {
 		}
 	}
 	wantProblem(t, s.do(call{method: "GET", path: "/api/ice"}), http.StatusTooManyRequests)
-	if r := s.do(call{method: "OPTIONS", path: "/whep/cats"}); r.StatusCode != http.StatusOK || r.Header.Get("Link") != "" {
+	if r := s.do(call{method: "OPTIONS", path: "/whep/cats"}); r.StatusCode != http.StatusOK ||
+		r.Header.Get("Link") != "" {
 		t.Error(r.Status, r.Header)
 	}
 }
 
-// TestHostOfRequests: what a client calls this server is announced to it, unless it is junk.
+// TestHostOfRequests: the name by which a client calls this server is announced to it, unless it is junk.
 func TestHostOfRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, withServers)
 	for host, want := range map[string]string{
 		"live.example.org":       "live.example.org",
@@ -224,6 +242,7 @@ func TestHostOfRequests(t *testing.T) {
 
 // TestLinksThatCannotBeRead are left out, and nothing breaks out of a header line.
 func TestLinksThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	good := ICEServer{URLs: []string{"turn:a:1"}, Username: "u", Credential: "c"}
 	for _, bad := range []string{"a b", "a\r\nX: y", `a"b`, "a;b", "a,b", "a>b", "ä", "\x00", `a\b`} {
 		for _, server := range []ICEServer{
@@ -239,7 +258,8 @@ func TestLinksThatCannotBeRead(t *testing.T) {
 }
 
 func FuzzHostOf(f *testing.F) {
-	for _, seed := range []string{"", "a", "a:1", "[::1]:80", "[::1", "::1", "::ffff:127.0.0.1", "a b", "a\r\nb", "[fe80::1%eth0]", "1.2.3.4:x", "a.", ".", "localhost:8080"} {
+	for _, seed := range []string{"", "a", "a:1", "[::1]:80", "[::1", "::1", "::ffff:127.0.0.1", "a b", "a\r\nb",
+		"[fe80::1%eth0]", "1.2.3.4:x", "a.", ".", "localhost:8080"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, field string) {
@@ -275,6 +295,7 @@ func FuzzLinks(f *testing.F) {
 
 // TestHSTS is sent only when asked for.
 func TestHSTS(t *testing.T) {
+	t.Parallel()
 	if got := start(t).do(call{method: "GET", path: "/healthz"}).Header.Get("Strict-Transport-Security"); got != "" {
 		t.Error(got)
 	}

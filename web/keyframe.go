@@ -13,15 +13,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 const (
-	pictureWait = time.Second // for a key frame that is just coming in
-	maxPictures = 64 << 20    // bytes that are kept; the longest not renewed goes first
+	pictureWait = time.Second // for a key frame whose packets are arriving
+	maxPictures = 64 << 20    // bytes; the picture that was not replaced for the longest goes first
 )
 
-// pictures keeps the newest key frame of each stream as it is sent, so that many who look
-// at the dashboard cost no more than one.
+// pictures keeps the newest key frame of each stream as it is sent, so that many viewers of the dashboard cost no more
+// than one.
 type pictures struct {
 	mu     sync.Mutex
 	kept   map[siaran.StreamName]*picture
@@ -57,7 +58,7 @@ func (p *pictures) forget(name siaran.StreamName) {
 	p.drop(name)
 }
 
-// drop is forget for who holds mu.
+// drop is forget for callers that hold mu.
 func (p *pictures) drop(name siaran.StreamName) {
 	old := p.kept[name]
 	if old == nil {
@@ -70,13 +71,16 @@ func (p *pictures) drop(name siaran.StreamName) {
 
 // keyframe sends the newest whole key frame of a stream's smallest layer, for WebCodecs.
 func (s *Server) keyframe(c echo.Context) error {
-	stream, _, err := s.watched(c)
+	if err := s.pictureLimit.take(c); err != nil {
+		return err
+	}
+	g, err := s.authorize(c, access.Watch)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), pictureWait)
 	defer cancel()
-	p := s.newestPicture(ctx, stream.Name)
+	p := s.newestPicture(ctx, g.stream.Name)
 	if p == nil {
 		return fail(http.StatusNotFound, "there is no picture of this stream now")
 	}
@@ -85,15 +89,15 @@ func (s *Server) keyframe(c echo.Context) error {
 	h.Set(echo.HeaderContentType, "application/octet-stream")
 	h.Set("ETag", p.tag)
 	h.Set("Cache-Control", "no-cache")
-	if stream.Visibility == siaran.VisibilityPrivate {
+	if g.stream.Visibility == siaran.VisibilityPrivate {
 		h.Set("Cache-Control", "private, no-cache")
 	}
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(p.body))
 	return nil
 }
 
-// newestPicture is nil when there is none. While a key frame is coming in, the one before is
-// the newest whole one; without that it is waited for until ctx ends.
+// newestPicture returns the newest whole key frame, or nil. While a key frame is arriving, that is the one before. If
+// there is none, it waits until ctx ends.
 func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *picture {
 	b, err := s.cfg.Hub.Broadcast(name)
 	if err != nil || b.Video() == nil {
@@ -108,9 +112,7 @@ func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *pic
 	if layer == nil {
 		return old
 	}
-	wake := make(chan struct{}, 1)
-	unfollow := layer.Follow(wake)
-	defer unfollow()
+	var wake chan struct{} // nil until there is something to wait for: Follow takes a lock that the broadcaster needs
 	for {
 		first, ok := layer.Keyframe()
 		if !ok || old != nil && old.rid == layer.RID() && old.first == first {
@@ -119,7 +121,10 @@ func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *pic
 		body, whole, broken := assemble(layer, first)
 		switch {
 		case whole:
-			p := &picture{broadcast: b.ID(), rid: layer.RID(), first: first, body: body, codec: codecString(layer.Codec().Name, body)}
+			p := &picture{
+				broadcast: b.ID(), rid: layer.RID(), first: first,
+				body: body, codec: codecString(layer.Codec().Name, body),
+			}
 			p.tag = quoteTag(fmt.Sprintf("%s-%s-%d", b.ID(), layer.RID(), first))
 			if p.codec == "" {
 				return old
@@ -128,6 +133,12 @@ func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *pic
 			return p
 		case broken || old != nil:
 			return old
+		}
+		if wake == nil {
+			wake = make(chan struct{}, 1)
+			unfollow := layer.Follow(wake)
+			defer unfollow()
+			continue // look again: more may have arrived before Follow
 		}
 		select {
 		case <-wake:
@@ -139,7 +150,7 @@ func (s *Server) newestPicture(ctx context.Context, name siaran.StreamName) *pic
 	}
 }
 
-// smallestLayer is that of the layers with a key frame, nil when none has one.
+// smallestLayer returns the smallest layer that has a key frame, or nil.
 func smallestLayer(t *siaran.Track) *siaran.Layer {
 	var list []*siaran.Layer
 	for _, l := range t.Layers {

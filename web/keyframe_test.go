@@ -2,14 +2,18 @@ package web
 
 import (
 	"bytes"
+	"context"
+	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"siaran"
+	"siaran/internal/codec"
 )
 
-// codecsOfRecordings are the WebCodecs strings of what the encoders made.
+// codecsOfRecordings are the WebCodecs strings of the recordings.
 var codecsOfRecordings = map[string]struct {
 	codec siaran.CodecName
 	want  string
@@ -25,6 +29,7 @@ var codecsOfRecordings = map[string]struct {
 }
 
 func TestKeyframe(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for name, tt := range codecsOfRecordings {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +53,8 @@ func TestKeyframe(t *testing.T) {
 			}
 			// While the next key frame is coming in, the one before is shown.
 			s.must(w.Write(int64(half), packets[half].timestamp, packets[half].marker, packets[half].payload, time.Now()))
-			if r := s.do(call{method: "GET", path: path}); r.StatusCode != 200 || r.Header.Get("ETag") != tag && !packets[half].marker {
+			if r := s.do(call{method: "GET", path: path}); r.StatusCode != 200 || r.Header.Get("ETag") != tag &&
+				!packets[half].marker {
 				t.Errorf("%d, %s", r.StatusCode, r.Header.Get("ETag"))
 			}
 			for i, p := range packets[half+1:] {
@@ -59,7 +65,8 @@ func TestKeyframe(t *testing.T) {
 				t.Errorf("%d %v: not the second key frame", second.StatusCode, second.Header)
 			}
 			pub.Interrupt()
-			if r := s.do(call{method: "HEAD", path: path}); r.StatusCode != 200 || r.body != "" || r.ContentLength != int64(len(second.body)) {
+			if r := s.do(call{method: "HEAD", path: path}); r.StatusCode != 200 || r.body != "" ||
+				r.ContentLength != int64(len(second.body)) {
 				t.Errorf("HEAD: %d, %d bytes", r.StatusCode, r.ContentLength)
 			}
 			pub.Stop()
@@ -69,47 +76,61 @@ func TestKeyframe(t *testing.T) {
 }
 
 func TestKeyframeOfVP8IsTheFrame(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
 	body := []byte(s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}).body)
-	if len(body) < 10 || body[0]&1 != 0 || !bytes.Equal(body[3:6], []byte{0x9d, 0x01, 0x2a}) || body[6] != 320%256 || body[7] != 1 {
+	if len(body) < 10 || body[0]&1 != 0 || !bytes.Equal(body[3:6], []byte{0x9d, 0x01, 0x2a}) ||
+		body[6] != 320%256 || body[7] != 1 {
 		t.Errorf("no VP8 key frame: % x", body[:min(len(body), 12)])
 	}
 }
 
-// TestKeyframeThatIsComing is waited for, for a while.
+// TestKeyframeThatIsComing: the request waits for it, for a while.
 func TestKeyframeThatIsComing(t *testing.T) {
-	s := start(t)
+	t.Parallel()
 	packets := load(t, "h264")
 	if packets[0].marker {
 		t.Fatal("the recording begins with a frame of one packet")
 	}
-	_, w := s.broadcast("cats", siaran.H264, packets[:1])
-	got := make(chan reply, 1)
-	go func() { got <- s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}) }()
-	for i, p := range packets[1:] {
-		time.Sleep(time.Millisecond) // as they come from a network
-		s.must(w.Write(int64(i+1), p.timestamp, p.marker, p.payload, time.Now()))
-	}
-	if r := <-got; r.StatusCode != 200 {
-		t.Errorf("%d %s", r.StatusCode, r.body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		hub := siaran.NewHub(time.Second, codec.NewFramer)
+		defer hub.Close()
+		s := &site{t: t, hub: hub, server: &Server{cfg: Config{Hub: hub}, pictures: newPictures()}}
+		_, w := s.broadcast("cats", siaran.H264, packets[:1])
+		ctx, cancel := context.WithTimeout(t.Context(), pictureWait)
+		defer cancel()
+		got := make(chan *picture, 1)
+		go func() { got <- s.server.newestPicture(ctx, "cats") }()
+		for i, p := range packets[1:] {
+			synctest.Wait() // it waits for the next packet
+			s.must(w.Write(int64(i+1), p.timestamp, p.marker, p.payload, time.Now()))
+		}
+		if p := <-got; p == nil || p.codec != "avc1.42c00b" {
+			t.Errorf("got %+v", p)
+		}
+	})
 }
 
 func TestKeyframeWithoutVideo(t *testing.T) {
+	t.Parallel()
 	s := start(t)
-	pub, err := s.hub.Publish("radio", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}})
+	pub, err := s.hub.Publish("radio", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus,
+		ClockRate: 48000, Channels: 2}}})
 	s.must(err)
 	s.must(pub.Writer(siaran.KindAudio, "").Write(1, 1, true, []byte{1, 2, 3}, time.Now()))
 	wantProblem(t, s.do(call{method: "GET", path: "/api/streams/radio/keyframe"}), 404)
 }
 
 func TestKeyframeOfTheSmallestLayer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
-	pub, err := s.hub.Publish("cats", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: []string{"h", "l"}}})
+	pub, err := s.hub.Publish("cats", "test", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8,
+		ClockRate: 90000}, RIDs: []string{"h", "l"}}})
 	s.must(err)
 	frame := func(rid string, width byte) {
-		s.must(pub.Writer(siaran.KindVideo, rid).Write(1, 1, true, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, width, 0, width, 0, 1, 2, 3}, time.Now()))
+		s.must(pub.Writer(siaran.KindVideo, rid).Write(1, 1, true,
+			[]byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, width, 0, width, 0, 1, 2, 3}, time.Now()))
 	}
 	frame("h", 64)
 	if r := s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}); r.body[6] != 64 {
@@ -122,6 +143,7 @@ func TestKeyframeOfTheSmallestLayer(t *testing.T) {
 }
 
 func TestPicturesAreBounded(t *testing.T) {
+	t.Parallel()
 	p := newPictures()
 	big := &picture{body: make([]byte, maxPicture)}
 	for i := range 2 * maxPictures / maxPicture {
@@ -170,4 +192,71 @@ func FuzzPicture(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestKeptPictureCostsTheBroadcasterNothing: a request follows the layer, under a lock that its writer needs, only when
+// there is something to wait for. Following makes a list and a channel.
+func TestKeptPictureCostsTheBroadcasterNothing(t *testing.T) {
+	s := start(t)
+	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	first := s.server.newestPicture(t.Context(), "cats")
+	if first == nil {
+		t.Fatal("no picture")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if s.server.newestPicture(t.Context(), "cats") != first {
+			t.Error("another picture")
+		}
+	}); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestPicturesBySource(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.Limits.Picture = Rate{0.001, 2} })
+	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	get := call{method: "GET", path: "/api/streams/cats/keyframe"}
+	for range 2 {
+		if r := s.do(get); r.StatusCode != 200 {
+			t.Errorf("%d", r.StatusCode)
+		}
+	}
+	wantProblem(t, s.do(get), 429)
+}
+
+// The picture is the whole frame, also of encoders that set the marker on each packet, or never.
+func TestKeyframeWithWrongMarkers(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	packets := load(t, "h264-slices")
+	s.broadcast("right", siaran.H264, packets)
+	want := s.do(call{method: "GET", path: "/api/streams/right/keyframe"}).body
+	for name, marker := range map[string]bool{"always": true, "never": false} {
+		marked := slices.Clone(packets)
+		for i := range marked {
+			marked[i].marker = marker
+		}
+		s.broadcast(name, siaran.H264, marked)
+		if r := s.do(call{method: "GET", path: "/api/streams/" + name + "/keyframe"}); r.StatusCode != 200 || r.body != want {
+			t.Errorf("%s: %d, %d bytes, not %d", name, r.StatusCode, len(r.body), len(want))
+		}
+	}
+}
+
+// SVT-AV1 in OBS: its sequence header has fields that few others have, and its frames are joined.
+func TestKeyframeOfOBS(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	packets := load(t, "../obs/av1-svt")
+	for i := 1; i < len(packets); i++ {
+		if packets[i].timestamp == packets[i-1].timestamp {
+			packets[i-1].payload, packets[i].payload = codec.JoinAV1(packets[i-1].payload, packets[i].payload)
+		}
+	}
+	s.broadcast("obs", siaran.AV1, packets)
+	r := s.do(call{method: "GET", path: "/api/streams/obs/keyframe"})
+	if r.StatusCode != 200 || r.Header.Get("X-Siaran-Codec") != "av01.0.01M.08" || len(r.body) < 10000 {
+		t.Errorf("%d, %s, %d bytes", r.StatusCode, r.Header.Get("X-Siaran-Codec"), len(r.body))
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"siaran"
 )
 
-// logRequests writes one line a request. Query, header fields and session ids stay out of it.
+// logRequests writes one line per request, without query, header fields and session ids.
 func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begin := time.Now()
@@ -32,7 +32,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// loggedPath is the route with its parameters, so that nothing of an address that has no route is shown.
+// loggedPath returns the route with its parameters, so that nothing of an address without a route is logged.
 func loggedPath(c echo.Context) string {
 	path := c.Path()
 	if path == "" || c.Get(echo.ContextKeyHeaderAllow) != nil {
@@ -58,7 +58,7 @@ func loggedPath(c echo.Context) string {
 // method bounds what a client can write into the log.
 func method(m string) string { return m[:min(len(m), 16)] }
 
-// recoverPanics turns a panic into 500 without details; those go to the log.
+// recoverPanics answers a panic with 500. The details go to the log.
 func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {

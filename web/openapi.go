@@ -11,5 +11,5 @@ var openAPIDocument []byte
 
 // openAPI sends the description of everything here that programs use.
 func (s *Server) openAPI(c echo.Context) error {
-	return c.Blob(200, "application/yaml", openAPIDocument)
+	return send(c, 200, "application/yaml", openAPIDocument)
 }

@@ -19,15 +19,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 //go:embed static
 var staticFiles embed.FS
 
-// asset is one file of the pages, read at the start.
+// asset is one file of the pages, read when the server starts.
 type asset struct {
 	body        []byte
-	packed      []byte // body in gzip, nil where that is not smaller
+	packed      []byte // body in gzip, nil if that is not smaller
 	contentType string
 	tag         string // an entity tag over the body, without quotes
 }
@@ -36,12 +37,12 @@ type assets struct {
 	byPath map[string]asset // without a leading slash
 }
 
-// mimeTypes are given here so that they do not depend on the machine.
+// mimeTypes are listed here so that they do not depend on the machine.
 var mimeTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-	".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".txt": "text/plain; charset=utf-8",
-	".md": "text/plain; charset=utf-8", "": "text/plain; charset=utf-8",
-	".woff2": "font/woff2", ".webmanifest": "application/manifest+json", ".webp": "image/webp", ".jpg": "image/jpeg",
+	".txt": "text/plain; charset=utf-8", ".md": "text/plain; charset=utf-8", "": "text/plain; charset=utf-8",
+	".json": "application/json", ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
+	".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".webp": "image/webp", ".jpg": "image/jpeg",
 }
 
 func readAssets() (*assets, error) {
@@ -68,15 +69,15 @@ func newAsset(body []byte, contentType string) asset {
 	a := asset{body: body, contentType: contentType, tag: hex.EncodeToString(sum[:12])}
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	z.Write(body) // into memory: cannot fail
-	z.Close()
+	_, _ = z.Write(body) // into memory: cannot fail
+	_ = z.Close()
 	if packed.Len() < len(body)*9/10 {
 		a.packed = packed.Bytes()
 	}
 	return a
 }
 
-// guard sets the headers that keep browsers careful; handlers of pages say more.
+// guard sets the headers that make browsers careful. Handlers of pages set further ones.
 func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -91,10 +92,11 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // pagePolicy is the Content-Security-Policy of pages: everything comes from this server, nothing is inline.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " +
-	"font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
+	"media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors "
 
-// page serves an HTML file. Only the embedded player may stand in frames of other sites, and only the studio may use devices.
+// page serves an HTML file. Only the embedded player may be framed by other sites, and only the studio may use devices.
 func (s *Server) page(file string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		pageHeaders(c.Response().Header(), file)
@@ -115,8 +117,9 @@ func pageHeaders(h http.Header, file string) {
 	h.Set("Permissions-Policy", devices+", geolocation=(), payment=(), usb=()")
 }
 
-// streamPage is page for an address with the name of a stream in it, known or not: it may go
-// live yet. A public stream that is live on another server is watched there. Where a public stream has a title, the page's head tells it to those who make previews of links.
+// streamPage is page for an address with the name of a stream, known or not: it may still go live. For a public stream
+// that is live on another server it redirects there. The head of the page has the title of a public stream, for
+// previews of links. If the stream is live here, the page tells its player, which then opens a session at once.
 func (s *Server) streamPage(file string) echo.HandlerFunc {
 	page := s.page(file)
 	return func(c echo.Context) error {
@@ -124,59 +127,75 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		stream, known, err := s.lookupFor(c.Request().Context(), c, "", name)
-		if err == nil && known && stream.Visibility == siaran.VisibilityPublic {
-			if _, err := s.cfg.Hub.Broadcast(name); err != nil {
-				if there := s.elsewhere(c.Request().Context(), c, stream); there != "" {
-					return sendThere(c, there)
+		ctx := c.Request().Context()
+		g, err := s.authorizeFor(ctx, c, demand{scope: access.Watch, stream: name}) // browsers open pages without a token
+		if err == nil && g.found {
+			_, err := s.cfg.Hub.Broadcast(name)
+			if err != nil {
+				if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
+					return redirectTo(c, url)
 				}
 			}
-			if stream.Title != "" {
-				c.Set(titled, stream)
-			}
+			c.Set(about, pageOf{stream: g.stream, live: err == nil})
 		}
 		return page(c)
 	}
 }
 
-// titled is under which streamPage hands a stream to page.
-const titled = "titled"
+// about is the key in the echo.Context of a pageOf, from streamPage to page.
+const about = "about"
 
-var titleElement = []byte("<title>Siaran</title>")
+// pageOf is what a page shows.
+type pageOf struct {
+	stream siaran.Stream
+	live   bool // on this server
+}
 
-// withTitle is the page with what link previews read (ogp.me).
-func (a asset) withTitle(s siaran.Stream) asset {
-	title, about := html.EscapeString(s.Title), html.EscapeString(s.Description)
-	head := "<title>" + title + " · Siaran</title>\n  <meta property=\"og:title\" content=\"" + title + "\">\n" +
-		"  <meta property=\"og:type\" content=\"video.other\">\n  <meta property=\"og:site_name\" content=\"Siaran\">"
-	if about != "" {
-		head += "\n  <meta property=\"og:description\" content=\"" + about + "\">"
+var (
+	titleElement  = []byte("<title>Siaran</title>")
+	playerElement = []byte("<siaran-player ")
+)
+
+// of returns the page with what is known about its stream: for previews of links (ogp.me) and for its player.
+func (a asset) of(p pageOf) asset {
+	body := a.body
+	if p.stream.Title != "" {
+		title, about := html.EscapeString(p.stream.Title), html.EscapeString(p.stream.Description)
+		head := "<title>" + title + " · Siaran</title>\n" +
+			"  <meta property=\"og:title\" content=\"" + title + "\">\n" +
+			"  <meta property=\"og:type\" content=\"video.other\">\n" +
+			"  <meta property=\"og:site_name\" content=\"Siaran\">"
+		if about != "" {
+			head += "\n  <meta property=\"og:description\" content=\"" + about + "\">"
+		}
+		body = bytes.Replace(body, titleElement, []byte(head), 1)
 	}
-	body := bytes.Replace(a.body, titleElement, []byte(head), 1)
+	if p.live {
+		body = bytes.Replace(body, playerElement, []byte("<siaran-player live "), 1)
+	}
+	if len(body) == len(a.body) {
+		return a
+	}
 	sum := sha256.Sum256(body)
 	return asset{body: body, contentType: a.contentType, tag: hex.EncodeToString(sum[:12])}
 }
 
-// forPeople tells whether a request is for a page that somebody will look at.
+// forPeople reports whether a request is for a page that a person will look at.
 func forPeople(r *http.Request) bool {
 	for _, prefix := range []string{"/api/", "/whip", "/whep", "/static/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return false
 		}
 	}
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get(echo.HeaderAccept), "text/html")
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return reads && strings.Contains(r.Header.Get(echo.HeaderAccept), "text/html")
 }
 
-// missing is the page for an address with nothing under it.
+// missing sends the page for an address where there is nothing.
 func (s *Server) missing(c echo.Context) {
 	a := s.assets.byPath["missing.html"]
-	h := c.Response().Header()
-	h.Set(echo.HeaderContentSecurityPolicy, pagePolicy+"'none'")
-	h.Set(echo.HeaderContentType, a.contentType)
-	c.Response().WriteHeader(http.StatusNotFound)
-	if c.Request().Method == http.MethodGet {
-		c.Response().Write(a.body)
-	}
+	c.Response().Header().Set(echo.HeaderContentSecurityPolicy, pagePolicy+"'none'")
+	_ = send(c, http.StatusNotFound, a.contentType, a.body) // if that fails, the client has gone
 }
 
 func (s *Server) static(c echo.Context) error {
@@ -193,8 +212,8 @@ func (s *Server) serveAsset(c echo.Context, name string) error {
 	if !ok {
 		return echo.ErrNotFound
 	}
-	if stream, ok := c.Get(titled).(siaran.Stream); ok {
-		a = a.withTitle(stream)
+	if p, ok := c.Get(about).(pageOf); ok {
+		a = a.of(p)
 	}
 	a.serve(c)
 	return nil
@@ -203,20 +222,25 @@ func (s *Server) serveAsset(c echo.Context, name string) error {
 func (a asset) serve(c echo.Context) {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, a.contentType)
-	h.Set("Cache-Control", "no-cache") // asked for again each time; unchanged files cost a 304
+	h.Set("Cache-Control", "no-cache") // browsers ask each time, and get 304 for unchanged files
 	body, tag := a.body, a.tag
 	if a.packed != nil {
 		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
 		if takesGzip(c.Request()) {
 			h.Set(echo.HeaderContentEncoding, "gzip")
 			body, tag = a.packed, a.tag+"-gzip"
+			c.Response().Before(func() { // ServeContent sets no length of encoded bodies
+				if c.Response().Status == http.StatusOK {
+					h.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+				}
+			})
 		}
 	}
 	h.Set("ETag", quoteTag(tag))
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
 }
 
-// takesGzip is RFC 9110 section 12.5.3, as far as browsers make use of it.
+// takesGzip reads Accept-Encoding (RFC 9110 section 12.5.3), as far as browsers use it.
 func takesGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get(echo.HeaderAcceptEncoding), ",") {
 		coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")

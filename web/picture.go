@@ -12,15 +12,16 @@ import (
 	"github.com/pion/rtp/codecs"
 
 	"siaran"
+	"siaran/internal/codec"
 )
 
 const maxPicture = 4 << 20 // bytes
 
-// picture is a key frame as a WebCodecs decoder takes it: H264 and H265 in Annex B form, AV1
-// as a low-overhead bitstream, VP8 and VP9 as one frame. It never changes.
+// picture is a key frame in the form that WebCodecs decoders accept: H264 and H265 in Annex B form, AV1 as a
+// low-overhead bitstream, VP8 and VP9 as one frame. It never changes.
 type picture struct {
 	broadcast siaran.BroadcastID
-	rid       string // and not the layer, whose packets would be kept with it
+	rid       string // and not the layer itself, which would keep its packets in memory
 	first     int64  // sequence number of its first packet
 	body      []byte
 	codec     string // of the WebCodecs codec registry
@@ -48,17 +49,22 @@ func newDepacketizer(codec siaran.CodecName) depacketizer {
 	return nil
 }
 
-// assemble joins the packets of the frame that begins at first. It is not whole while
-// packets are still to come, and broken when it never will be.
+// assemble joins the packets of the frame that begins at first: all with its timestamp, because some encoders set the
+// marker inside frames. The frame is not whole while packets are still to come, and broken if it never will be.
 func assemble(layer *siaran.Layer, first int64) (frame []byte, whole, broken bool) {
 	joiner := newDepacketizer(layer.Codec().Name)
 	start := layer.Get(first)
 	if joiner == nil || start == nil {
 		return nil, false, true
 	}
+	ended := false
 	for seq := first; seq < layer.Head(); seq++ {
 		p := layer.Get(seq)
-		if p == nil || p.Timestamp != start.Timestamp {
+		if p != nil && p.Timestamp != start.Timestamp || p == nil && ended {
+			ended = true
+			break
+		}
+		if p == nil {
 			return nil, false, true
 		}
 		part, err := joiner.Unmarshal(p.Payload)
@@ -66,14 +72,15 @@ func assemble(layer *siaran.Layer, first int64) (frame []byte, whole, broken boo
 			return nil, false, true
 		}
 		frame = append(frame, part...)
-		if p.FrameEnd {
-			return frame, len(frame) > 0, len(frame) == 0
-		}
+		ended = p.FrameEnd
 	}
-	return nil, false, false
+	if !ended {
+		return nil, false, false
+	}
+	return frame, len(frame) > 0, len(frame) == 0
 }
 
-// codecString names the codec of a frame for WebCodecs; empty when the frame does not tell.
+// codecString names the codec of a frame for WebCodecs. It is empty if the frame does not say.
 func codecString(codec siaran.CodecName, frame []byte) string {
 	switch codec {
 	case siaran.VP8:
@@ -94,7 +101,7 @@ func codecString(codec siaran.CodecName, frame []byte) string {
 	return ""
 }
 
-// h264String is avc1 with profile, constraints and level of the first SPS (RFC 6381 section 3.3).
+// h264String is "avc1" with profile, constraints and level of the first SPS (RFC 6381 section 3.3).
 func h264String(frame []byte) string {
 	for _, unit := range annexB(frame) {
 		if len(unit) >= 4 && unit[0]&0x1f == 7 {
@@ -104,7 +111,7 @@ func h264String(frame []byte) string {
 	return ""
 }
 
-// h265String is hev1 after the first SPS (ISO/IEC 14496-15 annex E.3).
+// h265String is "hev1" with what the first SPS says (ISO/IEC 14496-15 annex E.3).
 func h265String(frame []byte) string {
 	for _, unit := range annexB(frame) {
 		if len(unit) < 2 || unit[0]>>1&0x3f != 33 {
@@ -120,7 +127,8 @@ func h265String(frame []byte) string {
 		if level[0]&0x20 != 0 {
 			tier = "H"
 		}
-		text := fmt.Sprintf("hev1.%s%d.%X.%s%d", space, level[0]&0x1f, bits.Reverse32(binary.BigEndian.Uint32(level[1:])), tier, level[11])
+		compatibility := bits.Reverse32(binary.BigEndian.Uint32(level[1:]))
+		text := fmt.Sprintf("hev1.%s%d.%X.%s%d", space, level[0]&0x1f, compatibility, tier, level[11])
 		constraints := ""
 		for _, b := range level[5:11] {
 			constraints += fmt.Sprintf(".%X", b)
@@ -133,7 +141,7 @@ func h265String(frame []byte) string {
 	return ""
 }
 
-// annexB are the NAL units between start codes.
+// annexB returns the NAL units between start codes.
 func annexB(frame []byte) [][]byte {
 	var units h264.AnnexB
 	if units.Unmarshal(frame) != nil {
@@ -142,22 +150,22 @@ func annexB(frame []byte) [][]byte {
 	return units
 }
 
-// av1String is av01 after the sequence header (AV1 in ISOBMFF, section 5).
+// av1String is "av01" with what the sequence header says (AV1 in ISOBMFF, section 5).
 func av1String(frame []byte) string {
 	var units av1.Bitstream
 	if units.Unmarshal(frame) != nil {
 		return ""
 	}
 	for _, unit := range units {
-		var h av1.SequenceHeader
-		if len(unit) == 0 || av1.OBUType(unit[0]>>3&0x0f) != av1.OBUTypeSequenceHeader || h.Unmarshal(unit) != nil || len(h.SeqLevelIdx) == 0 {
+		h, ok := codec.ParseAV1Sequence(unit)
+		if !ok {
 			continue
 		}
 		tier := "M"
-		if len(h.SeqTier) > 0 && h.SeqTier[0] {
+		if h.HighTier {
 			tier = "H"
 		}
-		return fmt.Sprintf("av01.%d.%02d%s.%02d", h.SeqProfile, h.SeqLevelIdx[0], tier, h.ColorConfig.BitDepth)
+		return fmt.Sprintf("av01.%d.%02d%s.%02d", h.Profile, h.Level, tier, h.BitDepth)
 	}
 	return ""
 }

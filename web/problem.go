@@ -15,24 +15,24 @@ import (
 	"siaran/web/access"
 )
 
-// statusGone stands in the log where the client did not wait for an answer.
+// statusGone is logged if the client did not wait for an answer.
 const statusGone = 499
 
-// problem is an error's body (RFC 9457). Error repeats Detail for players that read that name.
+// problem is the body of an error (RFC 9457). Error repeats Detail, for players that read that name.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Error  string `json:"error"`
-	Code   string `json:"code,omitempty"` // where pages say more than the status tells them
+	Code   string `json:"code,omitempty"` // for pages that have more to say than the status
 }
 
 // failure is an error of the HTTP side, with its status and a text for the client.
 type failure struct {
 	status     int
 	detail     string
-	retryAfter int // seconds; 0: nothing is said
+	retryAfter int // seconds; 0: no Retry-After
 	code       string
 	cause      error // for the log alone
 }
@@ -45,12 +45,15 @@ func fail(status int, format string, args ...any) error {
 	return &failure{status: status, detail: fmt.Sprintf(format, args...)}
 }
 
-// listingFailed is what a client gets while the database does not answer.
+// listingFailed is what clients get while the database does not answer.
 func listingFailed(err error) error {
-	return &failure{status: http.StatusServiceUnavailable, detail: "the list of streams does not answer; try again in a moment", retryAfter: 2, cause: err}
+	return &failure{
+		status: http.StatusServiceUnavailable, detail: "the list of streams does not answer; try again in a moment",
+		retryAfter: 2, cause: err,
+	}
 }
 
-// statuses are the domain's errors as HTTP knows them. Their whole text is for the client.
+// statuses maps errors of the domain to HTTP. Clients get their whole text.
 var statuses = []struct {
 	err        error
 	status     int
@@ -61,12 +64,15 @@ var statuses = []struct {
 	{siaran.ErrUnknownSession, http.StatusNotFound, 0},
 	{siaran.ErrNotLive, http.StatusConflict, 2}, // draft-ietf-wish-whep-04 section 4.3.8
 	{siaran.ErrEnded, http.StatusConflict, 2},
+	{siaran.ErrStreamLive, http.StatusConflict, 0},
 	{siaran.ErrStreamTaken, http.StatusConflict, 0},
+	{siaran.ErrContested, http.StatusConflict, 30},
 	{siaran.ErrNotOwner, http.StatusForbidden, 0},
 	{siaran.ErrTakenOver, http.StatusConflict, 0},
 	{siaran.ErrMalformedOffer, http.StatusBadRequest, 0},
 	{siaran.ErrUnacceptable, http.StatusUnprocessableEntity, 0},
 	{siaran.ErrTooManySessions, http.StatusServiceUnavailable, 5},
+	{siaran.ErrShare, http.StatusTooManyRequests, 5},
 	{siaran.ErrClosed, http.StatusServiceUnavailable, 5},
 	{access.ErrNoToken, http.StatusUnauthorized, 0},
 	{access.ErrBadToken, http.StatusUnauthorized, 0},
@@ -79,7 +85,7 @@ var statuses = []struct {
 	{access.ErrUnreachable, http.StatusServiceUnavailable, 5},
 }
 
-// codes name what a page cannot tell from the status.
+// codes distinguish errors that have the same status, for pages.
 var codes = map[error]string{
 	siaran.ErrNotOwner:    "not-owner",
 	access.ErrKeptByKeys:  "kept-by-keys",
@@ -89,7 +95,7 @@ var codes = map[error]string{
 	access.ErrUnreachable: "sign-in-unreachable",
 }
 
-// explain finds what a client is told of an error.
+// explain returns what a client is told about an error.
 func explain(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
@@ -104,21 +110,27 @@ func explain(err error) *failure {
 	var h *echo.HTTPError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &failure{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body may have %d bytes", tooLarge.Limit)}
+		detail := fmt.Sprintf("the body is limited to %d bytes", tooLarge.Limit)
+		return &failure{status: http.StatusRequestEntityTooLarge, detail: detail}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &failure{status: http.StatusRequestTimeout, detail: "the request came too slowly"}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{status: http.StatusServiceUnavailable, detail: "the server is too busy to answer in time", retryAfter: 2, cause: err}
+		return &failure{
+			status: http.StatusServiceUnavailable, detail: "the server is too busy to answer in time",
+			retryAfter: 2, cause: err,
+		}
 	case errors.As(err, &h) && h.Code < 500:
 		switch h.Code {
 		case http.StatusNotFound:
-			return &failure{status: h.Code, detail: "there is nothing under this address"}
+			return &failure{status: h.Code, detail: "there is nothing at this address"}
 		case http.StatusMethodNotAllowed:
-			return &failure{status: h.Code, detail: "this address does not know the method; see Allow"}
+			return &failure{status: h.Code, detail: "this address does not support the method; see Allow"}
 		}
 		return &failure{status: h.Code, detail: http.StatusText(h.Code)}
 	}
-	return &failure{status: http.StatusInternalServerError, detail: "something went wrong in the server", cause: err}
+	return &failure{
+		status: http.StatusInternalServerError, detail: "something went wrong in the server", cause: err,
+	}
 }
 
 // onError sends an error that a handler returned.
@@ -132,7 +144,7 @@ func (s *Server) onError(err error, c echo.Context) {
 	}
 	f := explain(err)
 	if f.status >= 500 && f.cause != nil {
-		s.log.Error("request failed", "route", c.Path(), "err", f.cause)
+		s.log.Error("request failed", "route", c.Path(), "error", f.cause)
 	}
 	h := c.Response().Header()
 	if f.retryAfter > 0 {
@@ -151,12 +163,9 @@ func (s *Server) onError(err error, c echo.Context) {
 		s.missing(c)
 		return
 	}
-	h.Set(echo.HeaderContentType, "application/problem+json")
-	if c.Request().Method == http.MethodHead {
-		c.Response().WriteHeader(f.status)
-		return
-	}
-	body, _ := json.Marshal(problem{Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Error: f.detail, Code: f.code}) // strings and an int always can
-	c.Response().WriteHeader(f.status)
-	c.Response().Write(body)
+	body, _ := json.Marshal(problem{ // strings and an int can always be marshalled
+		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status,
+		Detail: f.detail, Error: f.detail, Code: f.code,
+	})
+	_ = send(c, f.status, "application/problem+json", body) // if that fails, the client has gone
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/internal/sdp"
 	"siaran/web/access"
 )
 
 func quoteTag(tag string) string { return `"` + tag + `"` }
 
-// session finds the session in the path and checks who asks. Its URL is a capability, so no
-// token is needed (RFC 9725 section 4.7.1), but one that is sent must be right.
+// session finds the session in the path and checks the caller. Its URL is a capability, so no token is needed (RFC 9725
+// section 4.7.1), but one that is sent must be right.
 func (s *Server) session(c echo.Context, p *protocol) (siaran.SessionID, siaran.SessionInfo, error) {
 	id := siaran.SessionID(c.Param("session"))
 	info, err := p.sessions.Session(id)
@@ -25,13 +26,14 @@ func (s *Server) session(c echo.Context, p *protocol) (siaran.SessionID, siaran.
 	if string(info.Stream) != c.Param("stream") {
 		return id, info, siaran.ErrUnknownSession
 	}
-	if err := s.allowSession(c, info); err != nil {
+	if err := s.authorizeSession(c, info); err != nil {
 		return id, info, err
 	}
 	return id, info, s.sessionLimit.take(string(id))
 }
 
-func (s *Server) allowSession(c echo.Context, info siaran.SessionInfo) error {
+// authorizeSession decides whether the token of a request allows to change and end a session.
+func (s *Server) authorizeSession(c echo.Context, info siaran.SessionInfo) error {
 	token := bearer(c.Request())
 	if info.Owner == "" {
 		return nil // opened without a token, so one that is sent by habit means nothing
@@ -39,22 +41,17 @@ func (s *Server) allowSession(c echo.Context, info siaran.SessionInfo) error {
 	if token == "" && !s.cfg.StrictSessionAuth {
 		return nil
 	}
-	claims, err := s.verify(c, token)
+	ctx := c.Request().Context()
+	claims, err := s.verify(ctx, c, token)
 	if (err == nil || errors.Is(err, access.ErrExpired)) && claims.Owner() == info.Owner {
-		return nil // whoever opened it may end it, also when the token has run out meanwhile
+		return nil // whoever opened it may end it, even if the token has expired since
 	}
 	unknown := errors.Is(err, access.ErrUnreachable) || errors.Is(err, access.ErrExpired) && claims.Owner() == ""
 	if unknown && !s.cfg.StrictSessionAuth {
-		return nil // whose token it is or was cannot be told, and without one it would do
+		return nil // nobody can say whose token it is or was, and the URL alone would do
 	}
-	if err != nil {
-		return err
-	}
-	stream, there, err := s.rulesOf(c.Request().Context(), info.Stream)
-	if err != nil {
-		return err
-	}
-	return claims.Check(access.Publish, target(stream, there))
+	_, err = s.authorizeFor(ctx, c, demand{scope: access.Publish, stream: info.Stream, token: token, media: true})
+	return err
 }
 
 // probeSession answers GET and HEAD on a session without content (RFC 9725 section 4.1).
@@ -69,10 +66,10 @@ func (s *Server) probeSession(p *protocol) echo.HandlerFunc {
 	}
 }
 
-// deleteSession ends a session; whatever If-Match says (RFC 9725 sections 4.2 and 4.3.1).
+// deleteSession ends a session, whatever If-Match says (RFC 9725 sections 4.2 and 4.3.1).
 func (s *Server) deleteSession(p *protocol) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if err := s.addressLimit.take(source(c.RealIP())); err != nil {
+		if err := s.addressLimit.take(c); err != nil {
 			return err
 		}
 		id, _, err := s.session(c, p)
@@ -86,10 +83,10 @@ func (s *Server) deleteSession(p *protocol) echo.HandlerFunc {
 	}
 }
 
-// patchSession takes trickled candidates (RFC 9725 section 4.3).
+// patchSession takes trickled candidates and ICE restarts (RFC 9725 section 4.3).
 func (s *Server) patchSession(p *protocol) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if err := s.addressLimit.take(source(c.RealIP())); err != nil {
+		if err := s.addressLimit.take(c); err != nil {
 			return err
 		}
 		id, info, err := s.session(c, p)
@@ -101,32 +98,59 @@ func (s *Server) patchSession(p *protocol) echo.HandlerFunc {
 			c.Response().Header().Set("Accept-Patch", mimeFragment)
 			return err
 		}
-		fragment, err := siaran.ParseFragment(body)
+		fragment, err := sdp.ParseFragment(body)
 		if err != nil {
 			return err
 		}
-		ufragChanged := fragment.Ufrag != "" && fragment.Ufrag != info.RemoteUfrag
-		passwordChanged := fragment.Password != "" && fragment.Password != info.RemotePassword
-		restart := ufragChanged && passwordChanged
-		if !restart && (ufragChanged || passwordChanged) {
-			return fail(http.StatusBadRequest, "only one of ice-ufrag and ice-pwd has changed: a restart changes both")
+		for {
+			err := s.patch(c, p, id, info, fragment)
+			if !errors.Is(err, siaran.ErrTagChanged) {
+				return err
+			}
+			// Another PATCH has restarted ICE in the meantime: this one comes after it.
+			if info, err = p.sessions.Session(id); err != nil {
+				return err
+			}
 		}
-		named := fragment.Ufrag != "" && fragment.Password != "" && !restart
-		if err := s.matches(c.Request().Header.Values("If-Match"), info.Tag, named); err != nil {
-			return err
-		}
-		if restart {
-			return fail(http.StatusUnprocessableEntity, "ICE restart is not possible here: open a new session") // RFC 9725 section 4.3.1
-		}
-		if err := p.sessions.AddCandidates(id, fragment.Candidates); err != nil {
+	}
+}
+
+// patch applies a fragment to the ICE session that info describes. It fails with ErrTagChanged, and does nothing, if
+// that is not the newest.
+func (s *Server) patch(
+	c echo.Context, p *protocol, id siaran.SessionID, info siaran.SessionInfo, fragment *sdp.Fragment,
+) error {
+	named := fragment.Ufrag != "" // then there is a password too
+	ufragChanged := named && fragment.Ufrag != info.RemoteUfrag
+	passwordChanged := named && fragment.Password != info.RemotePassword
+	if ufragChanged != passwordChanged {
+		return fail(http.StatusBadRequest, "only one of ice-ufrag and ice-pwd has changed: a restart changes both")
+	}
+	restart := ufragChanged
+	if err := s.matches(c.Request().Header.Values("If-Match"), info.Tag, named && !restart); err != nil {
+		return err
+	}
+	if !restart {
+		if err := p.sessions.AddCandidates(id, info.Tag, fragment.Candidates); err != nil {
 			return err
 		}
 		return c.NoContent(http.StatusNoContent) // and no ETag (section 4.3.2)
 	}
+	if err := s.restartLimit.take(string(id)); err != nil {
+		return err
+	}
+	restarted, err := p.sessions.Restart(id, info.Tag, fragment)
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set("ETag", quoteTag(restarted.Tag))
+	h.Set("Cache-Control", "no-store")
+	return send(c, http.StatusOK, mimeFragment, restarted.Fragment)
 }
 
-// matches judges If-Match (RFC 9110 section 13.1.1) against the tag of the session. The star
-// is taken with quotes too, as RFC 9725's own example has it.
+// matches checks If-Match (RFC 9110 section 13.1.1) against the tag of the session. The star may be quoted, as it is in
+// RFC 9725's own example.
 func (s *Server) matches(header []string, tag string, named bool) error {
 	if len(header) == 0 {
 		if s.cfg.LaxTrickle && named {

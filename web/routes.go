@@ -19,10 +19,18 @@ func (s *Server) routes() {
 		}, "Accept-Patch", mimeFragment)
 	}
 	s.endpoint("/whip", whip, s.postOwn(whip))
+	session := whep.prefix + "/:stream/:session"
+	s.route(session+"/events", methods{"POST": s.openEvents(whep)}, "Accept-Post", echo.MIMEApplicationJSON)
+	s.route(session+"/events/:events", methods{"GET": s.sendViewerEvents(whep), "DELETE": s.closeEvents(whep)})
+	s.route(session+"/layers", methods{
+		"GET": s.showLayers(whep), "POST": s.chooseLayer(whep), "DELETE": s.unchooseLayer(whep),
+	}, "Accept-Post", echo.MIMEApplicationJSON)
 
 	s.get("/api/streams", s.listStreams)
 	s.get("/api/streams/events", s.streamEvents)
-	s.route("/api/streams/:stream", methods{"GET": s.showStream, "PATCH": s.changing(s.editStream)})
+	s.route("/api/streams/:stream", methods{
+		"GET": s.showStream, "PATCH": s.changing(s.editStream), "DELETE": s.changing(s.deleteStream),
+	})
 	s.route("/api/streams/:stream/broadcast", methods{"DELETE": s.changing(s.endBroadcast)})
 	s.route("/api/streams/:stream/keys", methods{"POST": s.changing(s.makeKey)})
 	s.get("/api/streams/:stream/viewers", s.listViewers)
@@ -44,7 +52,7 @@ func (s *Server) routes() {
 	s.get("/robots.txt", s.robots)
 }
 
-// route binds an address; HEAD goes where GET does. accept is a header and its value that OPTIONS tells besides.
+// route binds an address. HEAD is handled as GET. accept is a further header and its value for OPTIONS.
 func (s *Server) route(path string, m methods, accept ...string) {
 	if get := m["GET"]; get != nil && m["HEAD"] == nil {
 		m["HEAD"] = get
@@ -62,7 +70,7 @@ func (s *Server) route(path string, m methods, accept ...string) {
 	s.echo.OPTIONS(path, options(strings.Join(allow, ", "), header, value))
 }
 
-// endpoint binds an address where sessions are opened.
+// endpoint binds an address at which sessions are opened.
 func (s *Server) endpoint(path string, p *protocol, post echo.HandlerFunc) {
 	probe := s.probeEndpoint(p)
 	s.echo.POST(path, post)
@@ -71,12 +79,12 @@ func (s *Server) endpoint(path string, p *protocol, post echo.HandlerFunc) {
 	s.echo.OPTIONS(path, s.announcing(p, options("GET, HEAD, OPTIONS, POST", "Accept-Post", mimeSDP)))
 }
 
-// tidyPath takes an address that is written in another way that means the same: with characters escaped that need not
-// be (RFC 3986 section 6.2.2.2), or with a slash at its end.
+// tidyPath accepts equivalent forms of an address: with unnecessary escapes (RFC 3986 section 6.2.2.2), or with a slash
+// at the end.
 func tidyPath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
-		if !strings.Contains(strings.ToLower(u.RawPath), "%2f") { // which is no slash between parts
+		if !strings.Contains(strings.ToLower(u.RawPath), "%2f") { // an escaped slash separates nothing
 			u.RawPath = ""
 		}
 		if len(u.Path) > 1 {
@@ -86,7 +94,7 @@ func tidyPath(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// wholeParts keeps what stands for one part of an address, such as :session, from taking in more of them, or none.
+// wholeParts keeps a parameter such as :session from matching several parts of a path, or none.
 func wholeParts(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		route, path := c.Path(), echo.GetPath(c.Request())
@@ -102,10 +110,10 @@ func (s *Server) get(path string, h echo.HandlerFunc) {
 	s.route(path, methods{"GET": h})
 }
 
-// changing bounds how often one address may change something.
+// changing limits how often one source address may change something.
 func (s *Server) changing(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if err := s.addressLimit.take(source(c.RealIP())); err != nil {
+		if err := s.addressLimit.take(c); err != nil {
 			return err
 		}
 		return next(c)

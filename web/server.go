@@ -10,34 +10,44 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siaran/listing"
+
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
-
-	"siaran"
 )
 
-// Server answers over HTTP. It has no goroutine of its own outside Serve.
+// Server is the HTTP side of the server. It has no goroutines outside Serve.
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	echo     *echo.Echo
-	board    *board
-	known    *known
+	liveFeed *liveFeed
+	listing  *listing.Cached
 	pictures *pictures
 	assets   *assets
 	keyLimit *limiter // POST to WHIP, by credential
 	draining atomic.Bool
 	http     *http.Server
 
-	addressLimit, sessionLimit *limiter // of what changes sessions and streams
-	iceLimit                   *limiter // of credentials for ICE servers, by source address
-	reads                      *reads
+	addressLimit *sourceLimiter // of requests that change sessions and streams
+	sessionLimit *limiter       // of the same, by session
+	restartLimit *limiter       // of ICE restarts, by session
+	iceLimit     *sourceLimiter // of credentials for ICE servers
+	pictureLimit *sourceLimiter // of key frames
+	listLimit    *sourceLimiter // of lists of streams
+	allStreams   renderedList
+	budget       *readBudget
+	rights       *rights
+	viewerEvents *viewerStreams
 
-	openTime, bodyTime  time.Duration // for a session to be opened, and for its offer to come in
-	pingEvery, sendTime time.Duration // of the event stream
+	openTime, bodyTime  time.Duration // for opening a session, and for receiving its offer
+	pingEvery, sendTime time.Duration // of event streams
+	tellEvery           time.Duration // of viewers' own
+
+	lookEvery, recheckEvery time.Duration // see withdraw and recheck
 }
 
-// New makes a server that does nothing until Serve.
+// New prepares a server. It does nothing before Serve.
 func New(cfg Config) (*Server, error) {
 	cfg, err := cfg.checked()
 	if err != nil {
@@ -47,16 +57,24 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cached := listing.NewCached(cfg.Listing)
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, assets: assets, openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime,
-		board:        newBoard(cfg.Listing, cfg.Logger, cfg.Limits.Watchers),
-		known:        &known{last: make(map[siaran.StreamName]rules)},
+		cfg: cfg, log: cfg.Logger, assets: assets,
+		openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime, tellEvery: tellEvery,
+		lookEvery: lookEvery, recheckEvery: recheckEvery,
+		liveFeed:     newLiveFeed(cached, cfg.Logger, cfg.Limits.Watchers, cfg.Limits.Share),
+		listing:      cached,
 		pictures:     newPictures(),
 		keyLimit:     newLimiter(cfg.Limits.Key),
-		addressLimit: newLimiter(cfg.Limits.Address),
+		addressLimit: newSourceLimiter(cfg.Limits.Address),
 		sessionLimit: newLimiter(cfg.Limits.Session),
-		iceLimit:     newLimiter(cfg.Limits.ICE),
-		reads:        newReads(cfg),
+		restartLimit: newLimiter(cfg.Limits.Restart),
+		iceLimit:     newSourceLimiter(cfg.Limits.ICE),
+		pictureLimit: newSourceLimiter(cfg.Limits.Picture),
+		listLimit:    newSourceLimiter(cfg.Limits.List),
+		budget:       newReadBudget(cfg.Limits, cached.Metered()),
+		rights:       newRights(cfg),
+		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share),
 	}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError
@@ -71,8 +89,9 @@ func New(cfg Config) (*Server, error) {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		HTTP2:             &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}, // who has vanished says nothing
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Pings find out that a client has vanished.
+		HTTP2:    &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
@@ -84,16 +103,25 @@ func ipExtractor(proxies []netip.Prefix) echo.IPExtractor {
 	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
 	for _, p := range proxies {
 		p = p.Masked()
-		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}))
+		mask := net.CIDRMask(p.Bits(), p.Addr().BitLen())
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Addr().AsSlice(), Mask: mask}))
 	}
 	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
-// Serve answers on l until ctx ends, then lets running requests finish within the drain
-// time and closes l. It is called once.
+// Serve answers on l until ctx ends, then lets running requests finish within the drain time and closes l. It is called
+// once. If the listener has a method ConnState, it is used as that of http.Server.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if watching, ok := l.(interface {
+		ConnState(net.Conn, http.ConnState)
+	}); ok {
+		s.http.ConnState = watching.ConnState
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.board.run(ctx) })
+	g.Go(func() error { return s.liveFeed.run(ctx) })
+	g.Go(func() error { s.viewerEvents.run(ctx); return nil })
+	g.Go(func() error { s.withdraw(ctx); return nil })
+	g.Go(func() error { s.recheck(ctx); return nil })
 	g.Go(func() error {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -106,7 +134,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 		defer cancel()
 		if err := s.http.Shutdown(bound); err != nil {
-			s.log.Warn("requests were cut off at the end", "err", err)
+			s.log.Warn("some requests did not finish in time and were cut off", "error", err)
 			return s.http.Close()
 		}
 		return nil

@@ -15,14 +15,17 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/testutil"
+
 	"github.com/labstack/echo/v4"
 	"go.yaml.in/yaml/v3"
 
 	"siaran"
 )
 
-// TestNoSecretInTheLog runs through what carries secrets and looks for them in all that is logged, at every level.
+// TestNoSecretInTheLog makes requests that carry secrets, and looks for these in everything logged, at every level.
 func TestNoSecretInTheLog(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	cats := s.publisher("cats")
 	b := s.onAir("cats", cats)
@@ -48,12 +51,14 @@ func TestNoSecretInTheLog(t *testing.T) {
 		s.do(c)
 	}
 	log := s.log.String()
-	for what, secret := range map[string]string{"token": cats, "broadcaster's session": session(b), "viewer's session": session(v), "admin token": s.admin} {
+	for what, secret := range map[string]string{"token": cats, "broadcaster's session": session(b),
+		"viewer's session": session(v), "admin token": s.admin} {
 		if len(secret) < 20 || strings.Contains(log, secret) || strings.Contains(log, secret[:20]) {
 			t.Errorf("the %s is in the log", what)
 		}
 	}
-	for _, want := range []string{"path=/whip/cats/" + session(b)[:6] + "…", "path=/whep/cats ", "path=(unknown)", `path="/watch/(no name)"`} {
+	for _, want := range []string{"path=/whip/cats/" + session(b)[:6] + "…", "path=/whep/cats ", "path=(unknown)",
+		`path="/watch/(no name)"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%q is not in the log", want)
 		}
@@ -61,6 +66,7 @@ func TestNoSecretInTheLog(t *testing.T) {
 }
 
 func TestPanicIsNotShown(t *testing.T) {
+	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
 		s.get("/panic", func(echo.Context) error { panic("secret detail") })
 	})
@@ -74,7 +80,7 @@ func TestPanicIsNotShown(t *testing.T) {
 	}
 }
 
-// raw sends bytes and returns the status line that comes back, empty when the connection is closed.
+// raw sends bytes and returns the status line of the answer, or "" if the connection is closed.
 func (s *site) raw(text string) string {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -90,22 +96,26 @@ func (s *site) raw(text string) string {
 	return strings.TrimSpace(line)
 }
 
-// TestSlowRequests do not hold a connection for long.
+// TestSlowRequests: they do not hold a connection for long.
 func TestSlowRequests(t *testing.T) {
+	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.IdleTimeout = 200*time.Millisecond, 400*time.Millisecond, 200*time.Millisecond
+		s.http.ReadHeaderTimeout, s.http.ReadTimeout = 200*time.Millisecond, 400*time.Millisecond
+		s.http.IdleTimeout = 200 * time.Millisecond
 		s.bodyTime = 200 * time.Millisecond
 	})
 	head := func(path, contentType string) string {
-		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\nv=0\r\n", path, s.admin, contentType)
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n"+
+			"Content-Length: 100\r\n\r\nv=0\r\n", path, s.admin, contentType)
 	}
 	for name, tt := range map[string]struct{ text, want string }{
 		"nothing":       {"", ""},
 		"half a header": {"GET / HTTP/1.1\r\nHost:", ""},
 		"half an offer": {head("/whip/cats", mimeSDP), "HTTP/1.1 408 Request Timeout"},
 		"half of JSON":  {head("/api/streams/cats/keys", "application/json"), "HTTP/1.1 408 Request Timeout"},
-		"large header":  {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large"},
-		"no HTTP":       {"\x16\x03\x01\x02\x00", "HTTP/1.1 400 Bad Request"},
+		"large header": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n",
+			"HTTP/1.1 431 Request Header Fields Too Large"},
+		"no HTTP": {"\x16\x03\x01\x02\x00", "HTTP/1.1 400 Bad Request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := s.raw(tt.text); got != tt.want && !(name == "no HTTP" && got == "") {
@@ -115,8 +125,9 @@ func TestSlowRequests(t *testing.T) {
 	}
 }
 
-// TestDrain: at the end running requests finish, event streams are closed and new ones refused.
+// TestDrain: when the server ends, running requests finish, event streams are closed and new ones are refused.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	entered, finish := make(chan struct{}), make(chan struct{})
 	s := startTweaked(t, func(server *Server) {
 		server.get("/slow", func(c echo.Context) error {
@@ -134,7 +145,7 @@ func TestDrain(t *testing.T) {
 	if name, _ := e.next(); name != "" {
 		t.Errorf("event %s", name)
 	}
-	eventually(t, "it is draining", func() bool { return s.server.draining.Load() })
+	testutil.Eventually(t, "it is draining", func() bool { return s.server.draining.Load() })
 	close(finish)
 	if got := <-slow; got != http.StatusTeapot {
 		t.Errorf("the running request got %d", got)
@@ -143,6 +154,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainIsBounded: a request that does not end is cut off.
 func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
 	finish := make(chan struct{})
 	entered := make(chan struct{})
 	s := startTweaked(t, func(server *Server) {
@@ -169,14 +181,16 @@ func TestDrainIsBounded(t *testing.T) {
 }
 
 func TestRequestsWhileDraining(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.server.draining.Store(true)
-	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "x"}.with(sdp...)), 503)
-	wantProblem(t, s.do(call{method: "POST", path: "/whep/cats", body: "x"}.with(sdp...)), 503)
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "x"}.with(sdpBody...)), 503)
+	wantProblem(t, s.do(call{method: "POST", path: "/whep/cats", body: "x"}.with(sdpBody...)), 503)
 	wantProblem(t, s.do(call{method: "GET", path: "/readyz"}), 503)
 }
 
 func TestPages(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for path, want := range map[string]struct{ ancestors, camera string }{
 		"/":            {"'none'", "camera=()"},
@@ -187,20 +201,24 @@ func TestPages(t *testing.T) {
 	} {
 		r := s.do(call{method: "GET", path: path})
 		policy := r.Header.Get("Content-Security-Policy")
-		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasSuffix(policy, "frame-ancestors "+want.ancestors) {
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			!strings.HasSuffix(policy, "frame-ancestors "+want.ancestors) {
 			t.Errorf("%s: %d %v", path, r.StatusCode, r.Header)
 		}
-		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "connect-src 'self';") {
+		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "script-src 'self';") ||
+			!strings.Contains(policy, "connect-src 'self';") {
 			t.Errorf("%s: policy %s", path, policy)
 		}
 		if !strings.HasPrefix(r.Header.Get("Permissions-Policy"), want.camera) || r.Header.Get("Referrer-Policy") == "" {
 			t.Errorf("%s: %v", path, r.Header)
 		}
-		if again := s.do(call{method: "GET", path: path}.with("If-None-Match", r.Header.Get("ETag"))); again.StatusCode != 304 {
+		if again := s.do(call{method: "GET", path: path}.with("If-None-Match",
+			r.Header.Get("ETag"))); again.StatusCode != 304 {
 			t.Errorf("%s: again %d", path, again.StatusCode)
 		}
 		// The policy would break what is inline.
-		if inline := regexp.MustCompile(`(?i)<script(?:[^>]*)>\s*[^<\s]|<style|\sstyle="|\son[a-z]+="`).FindString(r.body); inline != "" {
+		inlined := regexp.MustCompile(`(?i)<script(?:[^>]*)>\s*[^<\s]|<style|\sstyle="|\son[a-z]+="`)
+		if inline := inlined.FindString(r.body); inline != "" {
 			t.Errorf("%s: inline script or style: %q", path, inline)
 		}
 		// What a page asks for must be there.
@@ -210,17 +228,20 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	if r := s.do(call{method: "GET", path: "/favicon.ico"}); r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "image/") {
+	if r := s.do(call{method: "GET", path: "/favicon.ico"}); r.StatusCode != 200 ||
+		!strings.HasPrefix(r.Header.Get("Content-Type"), "image/") {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
 }
 
-// TestMissingPage: people get a page for a wrong address, programs a problem.
+// TestMissingPage: for a wrong address, people get a page and programs a problem.
 func TestMissingPage(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, path := range []string{"/watch/BAD", "/embed/-x", "/nothing"} {
 		r := s.do(call{method: "GET", path: path}.with("Accept", "text/html,*/*;q=0.8"))
-		if r.StatusCode != 404 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(r.body, "missing.js") {
+		if r.StatusCode != 404 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			!strings.Contains(r.body, "missing.js") {
 			t.Errorf("%s: %d %v", path, r.StatusCode, r.Header)
 		}
 		for _, ref := range regexp.MustCompile(`(?:src|href)="(/[^"#]*)"`).FindAllStringSubmatch(r.body, -1) {
@@ -235,11 +256,14 @@ func TestMissingPage(t *testing.T) {
 	}
 }
 
-// TestTitleInTheHead: previews of links show the title of a public stream, and nothing that could be markup.
+// TestTitleInTheHead: previews of links show the title of a public stream, and nothing in it is taken for markup.
 func TestTitleInTheHead(t *testing.T) {
+	t.Parallel()
 	s := start(t)
-	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Title: new(`Cats </title><script>alert("1")`), Description: new(`"two"`)}))
-	s.must2(s.listing.Edit(t.Context(), "hidden", siaran.StreamEdit{Title: new("Secret"), Visibility: new(siaran.VisibilityPrivate)}))
+	s.must2(s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Title: new(`Cats </title><script>alert("1")`),
+		Description: new(`"two"`)}))
+	s.must2(s.listing.Edit(t.Context(), "hidden",
+		siaran.StreamEdit{Title: new("Secret"), Visibility: new(siaran.VisibilityPrivate)}))
 	r := s.do(call{method: "GET", path: "/watch/cats"})
 	for _, want := range []string{
 		`<title>Cats &lt;/title&gt;&lt;script&gt;alert(&#34;1&#34;) · Siaran</title>`,
@@ -251,19 +275,45 @@ func TestTitleInTheHead(t *testing.T) {
 		}
 	}
 	plain := s.do(call{method: "GET", path: "/watch/hidden"})
-	if strings.Contains(plain.body, "Secret") || plain.Header.Get("ETag") == r.Header.Get("ETag") || plain.body != s.do(call{method: "GET", path: "/watch/never"}).body {
+	if strings.Contains(plain.body, "Secret") || plain.Header.Get("ETag") == r.Header.Get("ETag") ||
+		plain.body != s.do(call{method: "GET", path: "/watch/never"}).body {
 		t.Error("the page of a private stream is not as that of any other")
 	}
 }
 
+// TestPageOfWhatIsLive: it tells its player, which makes its offer at once, but not for a private stream.
+func TestPageOfWhatIsLive(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.must2(s.listing.Edit(t.Context(), "hidden", siaran.StreamEdit{Visibility: new(siaran.VisibilityPrivate)}))
+	cats := s.live("cats")
+	s.live("hidden")
+	for path, live := range map[string]bool{"/watch/cats": true, "/embed/cats": true, "/watch/hidden": false,
+		"/watch/dogs": false} {
+		if r := s.do(call{method: "GET", path: path}); strings.Contains(r.body, "<siaran-player live ") != live {
+			t.Errorf("%s, live %v:\n%s", path, live, r.body)
+		}
+	}
+	before := s.do(call{method: "GET", path: "/watch/cats"})
+	cats.Stop()
+	s.listed("cats", siaran.StatusOffline)
+	after := s.do(call{method: "GET", path: "/watch/cats"}.with("If-None-Match", before.Header.Get("ETag")))
+	if after.StatusCode != 200 || strings.Contains(after.body, "<siaran-player live ") {
+		t.Errorf("%d after its end:\n%s", after.StatusCode, after.body)
+	}
+}
+
 func TestCompressedPages(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	plain := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "br, gzip;q=0"))
 	packed := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "br, GZIP"))
-	if packed.Header.Get("Content-Encoding") != "gzip" || plain.Header.Get("Content-Encoding") != "" || packed.Header.Get("ETag") == plain.Header.Get("ETag") {
+	if packed.Header.Get("Content-Encoding") != "gzip" || plain.Header.Get("Content-Encoding") != "" ||
+		packed.Header.Get("ETag") == plain.Header.Get("ETag") {
 		t.Errorf("%v\n%v", plain.Header, packed.Header)
 	}
-	if !slices.Contains(packed.Header.Values("Vary"), "Accept-Encoding") || !slices.Contains(plain.Header.Values("Vary"), "Accept-Encoding") {
+	if !slices.Contains(packed.Header.Values("Vary"), "Accept-Encoding") ||
+		!slices.Contains(plain.Header.Values("Vary"), "Accept-Encoding") {
 		t.Error("no Vary")
 	}
 	z, err := gzip.NewReader(strings.NewReader(packed.body))
@@ -273,13 +323,15 @@ func TestCompressedPages(t *testing.T) {
 	if string(body) != plain.body || len(packed.body) >= len(plain.body) {
 		t.Errorf("%d bytes, %d in gzip", len(plain.body), len(packed.body))
 	}
-	if r := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "gzip", "If-None-Match", packed.Header.Get("ETag"))); r.StatusCode != 304 {
+	if r := s.do(call{method: "GET", path: "/static/css/base.css"}.with("Accept-Encoding", "gzip", "If-None-Match",
+		packed.Header.Get("ETag"))); r.StatusCode != 304 {
 		t.Errorf("%d", r.StatusCode)
 	}
 }
 
-// TestOpenAPI holds the description and the routes together.
+// TestOpenAPI: the description and the routes are the same.
 func TestOpenAPI(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	r := s.do(call{method: "GET", path: "/api/openapi.yaml"})
 	var doc struct {
@@ -311,11 +363,13 @@ func TestOpenAPI(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	if _, err := New(Config{}); err == nil {
 		t.Error("an empty configuration was taken")
 	}
 	s := start(t)
-	for _, base := range []string{"live.example.org", "ftp://x", "https://", "https://x/?a=b", "https://x/#a", ":"} {
+	for _, base := range []string{"live.example.org", "ftp://x", "https://", "https://x/?a=b", "https://x/#a",
+		"https://x/live", ":"} {
 		cfg := s.server.cfg
 		cfg.BaseURL = base
 		if _, err := New(cfg); err == nil {
@@ -325,6 +379,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func TestAddressBehindAProxy(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		trusted []netip.Prefix
 		want    string
@@ -334,6 +389,7 @@ func TestAddressBehindAProxy(t *testing.T) {
 		"another is":         {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, func(c *Config) { c.TrustedProxies = tt.trusted })
 			s.do(call{method: "GET", path: "/healthz"}.with("X-Forwarded-For", "192.0.2.7"))
 			if log := s.log.String(); !strings.Contains(log, "from="+tt.want) {
@@ -343,8 +399,9 @@ func TestAddressBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestManyViewersAtOnce: 300 who come within a second from one address are all let in.
+// TestManyViewersAtOnce: 300 viewers that come from one address within a second are all let in.
 func TestManyViewersAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.live("cats")
 	body := offer(t, "whep-chromium")
@@ -353,7 +410,7 @@ func TestManyViewersAtOnce(t *testing.T) {
 	for range 20 {
 		go func() {
 			for range 15 {
-				statuses <- s.do(call{method: "POST", path: "/whep/cats", body: body}.with(sdp...)).StatusCode
+				statuses <- s.do(call{method: "POST", path: "/whep/cats", body: body}.with(sdpBody...)).StatusCode
 			}
 		}()
 	}
@@ -364,8 +421,9 @@ func TestManyViewersAtOnce(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForTheAnswer: a session whose client has gone before the answer is ended.
+// TestNobodyWaitsForTheAnswer: a session ends if its client has left before the answer.
 func TestNobodyWaitsForTheAnswer(t *testing.T) {
+	t.Parallel()
 	slow := &slowSessions{entered: make(chan struct{}), ended: make(chan siaran.SessionID, 1)}
 	s := start(t, func(c *Config) { c.Ingest = slow })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -383,28 +441,32 @@ func TestNobodyWaitsForTheAnswer(t *testing.T) {
 	}
 }
 
-// TestOfferIsBounded: nobody is answered so late that the client has given up (W12).
+// TestOfferIsBounded: no client is answered so late that it has given up.
 func TestOfferIsBounded(t *testing.T) {
-	s := startTweaked(t, func(s *Server) { s.openTime = 50 * time.Millisecond }, func(c *Config) { c.Ingest = stuckSessions{} })
-	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "v=0"}.with(sdp...)), 503)
+	t.Parallel()
+	s := startTweaked(t, func(s *Server) { s.openTime = 50 * time.Millisecond },
+		func(c *Config) { c.Ingest = stuckSessions{} })
+	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "v=0"}.with(sdpBody...)), 503)
 }
 
 // stuckSessions never answers.
 type stuckSessions struct{ Sessions }
 
-func (stuckSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ []byte) (siaran.Answer, error) {
+func (stuckSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ netip.Addr,
+	_ []byte) (siaran.Answer, error) {
 	<-ctx.Done()
 	return siaran.Answer{}, ctx.Err()
 }
 
-// slowSessions answers only when nobody wants to know any more.
+// slowSessions answers only when the client has left.
 type slowSessions struct {
 	Sessions
 	entered chan struct{}
 	ended   chan siaran.SessionID
 }
 
-func (s *slowSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ []byte) (siaran.Answer, error) {
+func (s *slowSessions) Offer(ctx context.Context, _ siaran.StreamName, _ string, _ netip.Addr,
+	_ []byte) (siaran.Answer, error) {
 	close(s.entered)
 	<-ctx.Done()
 	return siaran.Answer{Session: "orphan"}, nil

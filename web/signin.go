@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// SignIn is how the studio signs people in with Firebase Authentication. All of it is public.
+// SignIn is what the studio needs to sign people in with Firebase Authentication. All of it is public.
 type SignIn struct {
 	APIKey     string `json:"apiKey"`
 	AuthDomain string `json:"authDomain"` // such as PROJECT.firebaseapp.com
@@ -25,23 +25,23 @@ var (
 	webName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
-// Check says what is missing or cannot be. Domains go into a Content-Security-Policy, so nothing else may be in them.
+// Check returns what is missing or invalid. Domains go into a Content-Security-Policy, so they must be nothing else.
 func (s SignIn) Check() error {
 	switch {
 	case !webKey.MatchString(s.APIKey):
-		return errors.New("apiKey is missing or is none")
+		return errors.New("apiKey is missing or invalid")
 	case !webDomain.MatchString(s.AuthDomain):
-		return errors.New("authDomain is missing or is none: it looks like PROJECT.firebaseapp.com")
+		return errors.New("authDomain is missing or invalid: it looks like PROJECT.firebaseapp.com")
 	case !webName.MatchString(s.Project):
-		return errors.New("projectId is missing or is none")
+		return errors.New("projectId is missing or invalid")
 	case s.Emulator != "" && !webDomain.MatchString(s.Emulator):
-		return errors.New("the address of the Auth emulator looks like 127.0.0.1:9099")
+		return errors.New("the address of the Auth emulator is invalid: it looks like 127.0.0.1:9099")
 	}
 	return nil
 }
 
-// policy is the Content-Security-Policy of the studio: that of other pages, and the hosts that the Firebase SDK talks
-// to. Google's window opens by itself and needs none; its script and frame carry the answer back.
+// policy returns the Content-Security-Policy of the studio: that of other pages, plus the hosts that the Firebase SDK
+// talks to. The window for signing in with Google needs no entry; the script and the frame bring its answer back.
 func (s SignIn) policy() string {
 	calls, frames := " https://identitytoolkit.googleapis.com https://securetoken.googleapis.com", " https://"+s.AuthDomain
 	if s.Emulator != "" {
@@ -54,13 +54,13 @@ func (s SignIn) policy() string {
 	).Replace(pagePolicy) + "'none'"
 }
 
-// studio is the page, with what the Firebase SDK needs to know in its head where people can sign in.
+// studio serves the studio. If people can sign in, the head of the page has what the Firebase SDK needs.
 func (s *Server) studio() echo.HandlerFunc {
 	in := s.cfg.SignIn
 	if in == nil {
 		return s.page("studio.html")
 	}
-	about, _ := json.Marshal(in) // strings always can
+	about, _ := json.Marshal(in) // strings can always be marshalled
 	meta := "<meta name=\"siaran-sign-in\" content=\"" + html.EscapeString(string(about)) + "\">\n</head>"
 	plain := s.assets.byPath["studio.html"]
 	asset := newAsset(bytes.Replace(plain.body, []byte("</head>"), []byte(meta), 1), plain.contentType)
@@ -69,7 +69,7 @@ func (s *Server) studio() echo.HandlerFunc {
 		h := c.Response().Header()
 		pageHeaders(h, "studio.html")
 		h.Set(echo.HeaderContentSecurityPolicy, policy)
-		h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups") // Google's window reports back
+		h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups") // the sign-in window reports back
 		h.Set(echo.HeaderReferrerPolicy, "strict-origin")               // API keys may be limited to sites
 		asset.serve(c)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/web/access"
 )
 
 const maxViewersShown = 5000
@@ -19,13 +20,13 @@ type viewerView struct {
 	Node     string          `json:"node"`
 }
 
-// listViewers shows who watches, in the order they came.
+// listViewers lists the viewers, in the order in which they came.
 func (s *Server) listViewers(c echo.Context) error {
-	stream, _, err := s.managed(c)
+	g, err := s.authorize(c, access.Publish)
 	if err != nil {
 		return err
 	}
-	records, err := s.cfg.Listing.Viewers(c.Request().Context(), stream.Name)
+	records, err := s.listing.Viewers(c.Request().Context(), g.stream.Name)
 	if err != nil {
 		return listingFailed(err)
 	}
@@ -41,11 +42,11 @@ func (s *Server) listViewers(c echo.Context) error {
 
 // kickViewer ends one viewer's session.
 func (s *Server) kickViewer(c echo.Context) error {
-	stream, _, err := s.managed(c)
+	g, err := s.authorize(c, access.Publish)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Egress.Kick(stream.Name, siaran.ViewerID(c.Param("viewer"))); err != nil {
+	if err := s.cfg.Egress.Kick(g.stream.Name, siaran.ViewerID(c.Param("viewer"))); err != nil {
 		f := explain(err)
 		if f.status >= 500 {
 			return err
@@ -55,26 +56,26 @@ func (s *Server) kickViewer(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// health shows how the broadcaster's sending does.
+// health reports how well the broadcaster sends.
 func (s *Server) health(c echo.Context) error {
-	stream, _, err := s.managed(c)
+	g, err := s.authorize(c, access.Publish)
 	if err != nil {
 		return err
 	}
 	if s.cfg.Health != nil {
-		if health, ok := s.cfg.Health(stream.Name); ok {
+		if health, ok := s.cfg.Health(g.stream.Name); ok {
 			return sendJSON(c, http.StatusOK, health)
 		}
 	}
 	return fail(http.StatusNotFound, "nobody publishes the stream on this server")
 }
 
-// healthz tells that the process answers.
+// healthz says that the process answers.
 func (s *Server) healthz(c echo.Context) error {
 	return sendJSON(c, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz tells whether new sessions may be sent here.
+// readyz says whether new sessions may be sent here.
 func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
 		return siaran.ErrClosed
@@ -85,7 +86,7 @@ func (s *Server) readyz(c echo.Context) error {
 		if err := s.cfg.Ready(ctx); err != nil {
 			return &failure{status: http.StatusServiceUnavailable, detail: err.Error(), retryAfter: 2}
 		}
-	} else if _, err := s.cfg.Listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
+	} else if _, err := s.listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
 		return listingFailed(err)
 	}
 	return sendJSON(c, http.StatusOK, map[string]string{"status": "ready"})

@@ -11,17 +11,20 @@ import (
 	"testing"
 	"time"
 
-	"siaran/cmd/siaran/internal/bench"
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+	"siaran/internal/bench"
 	"siaran/web/access"
 )
 
 // TestBench measures a whole server for a moment, by what a user types.
 func TestBench(t *testing.T) {
-	s := startServer(t)
+	s := harness.Start(t)
 	for _, cipher := range []string{"gcm", "cm"} {
 		t.Run(cipher, func(t *testing.T) {
 			var out bytes.Buffer
-			args := []string{"bench", "--whip", s.whip("cats"), "--whep", s.whep("cats"), "--token", s.token(t, "cats", access.Publish),
+			args := []string{"bench", "--whip", s.WHIP("cats"), "--whep", s.WHEP("cats"), "--token",
+				s.Token(t, "cats", access.Publish),
 				"--viewers", "5", "--readers", "2", "--ramp", "20", "--duration", "2s", "--settle", "1s", "--bitrate", "800k",
 				"--cipher", cipher, "--ignore-pli", "--keyframe-interval", "10s", "--json"}
 			if code := execute(t.Context(), args, console{&out, testLines{t}}); code != 0 {
@@ -32,7 +35,8 @@ func TestBench(t *testing.T) {
 				t.Fatalf("%v in %s", err, out.String())
 			}
 			name := map[string]string{"gcm": "AEAD_AES_128_GCM", "cm": "AES128_CM_HMAC_SHA1_80"}[cipher]
-			if r.Viewers.Joined != 5 || r.Viewers.Ciphers[name] != 5 || r.Viewers.FirstKeyframe.Samples != 5 || len(r.Viewers.Lost) != 0 {
+			if r.Viewers.Joined != 5 || r.Viewers.Ciphers[name] != 5 || r.Viewers.FirstKeyframe.Samples != 5 ||
+				len(r.Viewers.Lost) != 0 {
 				t.Errorf("%+v", r.Viewers)
 			}
 			if r.Packets.Expected == 0 || r.Packets.Forwarded != r.Packets.Expected {
@@ -50,13 +54,15 @@ func TestBench(t *testing.T) {
 
 // TestBenchThroughTheRelay brings every packet to viewers that come through it, over each of its transports.
 func TestBenchThroughTheRelay(t *testing.T) {
-	s := startSecure(t)
+	s := harness.StartSecure(t)
 	for _, relay := range []bench.Relay{bench.RelayUDP, bench.RelayTCP, bench.RelayTLS} {
 		t.Run(string(relay), func(t *testing.T) {
 			r, err := bench.Run(t.Context(), bench.Config{
-				WHIP: s.whip("cats"), WHEP: s.whep("cats"), Token: s.token(t, "cats", access.Publish), Roots: s.ca.Pool(), Relay: relay,
-				Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: bench.GCM, Bitrate: 800_000, FPS: 30, KeyframeInterval: 2 * time.Second,
-				JoinTimeout: 20 * time.Second, Settle: time.Second, Duration: 2 * time.Second, Progress: testLines{t},
+				WHIP: s.WHIP("cats"), WHEP: s.WHEP("cats"), Token: s.Token(t, "cats", access.Publish), Roots: s.CA.Pool(),
+				Relay:   relay,
+				Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: bench.GCM, Bitrate: 800_000, FPS: 30,
+				KeyframeInterval: 2 * time.Second,
+				JoinTimeout:      20 * time.Second, Settle: time.Second, Duration: 2 * time.Second, Progress: testLines{t},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -64,7 +70,8 @@ func TestBenchThroughTheRelay(t *testing.T) {
 			if r.Viewers.Joined != 5 || len(r.Viewers.Lost) != 0 || r.Relay != string(relay) {
 				t.Errorf("%+v", r.Viewers)
 			}
-			if r.Packets.Expected == 0 || r.Packets.Forwarded != r.Packets.Expected || r.Readers.Lost != 0 || r.Readers.Missing != 0 {
+			if r.Packets.Expected == 0 || r.Packets.Forwarded != r.Packets.Expected || r.Readers.Lost != 0 ||
+				r.Readers.Missing != 0 {
 				t.Errorf("%+v, %+v", r.Packets, r.Readers)
 			}
 		})
@@ -74,20 +81,22 @@ func TestBenchThroughTheRelay(t *testing.T) {
 // TestBenchWithoutARelay says what is missing.
 func TestBenchWithoutARelay(t *testing.T) {
 	none := ""
-	s := startServer(t, func(c *Config) { c.TURN, c.TURNS, c.Demo = &none, &none, true })
-	eventually(t, "bench is told that there is none", func() bool {
+	s := harness.Start(t, func(c *server.Config) { c.TURN, c.TURNS, c.Demo = &none, &none, true })
+	harness.Eventually(t, "bench is told that there is none", func() bool {
 		var complaints bytes.Buffer
-		code := execute(t.Context(), []string{"bench", "--whep", s.whep("demo"), "--relay", "tcp", "--viewers", "1", "--duration", "1s"}, console{io.Discard, &complaints})
+		code := execute(t.Context(), []string{"bench", "--whep", s.WHEP("demo"), "--relay", "tcp", "--viewers", "1",
+			"--duration", "1s"}, console{io.Discard, &complaints})
 		return code == 1 && strings.Contains(complaints.String(), "relay: the server names no relay over TCP")
 	})
 }
 
 // TestBenchAttaches measures a stream that somebody else publishes.
 func TestBenchAttaches(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.Demo = true })
-	eventually(t, "the demo is live", func() bool {
+	s := harness.Start(t, func(c *server.Config) { c.Demo = true })
+	harness.Eventually(t, "the demo is live", func() bool {
 		var out bytes.Buffer
-		code := execute(t.Context(), []string{"bench", "--whep", s.whep("demo"), "--viewers", "2", "--duration", "1s", "--settle", "0s", "--ramp", "100"}, console{&out, io.Discard})
+		code := execute(t.Context(), []string{"bench", "--whep", s.WHEP("demo"), "--viewers", "2", "--duration", "1s",
+			"--settle", "0s", "--ramp", "100"}, console{&out, io.Discard})
 		return code == 0 && strings.Contains(out.String(), "2 of 2 joined") && strings.Contains(out.String(), "0.0000 % lost")
 	})
 }
@@ -109,7 +118,8 @@ func TestBenchFlags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var complaints bytes.Buffer
-			if code := execute(context.Background(), append([]string{"bench"}, c.args...), console{io.Discard, &complaints}); code == 0 {
+			if code := execute(context.Background(), append([]string{"bench"}, c.args...),
+				console{io.Discard, &complaints}); code == 0 {
 				t.Error("accepted")
 			}
 			if !strings.Contains(complaints.String(), c.want) {
@@ -120,11 +130,11 @@ func TestBenchFlags(t *testing.T) {
 }
 
 func TestBitrate(t *testing.T) {
-	for text, want := range map[string]bitrate{
+	for text, want := range map[string]server.Bitrate{
 		"2500k": 2_500_000, "2.5M": 2_500_000, "300000": 300_000, "0.3M": 300_000,
 		"": 0, "k": 0, "-1k": 0, "0": 0, "NaN": 0, "InfM": 0, "1e99": 0, "5G": 0,
 	} {
-		var b bitrate
+		var b server.Bitrate
 		if err := b.UnmarshalText([]byte(text)); (err == nil) != (want > 0) || b != want {
 			t.Errorf("%q: %d, %v", text, b, err)
 		}
@@ -148,7 +158,8 @@ func TestSameHost(t *testing.T) {
 // TestReportShape holds the names in the JSON, which scripts rely on.
 func TestReportShape(t *testing.T) {
 	var out bytes.Buffer
-	full := &bench.Report{Published: &bench.Stream{}, Readers: &bench.Readers{}, Latency: &bench.Spread{}, Meanwhile: &bench.Spread{}, Server: &bench.Server{}}
+	full := &bench.Report{Published: &bench.Stream{}, Readers: &bench.Readers{}, Latency: &bench.Spread{},
+		Meanwhile: &bench.Spread{}, Server: &bench.Server{}}
 	if err := printReport(&out, full, true); err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +168,12 @@ func TestReportShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{
-		"published.bitsPerSecond", "viewers.joined", "viewers.asked", "viewers.failures", "viewers.joinsPerSecond", "viewers.ciphers",
-		"viewers.firstKeyframeMs.p50", "viewers.firstKeyframeMs.p99", "packets.perSecond", "packets.expected", "packets.forwarded", "packets.lossPercent",
-		"readers.lost", "readers.missingVideo", "addedLatencyMs.p50", "addedLatencyMs.p99", "addedLatencyMs.max", "addedLatencyWhileJoiningMs.p99",
+		"published.bitsPerSecond", "viewers.joined", "viewers.asked", "viewers.failures", "viewers.joinsPerSecond",
+		"viewers.ciphers",
+		"viewers.firstKeyframeMs.p50", "viewers.firstKeyframeMs.p99", "packets.perSecond", "packets.expected",
+		"packets.forwarded", "packets.lossPercent",
+		"readers.lost", "readers.missingVideo", "addedLatencyMs.p50", "addedLatencyMs.p99", "addedLatencyMs.max",
+		"addedLatencyWhileJoiningMs.p99",
 		"server.cpuMicrosPerPacket", "server.cores", "server.cpuMillisPerJoin", "server.rssPerViewerBytes", "server.threads",
 		"server.voluntarySwitchesPerSecond", "server.involuntarySwitchesPerSecond", "bench.cores", "warnings",
 	} {

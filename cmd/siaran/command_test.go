@@ -15,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
 	"siaran/web/access"
 )
 
@@ -27,8 +29,14 @@ func command(ctx context.Context, args ...string) (code int, out, err string) {
 
 func TestCommandLinesThatMakeNoSense(t *testing.T) {
 	dir := t.TempDir()
-	badYAML, unknownKey, group := filepath.Join(dir, "bad.yaml"), filepath.Join(dir, "unknown.yaml"), filepath.Join(dir, "group.yaml")
-	for path, text := range map[string]string{badYAML: "listen: [", unknownKey: "lisen: :8080\n", group: "listen: {a: b}\n"} {
+	badYAML := filepath.Join(dir, "bad.yaml")
+	unknownKey := filepath.Join(dir, "unknown.yaml")
+	group := filepath.Join(dir, "group.yaml")
+	for path, text := range map[string]string{
+		badYAML:    "listen: [",
+		unknownKey: "lisen: :8080\n",
+		group:      "listen: {a: b}\n",
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +61,9 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"serve --udp :99999", 1, "--udp"},
 		{"serve --grace 2h", 1, "--grace"},
 		{"serve --base-url live.example.org", 1, "--base-url"},
+		{"serve --base-url https://example.org/live", 1, "host name of its own"},
+		{"serve --source-share=-1", 1, "--source-share"},
+		{"serve --source-share 101", 1, "--source-share"},
 		{"serve --public-ip 0.0.0.0", 1, "--public-ip"},
 		{"serve --max-viewers 0", 1, "--max-viewers"},
 		{"serve --burst 10", 1, "--burst"},
@@ -61,7 +72,7 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"token --stream cats", 2, "--scope"},
 		{"token --stream cats --scope fly --data " + dir, 2, "--scope"},
 		{"token --stream Cats --scope publish --data " + dir, 1, "--stream"},
-		{"token --stream cats --scope publish --ttl=-5s --data " + dir, 1, "--ttl"},
+		{"token --stream cats --scope publish --ttl=-5s --data " + dir, 2, "--ttl"},
 		{"publish --url http://127.0.0.1:1/whip/cats", 1, "--demo"},
 		{"publish --url http://127.0.0.1:1/whip/cats --demo file", 1, "not both"},
 		{"publish --url http://127.0.0.1:1/whip/cats " + dir + "/none.ivf", 1, "none.ivf"},
@@ -79,7 +90,8 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 
 func TestSettingsComeFromEverywhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "siaran.yaml")
-	text := "listen: 127.0.0.1:1\nudp: 127.0.0.1:1\ngrace: 1m\nmax-viewers: 7\npublic-ip: [192.0.2.1, 2001:db8::1]\nlog-level: debug\ndemo: true\n"
+	text := "listen: 127.0.0.1:1\nudp: 127.0.0.1:1\ngrace: 1m\nmax-viewers: 7\n" +
+		"public-ip: [192.0.2.1, 2001:db8::1]\nlog-level: debug\ndemo: true\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -94,19 +106,23 @@ func TestSettingsComeFromEverywhere(t *testing.T) {
 	}
 }
 
-// TestExampleFile keeps siaran.example.yaml true, with what is commented out in it. Some of that excludes other lines.
+// TestExampleFile reads siaran.example.yaml with the settings that are commented out in it. Some of them exclude
+// others, and one names a file that is not here.
 func TestExampleFile(t *testing.T) {
 	setting := regexp.MustCompile(`^# ([a-z-]+): `)
-	for _, without := range [][]string{{"tls-cert", "tls-key", "discover-public-ip"}, {"acme", "acme-email", "acme-ca", "acme-root", "public-ip"}} {
-		lines := strings.Split(string(readFile(t, "..", "..", "siaran.example.yaml")), "\n")
+	for _, without := range [][]string{
+		{"tls-cert", "tls-key", "discover-public-ip", "firebase-web-config"},
+		{"acme", "acme-email", "acme-ca", "acme-root", "public-ip", "firebase-web-config"},
+	} {
+		lines := strings.Split(string(harness.ReadFile(t, "..", "..", "siaran.example.yaml")), "\n")
 		for i, line := range lines {
 			if m := setting.FindStringSubmatch(line); m != nil && !slices.Contains(without, m[1]) {
 				lines[i] = line[2:]
 			}
 		}
-		path := writeFile(t, "siaran.yaml", strings.Join(lines, "\n"))
+		path := harness.WriteFile(t, "siaran.yaml", strings.Join(lines, "\n"))
 		cfg := parse(t, "serve", "--config", path)
-		if _, err := cfg.checked(); err != nil {
+		if _, err := cfg.Checked(); err != nil {
 			t.Error(err)
 		}
 		if cfg.BaseURL != "https://live.example.org" {
@@ -115,7 +131,7 @@ func TestExampleFile(t *testing.T) {
 	}
 }
 
-func parse(t *testing.T, args ...string) Config {
+func parse(t *testing.T, args ...string) server.Config {
 	t.Helper()
 	var line commandLine
 	parser, err := newParser(&line, args, kong.Exit(func(int) {}))
@@ -125,7 +141,7 @@ func parse(t *testing.T, args ...string) Config {
 	if _, err := parser.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return line.Serve
+	return line.Serve.Config
 }
 
 func TestVersionAndHelp(t *testing.T) {
@@ -153,64 +169,27 @@ func TestToken(t *testing.T) {
 		t.Errorf("%+v %v", claims, err)
 	}
 
-	s := startServer(t)
+	s := harness.Start(t)
 	token := func() string {
-		code, out, stderr := command(t.Context(), "token", "--data", s.Data, "--stream", "cats", "--scope", "publish", "--scope", "watch")
+		code, out, stderr := command(t.Context(), "token", "--data", s.Data, "--stream", "cats", "--scope", "publish",
+			"--scope", "watch")
 		if code != 0 {
 			t.Fatal(stderr)
 		}
 		return strings.TrimSpace(out)
 	}
 	old := token()
-	if code := s.call(t, "PATCH", "/api/streams/cats", old, `{"title":"a"}`); code != 200 {
+	if code := s.Call(t, "PATCH", "/api/streams/cats", old, `{"title":"a"}`); code != 200 {
 		t.Fatalf("a fresh token: %d", code)
 	}
-	if code := s.call(t, "POST", "/api/streams/cats/keys", s.Admin, ""); code/100 != 2 {
+	if code := s.Call(t, "POST", "/api/streams/cats/keys", s.Admin, ""); code/100 != 2 {
 		t.Fatalf("renewing keys: %d", code)
 	}
-	if code := s.call(t, "PATCH", "/api/streams/cats", old, `{"title":"b"}`); code != 401 && code != 403 {
+	if code := s.Call(t, "PATCH", "/api/streams/cats", old, `{"title":"b"}`); code != 401 && code != 403 {
 		t.Errorf("an old token: %d", code)
 	}
-	if code := s.call(t, "PATCH", "/api/streams/cats", token(), `{"title":"c"}`); code != 200 {
+	if code := s.Call(t, "PATCH", "/api/streams/cats", token(), `{"title":"c"}`); code != 200 {
 		t.Errorf("a new token: %d", code)
-	}
-}
-
-// TestPublishCommand broadcasts a file to its end, and leaves nothing behind.
-func TestPublishCommand(t *testing.T) {
-	s := startServer(t)
-	t.Setenv("SIARAN_TOKEN", s.token(t, "cats", access.Publish))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	type result struct {
-		code        int
-		out, stderr string
-	}
-	ended := make(chan result, 1)
-	go func() {
-		code, out, stderr := command(ctx, "publish", "--url", s.whip(cats), "--loop", "internal/clip/testdata/vp8.ivf", "internal/clip/testdata/tone.ogg")
-		ended <- result{code, out, stderr}
-	}()
-	eventually(t, "live", func() bool { return s.stream(t, cats).Status == "live" })
-	v := s.watch(t, cats)
-	eventually(t, "several rounds arrive", func() bool { return len(v.pictures()) > 30 && len(v.sounds()) > 50 })
-	for i, f := range v.pictures()[1:] {
-		if step := int32(f.timestamp - v.pictures()[i].timestamp); step <= 0 || step > 5*90000 {
-			t.Errorf("a step of %d", step)
-		}
-	}
-	cancel() // as Ctrl-C does
-	if r := <-ended; r.code != 0 || r.out != "" {
-		t.Errorf("%+v", r)
-	}
-	eventually(t, "offline at once", func() bool { return s.stream(t, cats).Status == "offline" })
-
-	t.Setenv("SIARAN_TOKEN", "")
-	if code, _, stderr := command(t.Context(), "publish", "--url", s.whip(cats), "--demo"); code != 1 || !strings.Contains(stderr, "siaran token") {
-		t.Errorf("without a token: %d %q", code, stderr)
-	}
-	if code, _, stderr := command(t.Context(), "publish", "--url", s.whip(cats), "--token", s.Admin, "internal/clip/testdata/vp8.ivf"); code != 0 {
-		t.Errorf("once through: %d %q", code, stderr)
 	}
 }
 
@@ -220,14 +199,19 @@ func TestServeCommand(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			out, stderr := &lockedBuffer{}, &lockedBuffer{}
+			out, stderr := &harness.Buffer{}, &harness.Buffer{}
 			code := make(chan int, 1)
 			go func() {
-				code <- execute(ctx, []string{"serve", "--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--data", t.TempDir(), "--log-format", format}, console{out, stderr})
+				code <- execute(ctx, []string{"serve", "--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--data", t.TempDir(),
+					"--log-format", format}, console{out, stderr})
 			}()
 			if format == "text" {
-				eventually(t, "facts", func() bool { return strings.Contains(out.String(), "Data") })
-				for _, word := range []string{"/studio#token=ey", "/whip/cats", "token --data", "Dashboard"} {
+				harness.Eventually(t, "banner", func() bool { return strings.Contains(out.String(), "Data") })
+				if strings.Contains(out.String()+stderr.String(), "token=") {
+					t.Errorf("a token for whatever keeps the output: %s", out)
+				}
+				for _, word := range []string{"/studio\n", "--stream '*' --scope admin", "/whip/cats", "token --data",
+					"Dashboard"} {
 					if !strings.Contains(out.String(), word) {
 						t.Errorf("no %s in %s", word, out)
 					}
@@ -236,8 +220,9 @@ func TestServeCommand(t *testing.T) {
 					t.Error("a warning on loopback")
 				}
 			} else {
-				eventually(t, "facts", func() bool { return strings.Contains(stderr.String(), `"msg":"ready"`) })
-				if strings.Contains(stderr.String(), "token=") || out.String() != "" {
+				harness.Eventually(t, "banner", func() bool { return strings.Contains(stderr.String(), `"msg":"ready"`) })
+				if strings.Contains(stderr.String(), "token=") || !strings.Contains(stderr.String(), "--scope admin") ||
+					out.String() != "" {
 					t.Errorf("%s %s", out, stderr)
 				}
 			}
@@ -246,28 +231,5 @@ func TestServeCommand(t *testing.T) {
 				t.Errorf("code %d: %s", c, stderr)
 			}
 		})
-	}
-}
-
-func TestPlainHTTPIsWarnedOf(t *testing.T) {
-	ready := make(chan facts, 1)
-	for _, test := range []struct {
-		listen, base string
-		plain        bool
-	}{{"127.0.0.1:0", "", false}, {":0", "", true}, {":0", "https://live.example.org/", false}, {":0", "http://live.example.org", true}} {
-		cfg := testConfig(t.TempDir())
-		cfg.Listen, cfg.BaseURL = test.listen, test.base
-		cfg, err := cfg.checked()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		if err := run(ctx, cfg, slog.New(slog.DiscardHandler), func(f facts) { ready <- f; cancel() }); err != nil {
-			t.Error(err)
-		}
-		cancel()
-		if f := <-ready; f.plain != test.plain {
-			t.Errorf("%+v: %+v", test, f)
-		}
 	}
 }

@@ -14,13 +14,13 @@ import (
 
 const maxConfigFile = 1 << 20 // bytes
 
-// configFile resolves flags of serve, and of doctor, which takes the same, from a YAML file whose keys are their names.
+// configFile provides the flags of serve and doctor from a YAML file whose keys are the names of the flags.
 type configFile struct {
 	path   string
 	values map[string]any
 }
 
-// configPath finds the file before the flags are parsed, because it takes part in that.
+// configPath finds the file before the flags are parsed, because parsing needs the file.
 func configPath(args []string) string {
 	if !slices.Contains(args, "serve") && !slices.Contains(args, "doctor") {
 		return ""
@@ -41,7 +41,7 @@ func readConfigFile(path string) (*configFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the configuration file cannot be read: %w", err)
 	}
-	defer f.Close() // was only read
+	defer f.Close() // it is only read
 	c := &configFile{path: path}
 	err = yaml.NewDecoder(io.LimitReader(f, maxConfigFile)).Decode(&c.values)
 	if err != nil && !errors.Is(err, io.EOF) { // an empty file is fine
@@ -50,7 +50,7 @@ func readConfigFile(path string) (*configFile, error) {
 	return c, nil
 }
 
-// Validate finds keys that nothing will ever read, such as misspelt ones.
+// Validate returns an error for a key that is not the name of a setting.
 func (c *configFile) Validate(app *kong.Application) error {
 	var names []string
 	for _, node := range app.Children {
@@ -65,19 +65,19 @@ func (c *configFile) Validate(app *kong.Application) error {
 	}
 	for key := range c.values {
 		if !slices.Contains(names, key) {
-			return fmt.Errorf("%s: there is no setting %q; there are %s", c.path, key, strings.Join(names, ", "))
+			return fmt.Errorf("%s: there is no setting %q; the settings are %s", c.path, key, strings.Join(names, ", "))
 		}
 	}
 	return nil
 }
 
-// Resolve gives the value of a flag, nil when the file does not name it.
+// Resolve returns the value of a flag, or nil if the file does not set it.
 func (c *configFile) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	node := parent.Node()
 	if node == nil || node.Name != "serve" && node.Name != "doctor" {
 		return nil, nil
 	}
-	for _, name := range flag.Envs { // kong would let the file win over the environment
+	for _, name := range flag.Envs { // kong would prefer the file to the environment
 		if _, set := os.LookupEnv(name); set {
 			return nil, nil
 		}
@@ -85,7 +85,7 @@ func (c *configFile) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag
 	switch v := c.values[flag.Name].(type) {
 	case nil:
 		return nil, nil
-	case []any: // kong reads lists as they stand on a command line
+	case []any: // kong expects lists as they are written on a command line
 		words := make([]string, len(v))
 		for i := range v {
 			words[i] = fmt.Sprint(v[i])

@@ -1,13 +1,13 @@
-// Command siaran is a live broadcast server in one binary: a picture comes in over WHIP
-// from OBS or a browser, goes out over WHEP to everyone who watches, and pages show what is live.
+// Command siaran is a live broadcast server in one binary. Video comes in over WHIP from OBS or a browser and goes out
+// over WHEP to every viewer. Web pages show what is live.
 //
 //	siaran serve     runs the server
-//	siaran publish   broadcasts a file or the demo clip without a camera
+//	siaran publish   broadcasts a file or the demo clip
 //	siaran token     makes a token
-//	siaran bench     measures a server with many viewers
-//	siaran version   tells what this is
+//	siaran bench     measures how many viewers a server carries
+//	siaran doctor    reports what will not work, and why
+//	siaran version   prints the version
 //
-// This is the only package that knows all the others. Each command is a struct whose fields
-// are its flags; [Config] is that of serve. run opens everything that a server needs,
-// in full or not at all, and takes it down in order.
+// Each command is a struct whose fields are its flags. The settings of serve are those of [server.Config], from flags,
+// environment variables and a YAML file. Package server does the rest.
 package main

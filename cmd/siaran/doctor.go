@@ -6,25 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"slices"
 
-	"siaran/cmd/siaran/internal/doctor"
-	"siaran/egress"
-	"siaran/listing"
+	"siaran/cmd/siaran/server"
+	"siaran/internal/doctor"
+	"siaran/listing/firestore"
+	"siaran/mediaport"
 )
 
-// doctorCommand takes what serve takes, and looks instead of serving.
+// doctorCommand takes the settings of serve and checks them instead of serving.
 type doctorCommand struct {
-	Config `embed:""`
+	serverSettings
 
-	URL   string `name:"url" placeholder:"URL" help:"Check this running server from outside, such as https://live.example.org, instead of this machine and its configuration."`
-	Token string `placeholder:"TOKEN" help:"With --url: a token that allows to publish any stream; one is published for the time of the checks. As SIARAN_TOKEN it does not show in the list of processes."`
-	JSON  bool   `name:"json" help:"Print the findings as JSON."`
+	URL   string `name:"url" placeholder:"URL"`
+	Token string `placeholder:"TOKEN"`
+	JSON  bool   `name:"json"`
 }
 
-// Validate finds what makes no sense before anything is looked at.
+// Validate checks the flags before anything else is checked.
 func (d *doctorCommand) Validate() error {
 	if d.URL == "" {
 		return nil
@@ -35,7 +35,7 @@ func (d *doctorCommand) Validate() error {
 	return nil
 }
 
-// Run prints each finding, and fails when a check has.
+// Run prints each finding and fails if a check has failed.
 func (d doctorCommand) Run(ctx context.Context, c console) error {
 	tell := func(f doctor.Check) { fmt.Fprintln(c.out, f) }
 	if d.JSON {
@@ -51,7 +51,7 @@ func (d doctorCommand) Run(ctx context.Context, c console) error {
 		report = doctor.Machine(ctx, d.machine(), tell)
 	}
 	if ctx.Err() != nil {
-		return errors.New("interrupted before all was checked")
+		return errors.New("interrupted before all checks were done")
 	}
 	return conclude(c.out, report, d.JSON)
 }
@@ -71,21 +71,21 @@ func conclude(w io.Writer, report *doctor.Report, asJSON bool) error {
 	return nil
 }
 
-// machine is the configuration as doctor looks at it.
+// machine converts the settings to those of package doctor.
 func (d doctorCommand) machine() doctor.MachineConfig {
-	cfg, err := d.Config.checked()
+	cfg, err := d.Config.Checked()
 	m := doctor.MachineConfig{Problems: err, Data: cfg.Data, MaxViewers: cfg.MaxViewers, MaxBroadcasts: cfg.MaxBroadcasts}
 	if err != nil {
 		return m
 	}
 	m.UDP, m.PublicIP, m.ACME = cfg.UDP, cfg.PublicIP, cfg.ACME
-	m.Socket = egress.SocketOptions{Public: cfg.PublicIP, Interfaces: cfg.announces, DSCP: cfg.DSCP}
+	m.Socket = mediaport.Options{Public: cfg.PublicIP, Interfaces: cfg.Announces, DSCP: cfg.DSCP}
 	m.Ports = portsOf(cfg)
-	if host, err := stunServer(cfg.Discover); err == nil {
+	if host, err := server.ParseSTUN(cfg.Discover); err == nil {
 		m.STUN, m.Discover = append(m.STUN, host), true
 	}
 	for _, text := range cfg.ICEServer {
-		if host, err := stunServer(text); err == nil {
+		if host, err := server.ParseSTUN(text); err == nil {
 			m.STUN = append(m.STUN, host)
 		}
 	}
@@ -98,13 +98,13 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 	if cfg.TURNHost != "" && *cfg.TURNS != "" {
 		m.Hosts = append(m.Hosts, cfg.TURNHost)
 	}
-	if m.Emulators = emulatorsSet(); cfg.Listing == "firestore" {
-		m.Firestore = func(ctx context.Context) (*listing.Firestore, error) {
-			return cfg.openFirestore(ctx, listing.FirestoreConfig{Presence: listing.PresenceOff})
+	if m.Emulators = server.Emulators(); cfg.Listing == "firestore" {
+		m.Firestore = func(ctx context.Context) (*firestore.Listing, error) {
+			return cfg.OpenFirestore(ctx, firestore.Config{Presence: firestore.PresenceOff})
 		}
 	}
 	if cfg.AuthFirebase {
-		m.Accounts = cfg.askAccounts
+		m.Accounts = cfg.CheckAccounts
 	}
 	switch {
 	case (m.Firestore != nil || cfg.AuthFirebase) && len(m.Emulators) == 0:
@@ -115,29 +115,17 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 	return m
 }
 
-// askAccounts finds out whether Firebase Authentication can be used.
-func (c Config) askAccounts(ctx context.Context) error {
-	signIn, err := c.signIn()
-	if err != nil {
-		return err
-	}
-	accounts, err := c.openAccounts(ctx, signIn, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	return accounts.Check(ctx)
-}
-
-// portsOf is the ports that a server opens.
-func portsOf(cfg Config) []doctor.Port {
+// portsOf returns the ports that a server opens.
+func portsOf(cfg server.Config) []doctor.Port {
+	turnOptional, turnsOptional := cfg.OptionalRelayPorts()
 	ports := []doctor.Port{
-		{Name: "port-http", Network: "tcp", Address: cfg.Listen, Flag: "--listen", HTTP: true, TLS: cfg.TLSConfig.on()},
+		{Name: "port-http", Network: "tcp", Address: cfg.Listen, Flag: "--listen", HTTP: true, TLS: cfg.TLSConfig.HTTPS()},
 		{Name: "port-redirect", Network: "tcp", Address: cfg.Redirect, Flag: "--redirect"},
 		{Name: "port-media", Network: "udp", Address: cfg.UDP, Flag: "--udp"},
 		{Name: "port-media-tcp", Network: "tcp", Address: *cfg.TCP, Flag: "--tcp"},
-		{Name: "port-turn-udp", Network: "udp", Address: *cfg.TURN, Flag: "--turn", Spare: cfg.turnDefault},
-		{Name: "port-turn-tcp", Network: "tcp", Address: *cfg.TURN, Flag: "--turn", Spare: cfg.turnDefault},
-		{Name: "port-turn-tls", Network: "tcp", Address: *cfg.TURNS, Flag: "--turns", Spare: cfg.turnsDefault},
+		{Name: "port-turn-udp", Network: "udp", Address: *cfg.TURN, Flag: "--turn", Spare: turnOptional},
+		{Name: "port-turn-tcp", Network: "tcp", Address: *cfg.TURN, Flag: "--turn", Spare: turnOptional},
+		{Name: "port-turn-tls", Network: "tcp", Address: *cfg.TURNS, Flag: "--turns", Spare: turnsOptional},
 	}
 	return slices.DeleteFunc(ports, func(p doctor.Port) bool { return p.Address == "" })
 }

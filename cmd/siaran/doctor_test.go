@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"siaran/cmd/siaran/internal/doctor"
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+	"siaran/internal/doctor"
 	"siaran/web/access"
 )
 
@@ -30,32 +32,12 @@ func examine(t *testing.T, cfg doctor.ServerConfig) *doctor.Report {
 	return r
 }
 
-// finding is what a report says under a name, which it must say once.
-func finding(t *testing.T, r *doctor.Report, name string) doctor.Check {
-	t.Helper()
-	var found []doctor.Check
-	for _, c := range r.Checks {
-		if c.Name == name {
-			found = append(found, c)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d findings about %s: %v", len(found), name, found)
-	}
-	return found[0]
-}
-
-func wantFinding(t *testing.T, r *doctor.Report, name string, status doctor.Status, says string) {
-	t.Helper()
-	if c := finding(t, r, name); c.Status != status || !strings.Contains(c.String(), says) {
-		t.Errorf("%s; it should be %s and say %q", c, status, says)
-	}
-}
-
-// TestDoctorFindsAHealthyServerWell over HTTPS, with media straight, through the relay over each transport, and over TCP.
+// TestDoctorFindsAHealthyServerWell over HTTPS, with media sent directly, through the relay over each transport, and
+// over TCP.
 func TestDoctorFindsAHealthyServerWell(t *testing.T) {
-	s := startSecure(t)
-	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, access.AllStreams, access.Publish), Roots: s.ca.Pool()})
+	s := harness.StartSecure(t)
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.Token(t, access.AllStreams, access.Publish),
+		Roots: s.CA.Pool()})
 	for _, c := range r.Checks {
 		if c.Status != doctor.OK {
 			t.Errorf("%s", c)
@@ -64,67 +46,50 @@ func TestDoctorFindsAHealthyServerWell(t *testing.T) {
 	if !r.OK || len(r.Checks) != 14 {
 		t.Errorf("%d findings", len(r.Checks))
 	}
-	eventually(t, "the stream of the doctor is gone", func() bool {
-		return !strings.Contains(s.body(t, "/api/streams", s.Admin), "doctor-")
+	harness.Eventually(t, "the stream of the doctor is gone", func() bool {
+		return !strings.Contains(s.Body(t, "/api/streams", s.Admin), "doctor-")
 	})
-}
-
-// body asks the API.
-func (s *testServer) body(t *testing.T, path, token string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	client := s.client
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // TestDoctorFromTheCommandLine: what is printed, and the exit codes.
 func TestDoctorFromTheCommandLine(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.Demo = true })
-	eventually(t, "the demo is live", func() bool { return strings.Contains(s.body(t, "/api/streams", s.Admin), `"demo"`) })
+	s := harness.Start(t, func(c *server.Config) { c.Demo = true })
+	harness.Eventually(t, "the demo is live", func() bool {
+		return strings.Contains(s.Body(t, "/api/streams", s.Admin), `"demo"`)
+	})
 	code, out, stderr := command(t.Context(), "doctor", "--url", s.URL)
-	if code != 0 || stderr != "" || !strings.Contains(out, "\nok    udp: media came straight from "+s.media) || !strings.Contains(out, "\nok    turn-tcp: media came through the relay") ||
+	if code != 0 || stderr != "" || !strings.Contains(out, "\nok    udp: media came directly from "+s.Media) ||
+		!strings.Contains(out, "\nok    turn-tcp: media came through the relay") ||
 		!strings.Contains(out, "\nskip  ice-tcp: ") {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
 
 	// On its machine, with its settings: busy ports are its own.
-	same := []string{"doctor", "--listen", s.host(), "--udp", s.media, "--tcp=", "--turn=", "--data", s.Data, "--json"}
+	same := []string{"doctor", "--listen", s.Address(), "--udp", s.Media, "--tcp=", "--turn=", "--data", s.Data, "--json"}
 	code, out, stderr = command(t.Context(), same...)
 	var r doctor.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || stderr != "" || !r.OK {
 		t.Fatalf("%d %v %q %q", code, err, out, stderr)
 	}
-	wantFinding(t, &r, "port-http", doctor.OK, "by the server that runs")
-	wantFinding(t, &r, "port-media", doctor.OK, "by the server that runs")
-	wantFinding(t, &r, "data", doctor.OK, "by the server that runs")
+	harness.WantFinding(t, &r, "port-http", doctor.OK, "by the running server")
+	harness.WantFinding(t, &r, "port-media", doctor.OK, "by the running server")
+	harness.WantFinding(t, &r, "data", doctor.OK, "by the running server")
 
 	// Another server with the same ports cannot start.
-	code, out, stderr = command(t.Context(), "doctor", "--listen", s.host(), "--udp", s.media, "--tcp=", "--turn=", "--data", t.TempDir())
-	if code != 1 || !strings.Contains(out, "fail  port-http: TCP "+s.host()+" is in use by another Siaran") || !strings.Contains(out, "fail  port-media: ") || !strings.Contains(stderr, "2 checks have failed") {
+	code, out, stderr = command(t.Context(), "doctor", "--listen", s.Address(), "--udp", s.Media, "--tcp=", "--turn=",
+		"--data", t.TempDir())
+	if code != 1 || !strings.Contains(out, "fail  port-http: TCP "+s.Address()+" is in use by another Siaran") ||
+		!strings.Contains(out, "fail  port-media: ") || !strings.Contains(stderr, "2 checks have failed") {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
 }
 
 func TestDoctorReadsTheConfiguration(t *testing.T) {
-	path := writeFile(t, "siaran.yaml", "listen: 127.0.0.1:0\nudp: 127.0.0.1:0\ndata: "+t.TempDir()+"\ntls-cert: /no/cert.pem\ntls-key: /no/key.pem\n")
+	path := harness.WriteFile(t, "siaran.yaml", "listen: 127.0.0.1:0\nudp: 127.0.0.1:0\ndata: "+t.TempDir()+
+		"\ntls-cert: /no/cert.pem\ntls-key: /no/key.pem\n")
 	code, out, _ := command(t.Context(), "doctor", "--config", path)
-	if code != 1 || !strings.Contains(out, "fail  certificate: /no/cert.pem cannot be read") || !strings.Contains(out, "ok    port-media: UDP 127.0.0.1:0 is free") {
+	if code != 1 || !strings.Contains(out, "fail  certificate: /no/cert.pem cannot be read") ||
+		!strings.Contains(out, "ok    port-media: UDP 127.0.0.1:0 is free") {
 		t.Errorf("%d %q", code, out)
 	}
 	for _, test := range []struct {
@@ -135,8 +100,8 @@ func TestDoctorReadsTheConfiguration(t *testing.T) {
 		{"doctor --grace 2h --udp nonsense", 1, "--grace"},
 		{"doctor --url live.example.org", 2, "--url"},
 		{"doctor --lisen :1", 2, "--lisen"},
-		{"doctor --config " + writeFile(t, "bad.yaml", "url: https://live.example.org\n"), 2, `no setting "url"`},
-		{"doctor --url http://127.0.0.1:1", 1, "nobody listens"},
+		{"doctor --config " + harness.WriteFile(t, "bad.yaml", "url: https://live.example.org\n"), 2, `no setting "url"`},
+		{"doctor --url http://127.0.0.1:1", 1, "nothing listens"},
 	} {
 		code, out, stderr := command(t.Context(), strings.Fields(test.args)...)
 		if code != test.code || !strings.Contains(out+stderr, test.says) {
@@ -146,7 +111,7 @@ func TestDoctorReadsTheConfiguration(t *testing.T) {
 }
 
 // between is a proxy before a server that may change the answers.
-func between(t *testing.T, s *testServer, change func(*http.Response) error) string {
+func between(t *testing.T, s *harness.Server, change func(*http.Response) error) string {
 	t.Helper()
 	to, err := url.Parse(s.URL)
 	if err != nil {
@@ -163,8 +128,8 @@ func between(t *testing.T, s *testServer, change func(*http.Response) error) str
 }
 
 // astray is a proxy whose answers name another media port for UDP.
-func astray(t *testing.T, s *testServer, to netip.AddrPort) string {
-	media, err := netip.ParseAddrPort(s.media)
+func astray(t *testing.T, s *harness.Server, to netip.AddrPort) string {
+	media, err := netip.ParseAddrPort(s.Media)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,17 +159,17 @@ func astray(t *testing.T, s *testServer, to netip.AddrPort) string {
 
 // TestDoctorSeesBlockedUDP: the media port of the answer drops all that comes, as behind a firewall.
 func TestDoctorSeesBlockedUDP(t *testing.T) {
-	s := startServer(t)
+	s := harness.Start(t)
 	wall, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer wall.Close()
 	dropping := wall.LocalAddr().(*net.UDPAddr).AddrPort()
-	r := examine(t, doctor.ServerConfig{URL: astray(t, s, dropping), Token: s.token(t, access.AllStreams, access.Publish)})
-	wantFinding(t, r, "udp", doctor.Fail, "no route over UDP: "+dropping.String())
-	wantFinding(t, r, "turn-udp", doctor.Fail, "nothing comes back") // the relay knows no such media port
-	wantFinding(t, r, "ice-tcp", doctor.OK, "connected")
+	r := examine(t, doctor.ServerConfig{URL: astray(t, s, dropping), Token: s.Token(t, access.AllStreams, access.Publish)})
+	harness.WantFinding(t, r, "udp", doctor.Fail, "no route over UDP: "+dropping.String())
+	harness.WantFinding(t, r, "turn-udp", doctor.Fail, "nothing comes back") // the relay knows no such media port
+	harness.WantFinding(t, r, "ice-tcp", doctor.OK, "connected")
 	if r.OK {
 		t.Error("that is not well")
 	}
@@ -212,47 +177,51 @@ func TestDoctorSeesBlockedUDP(t *testing.T) {
 
 // TestDoctorSeesTheWrongAddress: the answer names one that is not the server's. Its relay refuses to go there.
 func TestDoctorSeesTheWrongAddress(t *testing.T) {
-	s := startServer(t)
-	r := examine(t, doctor.ServerConfig{URL: astray(t, s, netip.MustParseAddrPort("127.9.9.9:9")), Token: s.token(t, access.AllStreams, access.Publish)})
-	wantFinding(t, r, "udp", doctor.Fail, "correct --public-ip")
-	wantFinding(t, r, "turn-udp", doctor.Fail, "refuses to reach the media port 127.9.9.9:9 (403)")
-	wantFinding(t, r, "turn-tcp", doctor.Fail, "(403)")
+	s := harness.Start(t)
+	r := examine(t, doctor.ServerConfig{URL: astray(t, s, netip.MustParseAddrPort("127.9.9.9:9")),
+		Token: s.Token(t, access.AllStreams, access.Publish)})
+	harness.WantFinding(t, r, "udp", doctor.Fail, "correct --public-ip")
+	harness.WantFinding(t, r, "turn-udp", doctor.Fail, "refuses to reach the media port 127.9.9.9:9 (403)")
+	harness.WantFinding(t, r, "turn-tcp", doctor.Fail, "(403)")
 }
 
 // TestDoctorSeesClocksThatDiffer through a proxy that shifts the Date.
 func TestDoctorSeesClocksThatDiffer(t *testing.T) {
-	s := startServer(t)
+	s := harness.Start(t)
 	u := between(t, s, func(res *http.Response) error {
 		res.Header.Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 		return nil
 	})
-	wantFinding(t, examine(t, doctor.ServerConfig{URL: u}), "clock", doctor.Fail, "ahead of")
+	harness.WantFinding(t, examine(t, doctor.ServerConfig{URL: u}), "clock", doctor.Fail, "ahead of")
 }
 
 // TestDoctorWithoutARelay says so, and what it means.
 func TestDoctorWithoutARelay(t *testing.T) {
 	none := ""
-	s := startServer(t, func(c *Config) { c.TURN, c.TURNS, c.TCP = &none, &none, &none })
-	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, access.AllStreams, access.Publish)})
-	wantFinding(t, r, "ice", doctor.Warn, "--turn")
-	wantFinding(t, r, "turn-udp", doctor.Skip, "no relay over UDP")
-	wantFinding(t, r, "udp", doctor.OK, "media came straight")
-	wantFinding(t, r, "ice-tcp", doctor.Skip, "--tcp is off")
+	s := harness.Start(t, func(c *server.Config) { c.TURN, c.TURNS, c.TCP = &none, &none, &none })
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.Token(t, access.AllStreams, access.Publish)})
+	harness.WantFinding(t, r, "ice", doctor.Warn, "--turn")
+	harness.WantFinding(t, r, "turn-udp", doctor.Skip, "no relay over UDP")
+	harness.WantFinding(t, r, "udp", doctor.OK, "media came directly")
+	harness.WantFinding(t, r, "ice-tcp", doctor.Skip, "--tcp is off")
 }
 
 // TestDoctorWithTheWrongToken falls back to what is live.
 func TestDoctorWithTheWrongToken(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.Demo = true })
-	eventually(t, "the demo is live", func() bool { return strings.Contains(s.body(t, "/api/streams", s.Admin), `"demo"`) })
-	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.token(t, "cats", access.Publish)})
-	wantFinding(t, r, "stream", doctor.Fail, "does not allow to publish doctor-")
-	wantFinding(t, r, "udp", doctor.OK, "media came")
+	s := harness.Start(t, func(c *server.Config) { c.Demo = true })
+	harness.Eventually(t, "the demo is live", func() bool {
+		return strings.Contains(s.Body(t, "/api/streams", s.Admin), `"demo"`)
+	})
+	r := examine(t, doctor.ServerConfig{URL: s.URL, Token: s.Token(t, "cats", access.Publish)})
+	harness.WantFinding(t, r, "stream", doctor.Fail, "does not allow publishing doctor-")
+	harness.WantFinding(t, r, "udp", doctor.OK, "media came")
 }
 
 // TestDoctorLeavesNothing on a machine that it only looks at.
 func TestDoctorLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	if code, out, stderr := command(t.Context(), "doctor", "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", dir); code != 0 {
+	if code, out, stderr := command(t.Context(), "doctor", "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data",
+		dir); code != 0 {
 		t.Fatalf("%d %q %q", code, out, stderr)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
@@ -262,10 +231,12 @@ func TestDoctorLeavesNothing(t *testing.T) {
 
 // TestDoctorAsksFirestore and leaves nothing in it.
 func TestDoctorAsksFirestore(t *testing.T) {
-	_, project := useFirestore(t)
-	args := []string{"doctor", "--dev", "--listing", "firestore", "--firebase-project", project, "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", t.TempDir()}
+	_, project := harness.UseFirestore(t)
+	args := []string{"doctor", "--dev", "--listing", "firestore", "--firebase-project", project, "--listen",
+		"127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", t.TempDir()}
 	code, out, stderr := command(t.Context(), args...)
-	if code != 0 || !strings.Contains(out, "ok    firestore: the database can be read and written") || !strings.Contains(out, "ok    emulators: FIRESTORE_EMULATOR_HOST=") {
+	if code != 0 || !strings.Contains(out, "ok    firestore: the database can be read and written") ||
+		!strings.Contains(out, "ok    emulators: FIRESTORE_EMULATOR_HOST=") {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
 	code, out, _ = command(t.Context(), append(args[:1:1], args[2:]...)...)
@@ -274,7 +245,7 @@ func TestDoctorAsksFirestore(t *testing.T) {
 	}
 	t.Setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
 	code, out, _ = command(t.Context(), args...)
-	if code != 1 || !strings.Contains(out, "fail  firestore: Firestore cannot be reached") {
+	if code != 1 || !strings.Contains(out, "fail  firestore: ") {
 		t.Errorf("unreachable: %d %q", code, out)
 	}
 }

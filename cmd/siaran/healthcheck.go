@@ -13,20 +13,21 @@ import (
 
 const healthTime = 5 * time.Second
 
-// healthcheckCommand asks the server in the same container whether it answers, for images in which nothing else could.
-// It does not ask whether the listing can be reached: to restart the server for that would end all broadcasts.
+// healthcheckCommand checks that the server in the same container responds, for images that contain no other program.
+// It does not check whether the listing can be reached: a restart for that reason would end all broadcasts.
 type healthcheckCommand struct {
-	Listen string `placeholder:"ADDRESS" help:"What serve was told (default :8080 or :443, as for serve)."`
+	Listen string `placeholder:"ADDRESS" help:"The --listen of serve (default :8080 or :443, as for serve)."`
 }
 
-// Run fails when the server does not answer.
+// Run fails if the server does not respond.
 func (h healthcheckCommand) Run(ctx context.Context) error {
 	addresses := []string{h.Listen}
 	if h.Listen == "" {
-		addresses = []string{":8080", ":443"} // which depends on settings that may stand in a file
+		addresses = []string{":8080", ":443"} // which one depends on settings that may be in a file
 	}
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the name is another, and nothing is told or believed
+		// The certificate is for another name. No secret is sent, and no content is trusted.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{
@@ -42,7 +43,7 @@ func (h healthcheckCommand) Run(ctx context.Context) error {
 			return fmt.Errorf("--listen %q: give host:port or :port", address)
 		}
 		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-			host = "localhost" // whichever of IPv4 and IPv6 it is
+			host = "localhost" // IPv4 or IPv6
 		}
 		for _, scheme := range []string{"http", "https"} {
 			err := health(ctx, client, scheme+"://"+net.JoinHostPort(host, port)+"/healthz")
@@ -66,7 +67,7 @@ func health(ctx context.Context, client *http.Client, url string) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, res.Status)
+		return fmt.Errorf("%s responds with %s", url, res.Status)
 	}
 	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"siaran/e2e/harness"
 )
 
 func TestHealthcheck(t *testing.T) {
-	s := startServer(t)
+	s := harness.Start(t)
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
 	for _, listen := range []string{"127.0.0.1:" + port, "0.0.0.0:" + port, ":" + port} {
 		if code, out, err := command(t.Context(), "healthcheck", "--listen="+listen); code != 0 || out != "" {
@@ -19,7 +21,7 @@ func TestHealthcheck(t *testing.T) {
 	if code, _, err := command(t.Context(), "healthcheck"); code != 0 {
 		t.Errorf("code %d, stderr %q", code, err)
 	}
-	s.stop(t)
+	s.Stop(t)
 	if code, _, err := command(t.Context(), "healthcheck"); code != 1 || !strings.Contains(err, "refused") {
 		t.Errorf("of a server that has ended: code %d, stderr %q", code, err)
 	}

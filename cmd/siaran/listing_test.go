@@ -1,51 +1,23 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"siaran"
-	"siaran/listing"
-	"siaran/listing/emulator"
+	"siaran/e2e/harness"
+	"siaran/listing/firestore"
+	"siaran/listing/firestore/emulator"
 	"siaran/web/access"
 )
 
-func TestListingSettings(t *testing.T) {
-	t.Setenv("FIRESTORE_EMULATOR_HOST", "")
-	none := filepath.Join(t.TempDir(), "none.json")
-	for name, c := range map[string]struct {
-		change func(*Config)
-		want   string
-	}{
-		"presence in a file": {func(c *Config) { c.Presence = "counts" }, "--listing firestore"},
-		"no credentials":     {func(c *Config) { c.Listing, c.FirebaseProject = "firestore", "p" }, "GOOGLE_APPLICATION_CREDENTIALS"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", none)
-			cfg := testConfig(t.TempDir())
-			c.change(&cfg)
-			cfg, err := cfg.checked()
-			if err == nil {
-				var s *server
-				if s, err = openServer(t.Context(), cfg, newLogger(cfg, t.Output())); err == nil {
-					s.close()
-				}
-			}
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q in it", err, c.want)
-			}
-		})
-	}
-}
-
-// TestTokenOfFirestore mints a token for a stream whose keys have been renewed in Firestore.
+// TestTokenOfFirestore mints a token for streams whose keys have been renewed in Firestore, or that were deleted there.
 func TestTokenOfFirestore(t *testing.T) {
 	project := emulator.Project()
 	t.Setenv("FIRESTORE_EMULATOR_HOST", emulator.Start(t))
 	t.Setenv("FIREBASE_PROJECT", project)
 	t.Setenv("SIARAN_LISTING", "firestore")
-	db, err := listing.OpenFirestore(t.Context(), listing.FirestoreConfig{Project: project})
+	db, err := firestore.Open(t.Context(), firestore.Config{Project: project})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +26,17 @@ func TestTokenOfFirestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := db.Edit(t.Context(), "cows", siaran.StreamEdit{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Delete(t.Context(), "cows"); err != nil {
+		t.Fatal(err)
+	}
 	data := t.TempDir()
-	for _, stream := range []siaran.StreamName{"cats", "dogs"} {
-		var out, errs lockedBuffer
-		if code := execute(t.Context(), []string{"token", "--data", data, "--stream", string(stream), "--scope", "publish"}, console{&out, &errs}); code != 0 {
+	for _, stream := range []siaran.StreamName{"cats", "cows", "dogs"} {
+		var out, errs harness.Buffer
+		args := []string{"token", "--data", data, "--stream", string(stream), "--scope", "publish"}
+		if code := execute(t.Context(), args, console{&out, &errs}); code != 0 {
 			t.Fatalf("%d: %s", code, errs.String())
 		}
 		secret, _, err := access.OpenSecret(data)
@@ -68,7 +47,7 @@ func TestTokenOfFirestore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[siaran.StreamName]int{"cats": generation}[stream]
+		want := map[siaran.StreamName]int{"cats": generation, "cows": 1}[stream]
 		if claims.KeyGeneration != want {
 			t.Errorf("the token for %s is of generation %d, want %d", stream, claims.KeyGeneration, want)
 		}

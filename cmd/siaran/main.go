@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,22 +10,27 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"siaran/cmd/siaran/server"
 )
 
-// commandLine is everything that can be typed.
+// commandLine holds all commands with their flags.
 type commandLine struct {
-	Serve   Config         `cmd:"" help:"Run the server."`
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Publish publishCommand `cmd:"" help:"Broadcast a file or the built-in demo clip."`
 	Bench   benchCommand   `cmd:"" help:"Measure how many viewers a server carries."`
-	Doctor  doctorCommand  `cmd:"" help:"Say what will not work, and why."`
+	Doctor  doctorCommand  `cmd:"" help:"Report what will not work, and why."`
 	Token   tokenCommand   `cmd:"" help:"Make a token and print it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
-	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Fail unless the server in this container answers."`
+	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Fail unless the server in this container responds."`
 }
 
-// console is where a command talks to people.
+// console is where a command writes: results to out, messages to err.
 type console struct{ out, err io.Writer }
+
+// usageError reports a command line that makes no sense.
+type usageError struct{ error }
 
 func main() {
 	// The second signal ends the process at once.
@@ -34,7 +40,8 @@ func main() {
 	os.Exit(code)
 }
 
-// execute runs one command line and returns the exit code: 0, 1 when it failed, 2 when it makes no sense.
+// execute runs one command line and returns the exit code: 0, 1 if the command fails, 2 if the command line makes no
+// sense.
 func execute(ctx context.Context, args []string, c console) int {
 	var line commandLine
 	exit := -1
@@ -53,22 +60,28 @@ func execute(ctx context.Context, args []string, c console) int {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(c.err, "siaran: %v\nsiaran --help tells what can be given.\n", err)
+		fmt.Fprintf(c.err, "siaran: %v\nRun siaran --help for the commands and flags.\n", err)
 		return 2
 	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(c.err, "siaran:", err)
+		if errors.As(err, new(usageError)) {
+			return 2
+		}
 		return 1
 	}
 	return 0
 }
 
-// newParser reads the configuration file too, if args or the environment name one.
+// newParser also reads the configuration file, if args or the environment name one.
 func newParser(line *commandLine, args []string, options ...kong.Option) (*kong.Kong, error) {
 	options = append(options,
 		kong.Name("siaran"),
-		kong.Description("Live broadcast: WHIP in, WHEP out, and pages that show it. Every flag can also be given as an environment variable, such as SIARAN_LISTEN."),
+		kong.Description("Live streaming: WHIP in, WHEP out, and web pages. "+
+			"Every flag can also be set as an environment variable, such as SIARAN_LISTEN."),
 		kong.DefaultEnvars("SIARAN"),
+		kong.Vars{"skip_interfaces": server.SkipInterfaces},
+		kong.PostBuild(explain),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)
 	if path := configPath(args); path != "" {

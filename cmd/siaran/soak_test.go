@@ -10,14 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"siaran/cmd/siaran/internal/bench"
+	"siaran/e2e/harness"
+	"siaran/internal/bench"
 	"siaran/web/access"
 )
 
 // BenchmarkSoak has 100 viewers watch 2.5 Mbit/s for a minute and looks at what is left of them: run it
 // with -benchtime 1x. Goroutines and heap are of this process, server and viewers together.
 func BenchmarkSoak(b *testing.B) {
-	s := startServer(b)
+	s := harness.Start(b)
 	heap := func() float64 {
 		runtime.GC()
 		runtime.GC()
@@ -27,7 +28,8 @@ func BenchmarkSoak(b *testing.B) {
 	}
 	soak := func(viewers, duration string) bench.Report {
 		var out bytes.Buffer
-		args := []string{"bench", "--whip", s.whip("cats"), "--whep", s.whep("cats"), "--token", s.token(b, "cats", access.Publish),
+		args := []string{"bench", "--whip", s.WHIP("cats"), "--whep", s.WHEP("cats"), "--token",
+			s.Token(b, "cats", access.Publish),
 			"--viewers", viewers, "--duration", duration, "--json"}
 		if code := execute(b.Context(), args, console{&out, io.Discard}); code != 0 {
 			b.Fatalf("exit code %d", code)
@@ -36,7 +38,7 @@ func BenchmarkSoak(b *testing.B) {
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			b.Fatal(err)
 		}
-		eventually(b, "all are gone", func() bool {
+		harness.Eventually(b, "all are gone", func() bool {
 			resp, err := http.Get(s.URL + "/api/streams")
 			if err != nil {
 				b.Fatal(err)

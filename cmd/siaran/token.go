@@ -2,50 +2,157 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"siaran"
+	"siaran/cmd/siaran/server"
+	"siaran/listing/firestore"
+	"siaran/listing/sqlite"
 	"siaran/web/access"
 )
 
-type tokenCommand struct {
-	Data   string   `default:"./siaran-data" placeholder:"FOLDER" help:"The server's data folder (default ${default})."`
-	Stream string   `required:"" placeholder:"NAME" help:"The stream that the token is for; '*' for all."`
-	Scope  []string `required:"" enum:"publish,watch,admin" help:"What it allows: publish, watch or admin; may be repeated."`
-	ListingPlace
-	TTL time.Duration `name:"ttl" placeholder:"24h" help:"How long it is valid (default: until the stream's keys are renewed)."`
+// keyGeneration returns the generation of a stream's valid keys. It is 0 for a stream that has not been used yet.
+func (t tokenCommand) keyGeneration(ctx context.Context, name siaran.StreamName) (int, error) {
+	var db siaran.Listing
+	var err error
+	if t.Listing == "firestore" {
+		cfg := server.Config{ListingConfig: server.ListingConfig{ListingPlace: t.ListingPlace}}
+		db, err = cfg.OpenFirestore(ctx, firestore.Config{})
+	} else {
+		path := filepath.Join(t.Data, server.ListingFile)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return 0, nil
+		}
+		db, err = sqlite.Open(ctx, path)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	stream, err := db.Stream(ctx, name)
+	if errors.Is(err, siaran.ErrUnknownStream) {
+		err = nil
+	}
+	return stream.KeyGeneration, err
 }
 
-// Run prints one token. The server may be running or not, or never have run.
+const day = 24 * time.Hour
+
+// Default lifetimes of tokens. A token that may publish a single stream goes into an encoder, and renewing the stream's
+// keys revokes it. A token for all streams is handled by people.
+const (
+	watchLife   = day
+	allLife     = 30 * day
+	publishLife = 365 * day
+)
+
+// life is how long a token is valid.
+type life struct {
+	time.Duration // 0: until it is revoked
+	given         bool
+}
+
+// UnmarshalText reads a time such as 24h, or never.
+func (l *life) UnmarshalText(text []byte) error {
+	l.given = true
+	if string(text) == "never" {
+		l.Duration = 0
+		return nil
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q: give a time such as 24h, or never", text)
+	}
+	l.Duration = d
+	return nil
+}
+
+type tokenCommand struct {
+	Data   string   `default:"./siaran-data" placeholder:"FOLDER"`
+	Stream string   `placeholder:"NAME"`
+	Scope  []string `enum:"publish,watch,admin"`
+	server.ListingPlace
+	TTL       life `name:"ttl" placeholder:"24h"`
+	RevokeAll bool `name:"revoke-all"`
+}
+
+// Run prints one token. The server need not be running, and may never have run.
 func (t tokenCommand) Run(ctx context.Context, c console) error {
-	if t.TTL < 0 {
-		return fmt.Errorf("--ttl %s: give a time such as 24h", t.TTL)
-	}
-	claims := access.Claims{Stream: t.Stream}
-	for _, scope := range t.Scope {
-		claims.Scopes = append(claims.Scopes, access.Scope(scope))
-	}
-	if t.TTL > 0 {
-		claims.Expires = time.Now().Add(t.TTL)
-	}
-	if t.Stream != access.AllStreams {
-		name, err := siaran.ParseStreamName(t.Stream)
-		if err != nil {
-			return fmt.Errorf("--stream %q: %w", t.Stream, err)
-		}
-		if claims.KeyGeneration, err = t.keyGeneration(ctx, name); err != nil {
-			return err
-		}
+	mint := t.Stream != "" || len(t.Scope) > 0
+	switch {
+	case !mint && t.RevokeAll:
+	case t.Stream == "":
+		return usageError{errors.New("--stream: give the stream that the token is for, or '*' for all streams")}
+	case len(t.Scope) == 0:
+		return usageError{errors.New("--scope: give what the token allows: publish, watch or admin")}
 	}
 	secret, _, err := access.OpenSecret(t.Data)
 	if err != nil {
 		return err
 	}
+	claims, err := t.claims()
+	if mint && err != nil {
+		return err
+	}
+	if t.RevokeAll {
+		if _, err := secret.RevokeAll(); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.err, "siaran: all earlier tokens for all streams are revoked")
+	}
+	if !mint {
+		return nil
+	}
+	if claims.Stream != access.AllStreams {
+		if claims.KeyGeneration, err = t.keyGeneration(ctx, siaran.StreamName(claims.Stream)); err != nil {
+			return err
+		}
+	}
 	token, err := secret.Mint(claims)
 	if err != nil {
 		return err
 	}
+	if isTerminal(c.err) && !claims.Expires.IsZero() {
+		fmt.Fprintf(c.err, "siaran: valid until %s; use --ttl to change this\n", claims.Expires.Format("2006-01-02 15:04"))
+	}
 	_, err = fmt.Fprintln(c.out, token)
 	return err
+}
+
+// claims returns the claims of the token, without a key generation.
+func (t tokenCommand) claims() (access.Claims, error) {
+	claims := access.Claims{Stream: t.Stream}
+	if t.Stream != access.AllStreams {
+		if _, err := siaran.ParseStreamName(t.Stream); err != nil {
+			return claims, fmt.Errorf("--stream %q: %w", t.Stream, err)
+		}
+	}
+	for _, scope := range t.Scope {
+		claims.Scopes = append(claims.Scopes, access.Scope(scope))
+	}
+	ttl := t.TTL.Duration
+	if !t.TTL.given {
+		ttl = usualLife(claims)
+	}
+	if ttl > 0 {
+		claims.Expires = time.Now().Add(ttl)
+	}
+	return claims, nil
+}
+
+func usualLife(c access.Claims) time.Duration {
+	lives := map[access.Scope]time.Duration{access.Watch: watchLife, access.Publish: publishLife, access.Admin: allLife}
+	var longest time.Duration
+	for _, scope := range c.Scopes {
+		longest = max(longest, lives[scope])
+	}
+	if c.Stream == access.AllStreams || slices.Contains(c.Scopes, access.Admin) {
+		longest = min(longest, allLife)
+	}
+	return longest
 }

@@ -11,7 +11,7 @@ var version = ""
 
 type versionCommand struct{}
 
-// Run prints the version, and what Go knows of the build.
+// Run prints the version and what Go knows about the build.
 func (versionCommand) Run(c console) error {
 	text, commit := version, ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,6 +1,7 @@
 package listingtest
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -23,6 +24,7 @@ var applyTests = map[string]func(*testing.T, *bench){
 	"viewers come and go":              testPresence,
 	"title and visibility are kept":    testKept,
 	"several broadcasts in one update": testSeveral,
+	"viewers stay for the next":        testViewersStay,
 }
 
 func testLive(t *testing.T, b *bench) {
@@ -52,7 +54,8 @@ func testLive(t *testing.T, b *bench) {
 	}
 	b.wantViewers(t, state.Stream, watching)
 	h := b.history(t, state.Stream)
-	if len(h) != 1 || h[0].ID != state.ID || h[0].Node != node || h[0].Status != siaran.StatusInterrupted || !h[0].EndedAt.IsZero() {
+	if len(h) != 1 || h[0].ID != state.ID || h[0].Node != node || h[0].Status != siaran.StatusInterrupted ||
+		!h[0].EndedAt.IsZero() {
 		t.Errorf("history %+v, want one that lasts", h)
 	}
 }
@@ -97,7 +100,12 @@ func testEnded(t *testing.T, b *bench) {
 	state.PeakViewers, state.TotalViewers = 5, 7
 	b.apply(t, node, b.ended(state, siaran.EndVanished)) // names none of those who watched
 	got := b.stream(t, state.Stream)
-	want := siaran.Stream{Name: state.Stream, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline, UpdatedAt: got.UpdatedAt}
+	want := siaran.Stream{
+		Name:       state.Stream,
+		Visibility: siaran.VisibilityPublic,
+		Status:     siaran.StatusOffline,
+		UpdatedAt:  got.UpdatedAt,
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -111,6 +119,9 @@ func testEnded(t *testing.T, b *bench) {
 		t.Errorf("lasted from %v to %v", r.StartedAt, r.EndedAt)
 	}
 	r.StartedAt, r.EndedAt = time.Time{}, time.Time{}
+	if r.Owner == "" { // it is not kept
+		r.Owner = state.Owner
+	}
 	wantRecord := siaran.BroadcastRecord{Node: node, BroadcastState: siaran.BroadcastState{
 		ID: state.ID, Stream: state.Stream, Owner: state.Owner, Status: siaran.StatusOffline, EndReason: siaran.EndVanished,
 		Video: state.Video, Audio: state.Audio, Layers: state.Layers, PeakViewers: 5, TotalViewers: 7,
@@ -188,7 +199,7 @@ func testHistory(t *testing.T, b *bench) {
 	}
 	slices.Reverse(want)
 	b.apply(t, node, b.ended(b.broadcast(), siaran.EndStopped)) // another stream's
-	for _, limit := range []int{0, 1, 3, 5, 1 << 40} {
+	for _, limit := range []int{0, 1, 3, 5, math.MaxInt32} {
 		h, err := b.other.Broadcasts(t.Context(), name, limit)
 		if err != nil {
 			t.Fatal(err)
@@ -238,7 +249,8 @@ func testKept(t *testing.T, b *bench) {
 	node := b.node(t)
 	state := b.broadcast()
 	title, private, owner := "title", siaran.VisibilityPrivate, "someone"
-	if _, err := b.l.Edit(t.Context(), state.Stream, siaran.StreamEdit{Title: &title, Description: &title, Visibility: &private, Owner: &owner}); err != nil {
+	edit := siaran.StreamEdit{Title: &title, Description: &title, Visibility: &private, Owner: &owner}
+	if _, err := b.l.Edit(t.Context(), state.Stream, edit); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.l.RotateKeys(t.Context(), state.Stream); err != nil {
@@ -247,7 +259,8 @@ func testKept(t *testing.T, b *bench) {
 	b.apply(t, node, live(state))
 	for _, status := range []siaran.Status{siaran.StatusLive, siaran.StatusOffline} {
 		s := b.stream(t, state.Stream)
-		if s.Status != status || s.Title != title || s.Description != title || s.Visibility != private || s.Owner != owner || s.KeyGeneration != 1 {
+		if s.Status != status || s.Title != title || s.Description != title || s.Visibility != private || s.Owner != owner ||
+			s.KeyGeneration != 2 {
 			t.Errorf("got %+v", s)
 		}
 		b.apply(t, node, b.ended(state, siaran.EndStopped))
@@ -266,4 +279,30 @@ func testSeveral(t *testing.T, b *bench) {
 	if s := b.stream(t, next.Stream); s.BroadcastID != next.ID || s.Status != siaran.StatusLive {
 		t.Errorf("got %+v, want the newer broadcast live", s)
 	}
+}
+
+// testViewersStay ends a broadcast whose viewers go on to the stream's next one under the same ids.
+func testViewersStay(t *testing.T, b *bench) {
+	node := b.node(t)
+	state := b.broadcast()
+	watching := b.viewers(3)
+	b.apply(t, node, live(state, watching...))
+	next := b.broadcast()
+	next.Stream = state.Stream
+	end := b.ended(state, siaran.EndStopped)
+	for _, v := range watching {
+		end.Left = append(end.Left, v.ID)
+	}
+	b.apply(t, node, end, live(next, watching...)) // in one update
+	b.wantViewers(t, next.Stream, watching)
+	if got := b.stream(t, next.Stream); got.BroadcastID != next.ID || got.Viewers != 3 {
+		t.Errorf("got %+v, want the next broadcast with three viewers", got)
+	}
+	end = b.ended(next, siaran.EndStopped) // in updates of their own
+	b.apply(t, node, end)
+	b.wantViewers(t, next.Stream, nil)
+	third := b.broadcast()
+	third.Stream = state.Stream
+	b.apply(t, node, live(third, watching...))
+	b.wantViewers(t, next.Stream, watching)
 }

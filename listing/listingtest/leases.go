@@ -43,7 +43,12 @@ func testExpiry(t *testing.T, b *bench) {
 	b.wantStatus(t, state.Stream, siaran.StatusLive)
 	b.clock.Advance(time.Millisecond + b.margin)
 	got := b.stream(t, state.Stream)
-	want := siaran.Stream{Name: state.Stream, Visibility: siaran.VisibilityPublic, Status: siaran.StatusOffline, UpdatedAt: got.UpdatedAt}
+	want := siaran.Stream{
+		Name:       state.Stream,
+		Visibility: siaran.VisibilityPublic,
+		Status:     siaran.StatusOffline,
+		UpdatedAt:  got.UpdatedAt,
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -66,7 +71,9 @@ func testExpiry(t *testing.T, b *bench) {
 			t.Errorf("Streams(%+v): found %v", q, found)
 		}
 	}
-	if h := b.history(t, state.Stream); len(h) != 1 || h[0].Status != siaran.StatusOffline || h[0].EndReason != siaran.EndCrashed || h[0].EndedAt.IsZero() {
+	if h := b.history(t, state.Stream); len(h) != 1 || h[0].Status != siaran.StatusOffline ||
+		h[0].EndReason != siaran.EndCrashed ||
+		h[0].EndedAt.IsZero() {
 		t.Errorf("history %+v, want one that crashed", h)
 	}
 
@@ -100,7 +107,8 @@ func testNode(t *testing.T, b *bench) {
 	known := func(when string, want siaran.Node) {
 		t.Helper()
 		got, err := b.other.Node(t.Context(), want.Name)
-		if err != nil || got.Name != want.Name || got.URL != want.URL || got.Viewers != want.Viewers || !sameTime(got.LeaseUntil, want.LeaseUntil) {
+		if err != nil || got.Name != want.Name || got.URL != want.URL || got.Viewers != want.Viewers ||
+			!sameTime(got.LeaseUntil, want.LeaseUntil) {
 			t.Errorf("%s: %+v, %v, want %+v", when, got, err, want)
 		}
 	}
@@ -111,7 +119,12 @@ func testNode(t *testing.T, b *bench) {
 		}
 	}
 	unknown("never heard of", "node-"+random())
-	n := siaran.Node{Name: "node-" + random() + "/1", URL: "https://one.example/live", LeaseUntil: b.clock.Now().Add(lease), Viewers: 3}
+	n := siaran.Node{
+		Name:       "node-" + random() + "/1",
+		URL:        "https://one.example/live",
+		LeaseUntil: b.clock.Now().Add(lease),
+		Viewers:    3,
+	}
 	renew(n)
 	known("renewed", n)
 	n.URL, n.Viewers = "", 0
@@ -146,7 +159,9 @@ func testSweepOwn(t *testing.T, b *bench) {
 	b.wantStatus(t, running.Stream, siaran.StatusLive)
 	b.wantViewers(t, running.Stream, watching)
 	h := b.history(t, one.Stream)
-	if len(h) != 1 || h[0].Status != siaran.StatusOffline || h[0].EndReason != siaran.EndCrashed || h[0].EndedAt.Before(one.StartedAt) || h[0].EndedAt.After(b.clock.Now()) {
+	if len(h) != 1 || h[0].Status != siaran.StatusOffline || h[0].EndReason != siaran.EndCrashed ||
+		h[0].EndedAt.Before(one.StartedAt) ||
+		h[0].EndedAt.After(b.clock.Now()) {
 		t.Errorf("history %+v, want one that crashed", h)
 	}
 	if h := b.history(t, ended.Stream); len(h) != 1 || h[0].EndReason != siaran.EndStopped {
@@ -205,7 +220,8 @@ func testSweptLives(t *testing.T, b *bench) {
 	b.apply(t, node, live(state, watching...))
 	b.wantStatus(t, state.Stream, siaran.StatusLive)
 	b.wantViewers(t, state.Stream, watching)
-	if h := b.history(t, state.Stream); len(h) != 1 || h[0].Status != siaran.StatusLive || h[0].EndReason != "" || !h[0].EndedAt.IsZero() {
+	if h := b.history(t, state.Stream); len(h) != 1 || h[0].Status != siaran.StatusLive || h[0].EndReason != "" ||
+		!h[0].EndedAt.IsZero() {
 		t.Errorf("history %+v, want one that lasts", h)
 	}
 }
@@ -217,7 +233,8 @@ func testSweptEnded(t *testing.T, b *bench) {
 	b.sweep(t, node, 1)
 	b.clock.Advance(time.Second)
 	b.apply(t, node, b.ended(state, siaran.EndByOwner))
-	if h := b.history(t, state.Stream); len(h) != 1 || h[0].EndReason != siaran.EndByOwner || !sameTime(h[0].EndedAt, b.clock.Now()) {
+	if h := b.history(t, state.Stream); len(h) != 1 || h[0].EndReason != siaran.EndByOwner ||
+		!sameTime(h[0].EndedAt, b.clock.Now()) {
 		t.Errorf("history %+v, want one that its owner ended", h)
 	}
 }

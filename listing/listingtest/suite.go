@@ -1,7 +1,6 @@
-// Package listingtest holds the tests that every implementation of siaran.Listing must
-// pass. They know nothing of any database: reads are expected to see what has been written,
-// on all handles; a watch may lag, and is waited for. Names are random, so that runs do
-// not disturb one another.
+// Package listingtest has the tests that every implementation of siaran.Listing must pass. They know nothing about any
+// database: reads must see what has been written, on all handles; a watch may lag, and the tests wait for it. Names are
+// random, so that runs do not disturb each other. The package also has helpers for tests of reporters and listings.
 package listingtest
 
 import (
@@ -17,18 +16,19 @@ import (
 // Patience is how long a watch may lag.
 const Patience = 10 * time.Second
 
-// Open opens one more handle on a database, as another server would. now is the clock by
-// which it measures leases. The handle is closed when t ends, if not before.
+// Open opens one more handle on a database, as another server would. The handle measures leases by now, and is closed
+// when t ends, if not before.
 type Open func(t *testing.T, now func() time.Time) siaran.Listing
 
-// Run puts an implementation to the test. newDatabase makes an empty database that nobody else uses.
-// margin is how long readers still believe in a lease after it has run out.
+// Run tests an implementation. newDatabase makes an empty database that nobody else uses. margin is how long a lease
+// still counts for readers after it has run out.
 func Run(t *testing.T, margin time.Duration, newDatabase func(t *testing.T) Open) {
 	for _, group := range []struct {
 		name  string
 		tests map[string]func(*testing.T, *bench)
 	}{
 		{"stream", streamTests},
+		{"delete", deleteTests},
 		{"apply", applyTests},
 		{"lease", leaseTests},
 		{"watch", watchTests},
@@ -44,20 +44,20 @@ func Run(t *testing.T, margin time.Duration, newDatabase func(t *testing.T) Open
 	}
 }
 
-// Clock is a clock that goes when it is told to.
+// Clock is a clock that moves only when it is told to.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// Now is the time that the clock shows.
+// Now returns the time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance puts the clock forward.
+// Advance moves the clock forward.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +74,7 @@ type bench struct {
 	margin   time.Duration
 }
 
-// outlive lets every lease run out.
+// outlive advances the clock until every lease has run out.
 func (b *bench) outlive() { b.clock.Advance(lease + b.margin) }
 
 // node makes a node whose lease is valid for the usual time.
@@ -100,7 +100,7 @@ func (b *bench) apply(t *testing.T, node string, changes ...siaran.Change) {
 	}
 }
 
-// broadcast is one that has just begun, of a stream that nobody knows yet.
+// broadcast returns one that has just begun, of a new stream.
 func (b *bench) broadcast() siaran.BroadcastState {
 	return b.broadcastOf(streamName())
 }
@@ -127,11 +127,15 @@ func (b *bench) ended(s siaran.BroadcastState, reason siaran.EndReason) siaran.C
 	return siaran.Change{State: s}
 }
 
-// viewers are n that have come one after the other.
+// viewers returns n viewers who came one after the other.
 func (b *bench) viewers(n int) []siaran.Viewer {
 	list := make([]siaran.Viewer, n)
 	for i := range list {
-		list[i] = siaran.Viewer{ID: siaran.ViewerID("v-" + random()), JoinedAt: b.clock.Now().Add(time.Duration(i) * time.Millisecond), Path: "direct"}
+		list[i] = siaran.Viewer{
+			ID:       siaran.ViewerID("v-" + random()),
+			JoinedAt: b.clock.Now().Add(time.Duration(i) * time.Millisecond),
+			Path:     "direct",
+		}
 	}
 	return list
 }
@@ -168,7 +172,7 @@ func (b *bench) wantViewers(t *testing.T, name siaran.StreamName, want []siaran.
 	}
 }
 
-// history is that of a stream, newest first.
+// history returns the history of a stream, newest first.
 func (b *bench) history(t *testing.T, name siaran.StreamName) []siaran.BroadcastRecord {
 	t.Helper()
 	list, err := b.other.Broadcasts(t.Context(), name, 100)

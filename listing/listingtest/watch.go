@@ -39,7 +39,7 @@ type view struct {
 	block     chan struct{} // when not nil, events wait for it
 }
 
-// watch begins a view and waits for its snapshot; it ends with t.
+// watch starts a view that ends with t, and waits for its snapshot.
 func watch(t *testing.T, l siaran.Listing) *view {
 	t.Helper()
 	v := &view{}
@@ -94,7 +94,7 @@ func (v *view) run(ctx context.Context, l siaran.Listing) error {
 	})
 }
 
-// wait waits until ok, which is called with the view locked.
+// wait waits until ok returns true. It is called with the view locked.
 func (v *view) wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(Patience)
@@ -184,11 +184,19 @@ func testChanges(t *testing.T, b *bench) {
 	b.clock.Advance(time.Second)
 	next := b.broadcastOf(state.Stream)
 	b.apply(t, node, live(next))
-	see(state.Stream, "the next broadcast", func(s siaran.Stream) bool { return s.BroadcastID == next.ID && s.Title == title })
+	see(
+		state.Stream,
+		"the next broadcast",
+		func(s siaran.Stream) bool { return s.BroadcastID == next.ID && s.Title == title },
+	)
 	b.clock.Advance(time.Second)
 	replacing := b.broadcastOf(state.Stream)
 	b.apply(t, node, b.ended(next, siaran.EndReplaced), live(replacing))
-	see(state.Stream, "the broadcast that replaces it", func(s siaran.Stream) bool { return s.BroadcastID == replacing.ID })
+	see(
+		state.Stream,
+		"the broadcast that replaces it",
+		func(s siaran.Stream) bool { return s.BroadcastID == replacing.ID },
+	)
 }
 
 func testVisibility(t *testing.T, b *bench) {
@@ -324,8 +332,8 @@ func testWatchClose(t *testing.T, b *bench) {
 	}
 }
 
-// testWatchModel has everything happen in a random order and compares, at the end, what a watcher
-// made of it with what is listed.
+// testWatchModel makes everything happen in a random order, and compares what a watcher knows at the end with what is
+// listed.
 func testWatchModel(t *testing.T, b *bench) {
 	random := rand.New(rand.NewPCG(uint64(b.clock.Now().UnixNano()), 0))
 	v := watch(t, b.other)

@@ -1,3 +1,4 @@
-// Package rulestest holds tests only: of firestore.rules, and of the example of docs/firestore.md, which is example.js here.
-// They run in Node through the Firebase SDK that apps use, since rules do not bind the SDK of servers.
+// Package rulestest has only tests: of firestore.rules, and of the example in docs/firestore.md, which is example.js
+// here.
+// They run in Node with the Firebase SDK for apps, because rules do not bind the SDK for servers.
 package rulestest

@@ -6,7 +6,9 @@ import { connectFirestoreEmulator, getFirestore, setLogLevel } from "firebase/fi
 setLogLevel("silent"); // refusals are what many tests want
 
 const address = process.env.FIRESTORE_EMULATOR_HOST;
-if (!address) throw new Error("FIRESTORE_EMULATOR_HOST must say where the emulator is; 'go test ./listing/rulestest' starts one");
+if (!address) {
+  throw new Error("FIRESTORE_EMULATOR_HOST must say where the emulator is; 'go test ./listing/rulestest' starts one");
+}
 
 export const rulesFile = new URL("../../firestore.rules", import.meta.url);
 

@@ -2,8 +2,8 @@ import { collection, limit, onSnapshot, orderBy, query, where } from "firebase/f
 
 const margin = 5_000; // ms beyond a lease: clocks differ, and news takes its time
 
-// followLive calls show with the public streams that are live, newest first, now and whenever they change; failed with an error
-// after which nothing more comes. It returns a function that ends it.
+// followLive calls show with the public streams that are live, newest first, now and whenever they change. It calls
+// failed with an error after which nothing more comes. It returns a function that ends it.
 export function followLive(db, show, failed = console.error) {
   let streams, leases, shown;
 

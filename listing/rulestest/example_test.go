@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/codec"
 	"siaran/listing"
-	"siaran/listing/emulator"
+	"siaran/listing/firestore"
+	"siaran/listing/firestore/emulator"
 )
 
-// TestExampleIsDocumented: what is tested here is what people read.
+// TestExampleIsDocumented checks that the code that is tested here is the code in the documentation.
 func TestExampleIsDocumented(t *testing.T) {
 	code, err := os.ReadFile("example.js")
 	if err != nil {
@@ -33,11 +35,12 @@ func TestExampleIsDocumented(t *testing.T) {
 	}
 }
 
-// TestExample: an app that follows the documented rule sees what a server writes, and takes what a dead server has left for gone.
+// TestExample follows the documented rule as an app would: it sees what a server writes, and counts what a dead server
+// has left as gone.
 func TestExample(t *testing.T) {
 	needNode(t)
 	host, project := emulator.Start(t), emulator.Project()
-	l, err := listing.OpenFirestore(t.Context(), listing.FirestoreConfig{Project: project, Emulator: host})
+	l, err := firestore.Open(t.Context(), firestore.Config{Project: project, Emulator: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,13 +58,20 @@ func TestExample(t *testing.T) {
 	if err := l.Renew(t.Context(), siaran.Node{Name: "dead", LeaseUntil: renewed.Add(lease)}); err != nil {
 		t.Fatal(err)
 	}
-	dogs := siaran.Change{State: siaran.BroadcastState{ID: "dogs-1", Stream: "dogs", Status: siaran.StatusLive, StartedAt: renewed.Add(-time.Minute)}}
+	dogs := siaran.Change{
+		State: siaran.BroadcastState{
+			ID:        "dogs-1",
+			Stream:    "dogs",
+			Status:    siaran.StatusLive,
+			StartedAt: renewed.Add(-time.Minute),
+		},
+	}
 	if err := l.Apply(t.Context(), siaran.Update{Node: "dead", At: renewed, Changes: []siaran.Change{dogs}}); err != nil {
 		t.Fatal(err)
 	}
 	app.wait("what the dead server has", func(live []shown) bool { return slices.Equal(names(live), []string{"dogs"}) })
 
-	hub := siaran.NewHub(time.Second)
+	hub := siaran.NewHub(time.Second, codec.NewFramer)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- listing.NewReporter(hub, l, siaran.Node{Name: "alive"}, nil).Run(ctx) }()
@@ -75,8 +85,14 @@ func TestExample(t *testing.T) {
 	defer stopServer()
 	cats := publish(t, hub, "cats")
 	publish(t, hub, "family")
-	app.wait("both servers' streams, the newest first", func(live []shown) bool { return slices.Equal(names(live), []string{"cats", "dogs"}) })
-	at := app.wait("the dead server's stream goes", func(live []shown) bool { return slices.Equal(names(live), []string{"cats"}) })
+	app.wait(
+		"both servers' streams, the newest first",
+		func(live []shown) bool { return slices.Equal(names(live), []string{"cats", "dogs"}) },
+	)
+	at := app.wait(
+		"the dead server's stream goes",
+		func(live []shown) bool { return slices.Equal(names(live), []string{"cats"}) },
+	)
 	if early := time.Until(renewed.Add(lease)); early > 0 {
 		t.Errorf("it goes %v before its lease has run out", early)
 	}
@@ -91,7 +107,10 @@ func TestExample(t *testing.T) {
 	if _, err := l.Edit(t.Context(), "cats", siaran.StreamEdit{Title: &title}); err != nil {
 		t.Fatal(err)
 	}
-	app.wait("a title", func(live []shown) bool { return len(live) == 1 && live[0].Title == title && live[0].Node == "alive" })
+	app.wait(
+		"a title",
+		func(live []shown) bool { return len(live) == 1 && live[0].Title == title && live[0].Node == "alive" },
+	)
 	stopServer()
 	app.wait("the server has stopped", func(live []shown) bool { return len(live) == 0 })
 	if all := app.all(); strings.Contains(all, "family") {
@@ -101,12 +120,17 @@ func TestExample(t *testing.T) {
 
 func publish(t *testing.T, hub *siaran.Hub, name siaran.StreamName) *siaran.Publication {
 	t.Helper()
-	p, err := hub.Publish(name, "key:0", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}})
+	p, err := hub.Publish(
+		name,
+		"key:0",
+		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	if err := p.Writer(siaran.KindAudio, "").Write(now.UnixNano(), now.UnixMicro(), true, []byte{1, 2, 3}, now); err != nil {
+	err = p.Writer(siaran.KindAudio, "").Write(now.UnixNano(), now.UnixMicro(), true, []byte{1, 2, 3}, now)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -180,7 +204,7 @@ func (a *app) all() string {
 	return strings.Join(a.lines, "\n")
 }
 
-// wait returns when the newest that the app shows is what is wanted.
+// wait returns when the app shows what is wanted.
 func (a *app) wait(what string, wanted func([]shown) bool) time.Time {
 	a.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -196,7 +220,7 @@ func (a *app) wait(what string, wanted func([]shown) bool) time.Time {
 			}
 		}
 		if time.Now().After(deadline) {
-			a.t.Fatalf("in vain: %s; it has shown\n%s", what, all)
+			a.t.Fatalf("timed out waiting for: %s; the app has shown\n%s", what, all)
 		}
 	}
 }

@@ -7,7 +7,10 @@ await useRules(project);
 const { db, close } = client(project);
 const stop = followLive(
   db,
-  (streams) => console.log(JSON.stringify(streams.map(({ name, title, node, viewers }) => ({ name, title, node, viewers })))),
+  (streams) => {
+    const shown = streams.map(({ name, title, node, viewers }) => ({ name, title, node, viewers }));
+    console.log(JSON.stringify(shown));
+  },
   (err) => {
     console.error(err);
     process.exit(1);

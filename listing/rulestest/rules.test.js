@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
-  addDoc, collection, collectionGroup, deleteDoc, doc, getCountFromServer, getDoc, getDocs, limit, onSnapshot, orderBy, query, runTransaction,
-  setDoc, updateDoc, where, writeBatch,
+  addDoc, collection, collectionGroup, deleteDoc, doc, getCountFromServer, getDoc, getDocs, limit, onSnapshot, orderBy,
+  query, runTransaction, setDoc, updateDoc, where, writeBatch,
 } from "firebase/firestore";
 import { client, newProject, seed } from "./emulator.js";
 
@@ -10,7 +10,7 @@ const text = (stringValue) => ({ stringValue });
 const number = (n) => ({ integerValue: String(n) });
 const time = (at) => ({ timestampValue: at.toISOString() });
 
-// Who comes makes no difference: neither an account nor a claim gets round the server.
+// It makes no difference who the visitor is: neither an account nor a claim gets round the server.
 const visitors = {
   "a visitor": undefined,
   "an account": { sub: "alice" },
@@ -22,15 +22,24 @@ const project = await newProject();
 
 before(async () => {
   const now = new Date();
-  await seed(project, "nodes/eins", { url: text("https://eins.example"), leaseUntil: time(new Date(now.getTime() + 15000)) });
+  const leaseUntil = time(new Date(now.getTime() + 15000));
+  await seed(project, "nodes/eins", { url: text("https://eins.example"), leaseUntil });
   for (const [name, visibility] of [["cats", "public"], ["dogs", "public"], ["family", "private"]]) {
     const owner = text("firebase:owner");
-    await seed(project, `streams/${name}`, { title: text(name), visibility: text(visibility), owner, status: text("live"), node: text("eins"), startedAt: time(now), viewers: number(1) });
-    await seed(project, `streams/${name}/viewers/v1`, { node: text("eins"), joinedAt: time(now), path: text("direct") });
+    await seed(project, `streams/${name}`, {
+      title: text(name), visibility: text(visibility), owner, status: text("live"), node: text("eins"),
+      startedAt: time(now), viewers: number(1),
+    });
+    await seed(project, `streams/${name}/viewers/v1`, {
+      node: text("eins"), joinedAt: time(now), path: text("direct"),
+    });
     await seed(project, `streams/${name}/broadcasts/b1`, { node: text("eins"), startedAt: time(now) });
     await seed(project, `streams/${name}/nodes/eins`, { viewers: number(1) });
   }
   await seed(project, "streams/odd", { title: text("no visibility") });
+  await seed(project, "streams/deleted", {
+    title: text(""), visibility: text("private"), removed: { booleanValue: true }, keyGeneration: number(3),
+  });
   await seed(project, "streams/odd/viewers/v1", { node: text("eins") });
   await seed(project, "other/one", { visibility: text("public") });
 });
@@ -71,7 +80,8 @@ for (const [who, user] of Object.entries(visitors)) {
     test("lists public streams, at most 50 at once", async () => {
       assert.deepEqual(names(await getDocs(query(streams, isPublic, limit(50)))), ["cats", "dogs"]);
       assert.deepEqual(names(await heard(query(streams, isPublic, limit(50)))), ["cats", "dogs"]);
-      assert.deepEqual(names(await getDocs(query(streams, isPublic, orderBy("startedAt", "desc"), limit(1)))), ["dogs"]);
+      const newest = query(streams, isPublic, orderBy("startedAt", "desc"), limit(1));
+      assert.deepEqual(names(await getDocs(newest)), ["dogs"]);
       await denied(getDocs(query(streams, isPublic, limit(51))));
       await denied(getDocs(query(streams, isPublic)));
       await denied(heard(query(streams, isPublic, limit(51))));
@@ -91,7 +101,7 @@ for (const [who, user] of Object.entries(visitors)) {
     });
 
     test("cannot tell a private stream from none", async () => {
-      for (const name of ["family", "odd", "unheard-of"]) {
+      for (const name of ["family", "odd", "deleted", "unheard-of"]) {
         await denied(getDoc(doc(db, "streams", name)));
         await denied(heard(doc(db, "streams", name)));
         for (const below of ["viewers", "broadcasts"]) {
@@ -135,7 +145,10 @@ for (const [who, user] of Object.entries(visitors)) {
       await denied(getDoc(doc(db, "streams/cats/other/one")));
     });
 
-    for (const path of ["nodes/eins", "streams/cats", "streams/family", "streams/cats/viewers/v1", "streams/cats/broadcasts/b1", "streams/cats/nodes/eins", "other/one"]) {
+    for (const path of [
+      "nodes/eins", "streams/cats", "streams/family", "streams/cats/viewers/v1", "streams/cats/broadcasts/b1",
+      "streams/cats/nodes/eins", "other/one",
+    ]) {
       test(`does not write ${path}`, async () => {
         const ref = doc(db, path);
         await denied(setDoc(ref, { visibility: "public" }));

@@ -5,7 +5,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"siaran/listing/emulator"
+	"siaran/listing/firestore/emulator"
 )
 
 // TestRules runs rules.test.js.

@@ -55,7 +55,8 @@ func TestSecretIsKept(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("left behind: %v", entries)
 	}
-	if text := fmt.Sprintf("%v %+v %#v %s", first, first, first, first); strings.Contains(text, string(first.key)) || strings.Contains(text, "key") {
+	if text := fmt.Sprintf("%v %+v %#v %s", first, first, first, first); strings.Contains(text,
+		string(first.key)) || strings.Contains(text, "key") {
 		t.Errorf("printed as %q", text)
 	}
 }
@@ -93,10 +94,13 @@ func TestBadSecretFiles(t *testing.T) {
 		spoil func(path string) error
 		want  string
 	}{
-		"short":  {func(p string) error { return os.WriteFile(p, make([]byte, 31), 0o600) }, "31 bytes"},
-		"long":   {func(p string) error { return os.WriteFile(p, make([]byte, 33), 0o600) }, "33 bytes"},
-		"empty":  {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "0 bytes"},
-		"others": {func(p string) error { return errors.Join(os.WriteFile(p, make([]byte, 32), 0o600), os.Chmod(p, 0o640)) }, "chmod 600"},
+		"short": {func(p string) error { return os.WriteFile(p, make([]byte, 31), 0o600) }, "31 bytes"},
+		"long":  {func(p string) error { return os.WriteFile(p, make([]byte, 33), 0o600) }, "33 bytes"},
+		"empty": {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "0 bytes"},
+		"others": {func(p string) error {
+			return errors.Join(os.WriteFile(p, make([]byte, 32), 0o600),
+				os.Chmod(p, 0o640))
+		}, "chmod 600"},
 		"folder": {func(p string) error { return os.Mkdir(p, 0o700) }, "not a file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,26 +182,32 @@ func TestVerifyRefuses(t *testing.T) {
 		token string
 		want  error
 	}{
-		"none":             {"", ErrNoToken},
-		"undefined":        {"undefined", ErrBadToken},
-		"alg none":         {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good), ErrBadToken},
-		"alg HS512":        {sign(jwt.SigningMethodHS512, s.key, good), ErrBadToken},
-		"other secret":     {sign(jwt.SigningMethodHS256, make([]byte, 32), good), ErrBadToken},
-		"changed claims":   {part[0] + "." + forged + "." + part[2], ErrBadToken},
-		"no signature":     {part[0] + "." + part[1] + ".", ErrBadToken},
-		"two parts":        {part[0] + "." + part[1], ErrBadToken},
-		"padded":           {valid + "=", ErrBadToken},
-		"space":            {valid + " ", ErrBadToken},
-		"huge":             {strings.Repeat("a", maxToken+1), ErrBadToken},
-		"no scope":         {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats"}), ErrBadToken},
-		"unknown scope":    {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "root"}), ErrBadToken},
-		"no stream":        {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"scope": "publish"}), ErrBadToken},
-		"bad stream":       {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "../x", "scope": "publish"}), ErrBadToken},
-		"odd generation":   {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "publish", "gen": "1"}), ErrBadToken},
-		"not yet":          {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "publish", "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
-		"expired":          {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrExpired},
-		"expired, not yet": {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1, "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
-		"expired, forged":  {sign(jwt.SigningMethodHS256, make([]byte, 32), jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrBadToken},
+		"none":           {"", ErrNoToken},
+		"undefined":      {"undefined", ErrBadToken},
+		"alg none":       {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good), ErrBadToken},
+		"alg HS512":      {sign(jwt.SigningMethodHS512, s.key, good), ErrBadToken},
+		"other secret":   {sign(jwt.SigningMethodHS256, make([]byte, 32), good), ErrBadToken},
+		"changed claims": {part[0] + "." + forged + "." + part[2], ErrBadToken},
+		"no signature":   {part[0] + "." + part[1] + ".", ErrBadToken},
+		"two parts":      {part[0] + "." + part[1], ErrBadToken},
+		"padded":         {valid + "=", ErrBadToken},
+		"space":          {valid + " ", ErrBadToken},
+		"huge":           {strings.Repeat("a", maxToken+1), ErrBadToken},
+		"no scope":       {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats"}), ErrBadToken},
+		"unknown scope":  {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "root"}), ErrBadToken},
+		"no stream":      {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"scope": "publish"}), ErrBadToken},
+		"bad stream": {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "../x", "scope": "publish"}),
+			ErrBadToken},
+		"odd generation": {sign(jwt.SigningMethodHS256, s.key,
+			jwt.MapClaims{"sub": "cats", "scope": "publish", "gen": "1"}), ErrBadToken},
+		"not yet": {sign(jwt.SigningMethodHS256, s.key,
+			jwt.MapClaims{"sub": "cats", "scope": "publish", "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
+		"expired": {sign(jwt.SigningMethodHS256, s.key,
+			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrExpired},
+		"expired, not yet": {sign(jwt.SigningMethodHS256, s.key,
+			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1, "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
+		"expired, forged": {sign(jwt.SigningMethodHS256, make([]byte, 32),
+			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrBadToken},
 	} {
 		if c, err := s.Verify(background, tt.token); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, %v; want %v", name, c, err, tt.want)
@@ -207,7 +217,8 @@ func TestVerifyRefuses(t *testing.T) {
 
 func TestTokenWithoutID(t *testing.T) {
 	s := open(t)
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "cats", "scope": "publish"}).SignedString(s.key)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
+		jwt.MapClaims{"sub": "cats", "scope": "publish"}).SignedString(s.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +267,8 @@ func TestCheck(t *testing.T) {
 		{all(Admin), Admin, "cats", 9, nil},
 		{Claims{}, Watch, "cats", 0, ErrForbidden},
 	} {
-		if got := tt.claims.Check(tt.scope, Target{Stream: tt.stream, KeyGeneration: tt.generation}); !errors.Is(got, tt.want) {
+		if got := tt.claims.Check(tt.scope, Target{Stream: tt.stream, KeyGeneration: tt.generation}); !errors.Is(got,
+			tt.want) {
 			t.Errorf("%v for %s of %s at %d: got %v, want %v", tt.claims, tt.scope, tt.stream, tt.generation, got, tt.want)
 		}
 	}

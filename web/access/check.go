@@ -6,16 +6,16 @@ import (
 	"siaran"
 )
 
-// Target is a stream, as far as it decides who may do what with it.
+// Target is what decides who may do what with a stream.
 type Target struct {
 	Stream        siaran.StreamName
 	KeyGeneration int
-	Owner         string // the account that keeps it; empty: it is run with keys
+	Owner         string // the account that owns it; empty: it is run with keys
 	New           bool   // nobody has used the name yet
 }
 
-// Check tells whether the claims allow what needs scope on a stream: nil, ErrForbidden, ErrRevoked, and
-// of an account ErrKeptByKeys or siaran.ErrNotOwner. A new name is open to each account; who uses it first keeps it.
+// Check returns nil if the claims give scope over a stream. Otherwise it returns ErrForbidden or ErrRevoked, or for an
+// account ErrKeptByKeys or siaran.ErrNotOwner. A new name is open to every account; the first to use it owns it.
 func (c Claims) Check(scope Scope, on Target) error {
 	if !c.has(scope) || !c.Concern(on.Stream) {
 		return ErrForbidden
@@ -32,16 +32,17 @@ func (c Claims) Check(scope Scope, on Target) error {
 	return siaran.ErrNotOwner
 }
 
-// Concern tells whether the claims are about a stream at all.
+// Concern reports whether the claims are about a stream at all.
 func (c Claims) Concern(stream siaran.StreamName) bool {
 	return c.Stream == AllStreams || c.Stream == string(stream)
 }
 
-// IsAccount tells whether text can be an account, such as "firebase:UID".
+// IsAccount reports whether text can name an account, such as "firebase:UID".
 func IsAccount(text string) bool {
 	provider, id, _ := strings.Cut(text, ":")
-	return provider == "firebase" && len(id) >= 1 && len(id) <= 128 && strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f }
+	return provider == "firebase" && len(id) >= 1 && len(id) <= 128 && !strings.ContainsFunc(id, odd)
 }
 
-// Keeps tells whether the stream becomes the account's with its next use.
-func (c Claims) Keeps(on Target) bool { return c.Account != "" && on.New && on.Owner == "" }
+// Acquires reports whether the stream becomes the account's own with its next use.
+func (c Claims) Acquires(on Target) bool { return c.Account != "" && on.New && on.Owner == "" }

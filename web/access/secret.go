@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"siaran/internal/durable"
 )
 
 const (
@@ -17,6 +19,7 @@ const (
 // Secret signs and checks the tokens of one server. Its methods may be called from any goroutine.
 type Secret struct {
 	key []byte
+	dir string // the data folder
 }
 
 // String hides the key from logs.
@@ -25,22 +28,22 @@ func (s *Secret) String() string { return "access.Secret" }
 // GoString hides the key from %#v.
 func (s *Secret) GoString() string { return s.String() }
 
-// OpenSecret reads the secret in the data folder. When there is none it makes the folder
-// and a fresh secret in it, readable by its owner alone; created tells so. Two processes
-// that start at once end up with the same secret.
+// OpenSecret reads the secret in the data folder. If there is none, it makes the folder and a new secret, readable by
+// its owner alone, and returns true for created. Two processes that start at once get the same secret. A secret that it
+// has returned survives a loss of power.
 func OpenSecret(dir string) (secret *Secret, created bool, err error) {
 	path := filepath.Join(dir, secretFile)
 	secret, err = readSecret(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, false, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, false, fmt.Errorf("the data folder cannot be made: %w", err)
+	if err := makeFolder(dir); err != nil {
+		return nil, false, fmt.Errorf("cannot make the data folder: %w", err)
 	}
 	switch err := createSecret(dir, path); {
 	case errors.Is(err, fs.ErrExist): // another process was faster
 	case err != nil:
-		return nil, false, fmt.Errorf("the secret cannot be kept in the data folder: %w", err)
+		return nil, false, fmt.Errorf("cannot write the secret into the data folder: %w", err)
 	default:
 		created = true
 	}
@@ -48,33 +51,44 @@ func OpenSecret(dir string) (secret *Secret, created bool, err error) {
 	return secret, created, err
 }
 
+// makeFolder also writes the folder's own name to disk, if its parent can be read.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	_ = durable.SyncFolder(filepath.Dir(filepath.Clean(dir)))
+	return nil
+}
+
 func readSecret(path string) (*Secret, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("the secret cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the secret: %w", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("the secret cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the secret: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file: move it away, and a fresh secret is made", path)
+		return nil, fmt.Errorf("%s is not a file: move it away, and a new secret will be made", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %04o): run chmod 600 on it, or remove it for a fresh secret, which voids all tokens", path, mode)
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): run chmod 600 on it, or remove it to get a new "+
+			"secret, which voids all tokens", path, mode)
 	}
 	if info.Size() != secretSize {
-		return nil, fmt.Errorf("%s has %d bytes where %d are right: restore it, or remove it for a fresh secret, which voids all tokens", path, info.Size(), secretSize)
+		return nil, fmt.Errorf("%s has %d bytes and should have %d: restore it, or remove it to get a new secret, "+
+			"which voids all tokens", path, info.Size(), secretSize)
 	}
 	key := make([]byte, secretSize)
 	if _, err := f.ReadAt(key, 0); err != nil {
-		return nil, fmt.Errorf("the secret cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the secret: %w", err)
 	}
-	return &Secret{key: key}, nil
+	return &Secret{key: key, dir: filepath.Dir(path)}, nil
 }
 
-// createSecret puts a whole secret at path or nothing, and never replaces one: fs.ErrExist.
+// createSecret writes a whole secret to path or nothing. It does not replace one: then it returns fs.ErrExist.
 func createSecret(dir, path string) error {
 	f, err := os.CreateTemp(dir, ".secret-*") // mode 0600
 	if err != nil {
@@ -90,12 +104,17 @@ func createSecret(dir, path string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Link(f.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
+	if err = os.Link(f.Name(), path); err == nil {
+		return durable.SyncFolder(dir)
+	} else if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// A file system without hard links: as good as it gets there.
+	// The file system has no hard links. This is the best that can be done there.
 	if _, err := os.Lstat(path); err == nil {
 		return fs.ErrExist
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return durable.SyncFolder(dir)
 }

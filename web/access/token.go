@@ -16,11 +16,11 @@ import (
 	"siaran"
 )
 
-// Scope is a kind of thing that may be done.
+// Scope is what a token allows.
 type Scope string
 
-// The scopes. Publish includes Watch and the keeping of the stream: its title, its viewers,
-// its keys, the end of its broadcast. Admin includes all.
+// The scopes. Publish includes Watch and managing the stream: its title, its viewers, its keys, ending its broadcast.
+// Admin includes everything.
 const (
 	Publish Scope = "publish"
 	Watch   Scope = "watch"
@@ -30,23 +30,26 @@ const (
 // AllStreams stands in Claims.Stream for every stream.
 const AllStreams = "*"
 
-const maxToken = 4096 // bytes; ours have about 200
+const maxToken = 4096 // bytes; our own have about 200
 
 // Claims is what a token says.
 type Claims struct {
 	Stream        string // a name, or AllStreams
 	Scopes        []Scope
-	KeyGeneration int       // of the stream when the token was made; of no meaning with AllStreams
+	KeyGeneration int       // of the stream when the token was made; for AllStreams see RevokeAll
 	Expires       time.Time // to the second; zero: never
-	ID            string    // Mint draws one when it is empty
+	ID            string    // if it is empty, Mint makes a random one
 
-	// Account is who has signed in ("firebase:UID"), empty for a token of our own. An account
-	// comes with AllStreams, which then means all of its own streams, unless it is an administrator's.
+	// Account is the account that has signed in ("firebase:UID"), empty for tokens of this server. It comes with
+	// AllStreams, which then means all of its own streams, or all streams for an administrator.
 	Account string
+	Issued  time.Time // to the second; of an account's token
+
+	issuer string // which of several verifiers has read the token; see ByIssuer
 }
 
-// Owner names the broadcaster: who publishes with the same token again is the same, and so is
-// who has signed in with the same account, whose tokens are renewed every hour. It is empty for nobody.
+// Owner identifies a broadcaster: it is the same for the same token, and for all tokens of the same account, which are
+// renewed every hour. It is empty for zero claims.
 func (c Claims) Owner() string {
 	switch {
 	case c.Account != "":
@@ -64,7 +67,7 @@ type jwtClaims struct {
 	jwt.RegisteredClaims
 }
 
-// Mint makes a token. It fails when the claims make no sense.
+// Mint makes a token. It fails if the claims make no sense.
 func (s *Secret) Mint(c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -76,9 +79,15 @@ func (s *Secret) Mint(c Claims) (string, error) {
 	for i, scope := range c.Scopes {
 		words[i] = string(scope)
 	}
-	body := jwtClaims{Scope: strings.Join(words, " "), RegisteredClaims: jwt.RegisteredClaims{Subject: c.Stream, ID: c.ID, IssuedAt: jwt.NewNumericDate(time.Now())}}
-	if c.Stream != AllStreams {
-		body.Generation = c.KeyGeneration
+	body := jwtClaims{Scope: strings.Join(words, " "), RegisteredClaims: jwt.RegisteredClaims{
+		Subject: c.Stream, ID: c.ID, IssuedAt: jwt.NewNumericDate(time.Now()),
+	}}
+	body.Generation = c.KeyGeneration
+	if c.Stream == AllStreams {
+		var err error
+		if body.Generation, err = s.generation(); err != nil {
+			return "", err
+		}
 	}
 	if !c.Expires.IsZero() {
 		body.ExpiresAt = jwt.NewNumericDate(c.Expires)
@@ -107,8 +116,9 @@ func (s Scope) known() bool { return s == Publish || s == Watch || s == Admin }
 
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))
 
-// Verify reads a token of this server: ErrNoToken for an empty one, ErrBadToken, ErrExpired.
-// With ErrExpired the claims are returned too: the token was good once.
+// Verify verifies a token of this server. It fails with ErrNoToken for an empty one, ErrBadToken, ErrExpired, and
+// ErrRevoked for a token for all streams; Claims.Check finds out whether a token for one stream has been revoked. With
+// ErrExpired it returns the claims too: the token was good once.
 func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 	if token == "" {
 		return Claims{}, ErrNoToken
@@ -141,7 +151,32 @@ func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 	if expired {
 		return c, ErrExpired
 	}
+	if err := s.revoked(c); err != nil {
+		return Claims{}, err
+	}
 	return c, nil
+}
+
+// Recheck implements TokenVerifier.
+func (s *Secret) Recheck(_ context.Context, c Claims) (Claims, error) {
+	if err := s.revoked(c); err != nil {
+		return c, err
+	}
+	if !c.Expires.IsZero() && !time.Now().Before(c.Expires) {
+		return c, ErrExpired
+	}
+	return c, nil
+}
+
+func (s *Secret) revoked(c Claims) error {
+	if c.Stream != AllStreams {
+		return nil
+	}
+	generation, err := s.generation()
+	if err == nil && generation != c.KeyGeneration {
+		err = ErrRevoked
+	}
+	return err
 }
 
 func (c Claims) has(scope Scope) bool {
@@ -149,5 +184,5 @@ func (c Claims) has(scope Scope) bool {
 		scope == Watch && slices.Contains(c.Scopes, Publish)
 }
 
-// IsAdmin tells whether the claims allow everything everywhere.
+// IsAdmin reports whether the claims allow everything everywhere.
 func (c Claims) IsAdmin() bool { return c.Stream == AllStreams && slices.Contains(c.Scopes, Admin) }

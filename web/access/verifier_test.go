@@ -21,6 +21,11 @@ func (s *stand) Verify(context.Context, string) (Claims, error) {
 	return Claims{Stream: AllStreams, Scopes: []Scope{Publish}, Account: "firebase:ana"}, nil
 }
 
+func (s *stand) Recheck(_ context.Context, c Claims) (Claims, error) {
+	s.asked++
+	return c, nil
+}
+
 func claiming(body string) string {
 	return "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(body)) + ".c2ln"
 }
@@ -42,7 +47,8 @@ func TestByIssuer(t *testing.T) {
 		"none":           {"", "", ErrNoToken},
 		"junk":           {"undefined", "", ErrBadToken},
 		"two parts":      {strings.TrimSuffix(claiming(`{"iss":"`+elsewhere+`"}`), ".c2ln"), "", ErrBadToken},
-		"huge":           {claiming(`{"iss":"` + elsewhere + `","x":"` + strings.Repeat("x", maxToken) + `"}`), "", ErrBadToken},
+		"huge": {claiming(`{"iss":"` + elsewhere + `","x":"` + strings.Repeat("x", maxToken) + `"}`), "",
+			ErrBadToken},
 	} {
 		there := &stand{}
 		c, err := ByIssuer(s, map[string]TokenVerifier{elsewhere: there}).Verify(background, tt.token)
@@ -65,11 +71,11 @@ func TestAccounts(t *testing.T) {
 	his := Target{Stream: "cats", Owner: "firebase:budi"}
 	keys := Target{Stream: "cats", KeyGeneration: 4}
 	for _, tt := range []struct {
-		claims Claims
-		scope  Scope
-		on     Target
-		want   error
-		keeps  bool
+		claims   Claims
+		scope    Scope
+		on       Target
+		want     error
+		acquires bool
 	}{
 		{ana, Publish, newName, nil, true},
 		{ana, Publish, hers, nil, false},
@@ -89,14 +95,15 @@ func TestAccounts(t *testing.T) {
 		if got := tt.claims.Check(tt.scope, tt.on); !errors.Is(got, tt.want) {
 			t.Errorf("%+v for %s of %+v: got %v, want %v", tt.claims, tt.scope, tt.on, got, tt.want)
 		}
-		if got := tt.claims.Keeps(tt.on); got != tt.keeps {
-			t.Errorf("%+v keeps %+v: %v", tt.claims, tt.on, got)
+		if got := tt.claims.Acquires(tt.on); got != tt.acquires {
+			t.Errorf("%+v acquires %+v: %v", tt.claims, tt.on, got)
 		}
 	}
 	if ana.Owner() != "firebase:ana" || (Claims{}).Owner() != "" {
 		t.Error("Owner is wrong")
 	}
-	for text, want := range map[string]bool{"firebase:x": true, "firebase:": false, "x": false, "": false, "firebase:a b": false, "key:x": false, "firebase:" + strings.Repeat("x", 129): false} {
+	for text, want := range map[string]bool{"firebase:x": true, "firebase:": false, "x": false, "": false,
+		"firebase:a b": false, "key:x": false, "firebase:" + strings.Repeat("x", 129): false} {
 		if IsAccount(text) != want {
 			t.Errorf("IsAccount(%q) is %v", text, !want)
 		}
@@ -106,7 +113,8 @@ func TestAccounts(t *testing.T) {
 // FuzzByIssuer looks for tokens that go astray: to another verifier though they do not name it, or not though they do.
 func FuzzByIssuer(f *testing.F) {
 	for _, seed := range []string{
-		"", ".", "..", "...", "undefined", claiming(`{"iss":"` + elsewhere + `"}`), claiming(`{"iss":null}`), claiming(`[]`), claiming(`{"iss":"a","iss":"` + elsewhere + `"}`),
+		"", ".", "..", "...", "undefined", claiming(`{"iss":"` + elsewhere +
+			`"}`), claiming(`{"iss":null}`), claiming(`[]`), claiming(`{"iss":"a","iss":"` + elsewhere + `"}`),
 		claiming(`{"iss":"`+elsewhere+`"}`) + "=", claiming(strings.Repeat("[", 2000)),
 	} {
 		f.Add(seed)

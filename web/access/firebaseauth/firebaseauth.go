@@ -18,13 +18,13 @@ import (
 	"siaran/web/access"
 )
 
-// Bounds of what Google is asked.
+// Bounds of requests to Google.
 const (
 	verifyTime  = 4 * time.Second  // an encoder waits 8 s for its answer
 	checkTime   = 10 * time.Second // the SDK tries for 8 s when it cannot connect
 	maxLookups  = 32               // at the same time
 	maxToken    = 4096
-	rememberFor = 30 * time.Second // also how late a disabled account is noticed
+	rememberFor = 30 * time.Second // this is also how late a disabled account may be noticed
 	maxRemember = 4096             // tokens
 )
 
@@ -49,11 +49,12 @@ type Verifier struct {
 	away       atomic.Bool   // Google did not answer the last time
 }
 
-// Open prepares to verify the ID tokens of a project. Google is not asked yet. With FIREBASE_AUTH_EMULATOR_HOST in the
-// environment the SDK believes unsigned tokens and asks the emulator at that address.
+// Open prepares to verify the ID tokens of a project. It does not ask Google anything yet. With
+// FIREBASE_AUTH_EMULATOR_HOST in the environment, the SDK believes unsigned tokens and asks the emulator at that
+// address.
 func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	if cfg.Project == "" {
-		return nil, errors.New("the Firebase project is not named")
+		return nil, errors.New("no Firebase project is named")
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: cfg.Project}, cfg.Options...)
 	if err != nil {
@@ -72,31 +73,32 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	}, nil
 }
 
-// Issuer is the claim "iss" of the tokens that Verify takes.
+// Issuer returns the claim "iss" of the tokens that Verify accepts.
 func (v *Verifier) Issuer() string { return "https://securetoken.google.com/" + v.project }
 
-// Account is how the account with this uid is named as an owner.
+// Account returns the name of the account with this uid, as it is in access.Claims.
 func Account(uid string) string { return "firebase:" + uid }
 
-// Check tells whether accounts can be looked up: nil, access.ErrUnreachable when that may pass by
-// itself, or what is wrong with the project or the credentials.
+// Check returns nil if accounts can be looked up, access.ErrUnreachable for a failure that may be temporary, or else
+// what is wrong with the project or the credentials.
 func (v *Verifier) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	_, err := v.client.GetUser(ctx, "siaran-start") // nobody's: uids are drawn at random
+	_, err := v.client.GetUser(ctx, "siaran-start") // belongs to nobody: uids are random
 	switch {
 	case err == nil || auth.IsUserNotFound(err):
 		return nil
 	case auth.IsConfigurationNotFound(err):
-		return fmt.Errorf("the project %s has no Authentication: switch it on in the Firebase console", v.project)
+		return fmt.Errorf("the project %s does not use Authentication: switch it on in the Firebase console", v.project)
 	case errorutils.IsPermissionDenied(err) || errorutils.IsUnauthenticated(err):
-		return fmt.Errorf("these credentials may not look up accounts of the project %s; give the service account the role Firebase Authentication Viewer: %w", v.project, err)
+		return fmt.Errorf("these credentials may not look up accounts of the project %s; give the service account the "+
+			"role Firebase Authentication Viewer: %w", v.project, err)
 	}
 	return unreachable{err}
 }
 
-// Verify implements access.TokenVerifier. A good token gives access to all streams of the account,
-// or of everybody when the account has the custom claim admin: true.
+// Verify implements access.TokenVerifier. A valid token gives access to all streams of the account, or to all streams
+// if the account has the custom claim admin: true.
 func (v *Verifier) Verify(ctx context.Context, token string) (access.Claims, error) {
 	if token == "" {
 		return access.Claims{}, access.ErrNoToken
@@ -108,9 +110,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (access.Claims, err
 	if known, ok := v.remembered.get(key, v.now()); ok {
 		return known.claims, known.err
 	}
-	// Whoever asks first asks for all who come with the same token meanwhile, so it goes on when that one leaves.
+	// The first caller asks for all others that come with the same token, so asking goes on when that caller leaves.
 	shared, _, _ := v.flights.Do(string(key[:]), func() (any, error) {
-		if known, ok := v.remembered.get(key, v.now()); ok { // another has asked since
+		if known, ok := v.remembered.get(key, v.now()); ok { // somebody else has asked since
 			return known, nil
 		}
 		return v.ask(context.WithoutCancel(ctx), key, token), nil
@@ -119,7 +121,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (access.Claims, err
 	return a.claims, a.err
 }
 
-// ask verifies a token and remembers what does not pass by itself.
+// ask verifies a token, and remembers the answer unless it is a temporary failure.
 func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string) answer {
 	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
@@ -136,7 +138,7 @@ func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string)
 	case err == nil:
 		a.claims = claimsOf(verified)
 		if a.claims.Expires.Before(until) {
-			until = a.claims.Expires // the leeway for clocks that differ is the SDK's, at the next look
+			until = a.claims.Expires // then the SDK decides, with its leeway for clocks that differ
 		}
 	case errors.Is(a.err, access.ErrUnreachable):
 		v.tell(err)
@@ -150,15 +152,22 @@ func (v *Verifier) ask(ctx context.Context, key [sha256.Size]byte, token string)
 }
 
 func claimsOf(t *auth.Token) access.Claims {
-	c := access.Claims{Stream: access.AllStreams, Scopes: []access.Scope{access.Publish}, Account: Account(t.UID), Expires: time.Unix(t.Expires, 0)}
-	if admin, _ := t.Claims["admin"].(bool); admin {
-		c.Scopes = []access.Scope{access.Admin}
+	return access.Claims{
+		Stream: access.AllStreams, Scopes: scopesOf(t.Claims), Account: Account(t.UID),
+		Expires: time.Unix(t.Expires, 0), Issued: time.Unix(t.IssuedAt, 0),
 	}
-	return c
 }
 
-// explain finds what an error of the SDK is called here. Whatever is not said of the token or its
-// account is Google's side: its keys or accounts could not be asked.
+// scopesOf returns what custom claims allow.
+func scopesOf(custom map[string]any) []access.Scope {
+	if admin, _ := custom["admin"].(bool); admin {
+		return []access.Scope{access.Admin}
+	}
+	return []access.Scope{access.Publish}
+}
+
+// explain translates an error of the SDK. Every error that is not about the token or its account means that Google
+// could not be asked for its keys or the account.
 func explain(err error) error {
 	switch {
 	case err == nil:
@@ -175,17 +184,17 @@ func explain(err error) error {
 	return unreachable{err}
 }
 
-// tell logs when Google goes away and when it is back, not each time.
+// tell logs when Google stops answering and when it answers again, not every time.
 func (v *Verifier) tell(err error) {
 	switch {
 	case err != nil && v.away.CompareAndSwap(false, true):
-		v.log.Error("Firebase Authentication does not answer: nobody can be let in with an account", "err", err)
+		v.log.Error("Firebase Authentication does not answer: accounts cannot sign in here until it does", "error", err)
 	case err == nil && v.away.CompareAndSwap(true, false):
 		v.log.Info("Firebase Authentication answers again")
 	}
 }
 
-// unreachable is access.ErrUnreachable for clients; what happened is for the log.
+// unreachable is access.ErrUnreachable for clients. Its cause is for the log.
 type unreachable struct{ cause error }
 
 func (u unreachable) Error() string { return access.ErrUnreachable.Error() }

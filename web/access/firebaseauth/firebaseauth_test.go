@@ -20,7 +20,8 @@ import (
 func TestVerify(t *testing.T) {
 	g := newGoogle(t)
 	c, err := g.verifier.Verify(t.Context(), g.token(t, "ana", map[string]any{"admin": "yes"})) // a word is no true
-	if err != nil || c.Account != "firebase:ana" || c.Owner() != "firebase:ana" || c.IsAdmin() || c.Stream != access.AllStreams {
+	if err != nil || c.Account != "firebase:ana" || c.Owner() != "firebase:ana" || c.IsAdmin() ||
+		c.Stream != access.AllStreams {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	for _, tt := range []struct {
@@ -35,17 +36,20 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", tt.on, err, tt.want)
 		}
 	}
-	if c, err = g.verifier.Verify(t.Context(), g.token(t, "ana", map[string]any{"admin": true})); err != nil || !c.IsAdmin() {
+	if c, err = g.verifier.Verify(t.Context(), g.token(t, "ana", map[string]any{"admin": true})); err != nil ||
+		!c.IsAdmin() {
 		t.Errorf("an administrator: %+v, %v", c, err)
 	}
 }
 
-// TestRefusals: what is wrong with an account is asked once and remembered; what is wrong with a token is not asked at all.
+// TestRefusals: what is wrong with an account is asked once and remembered; what is wrong with a token is not asked at
+// all.
 func TestRefusals(t *testing.T) {
 	g := newGoogle(t)
 	now := time.Now().Unix()
 	g.set("off", account{Disabled: true})
-	g.set("out", account{ValidSince: now + 3600})                                     // later than any token here, however slow the machine
+	// Later than any token here, however slow the machine.
+	g.set("out", account{ValidSince: now + 3600})
 	if _, err := g.verifier.Verify(t.Context(), g.token(t, "ana", nil)); err != nil { // the keys are known from now on
 		t.Fatal(err)
 	}
@@ -59,25 +63,27 @@ func TestRefusals(t *testing.T) {
 		want  error
 		asks  int64
 	}{
-		"disabled":     {g.token(t, "off", nil), access.ErrDisabled, 1},
-		"removed":      {g.token(t, "gone", nil), access.ErrDisabled, 1},
-		"signed out":   {g.token(t, "out", nil), access.ErrSignedOut, 1},
-		"none":         {"", access.ErrNoToken, 0},
-		"junk":         {"undefined", access.ErrBadToken, 0},
-		"dots":         {"a.b.c", access.ErrBadToken, 0},
-		"huge":         {strings.Repeat("a", maxToken+1), access.ErrBadToken, 0},
-		"expired":      {g.token(t, "ana", map[string]any{"exp": now - 301}), access.ErrExpired, 0},
-		"from later":   {g.token(t, "ana", map[string]any{"iat": now + 400}), access.ErrBadToken, 0},
-		"audience":     {g.token(t, "ana", map[string]any{"aud": "demo-other"}), access.ErrBadToken, 0},
-		"issuer":       {g.token(t, "ana", map[string]any{"iss": "https://securetoken.google.com/demo-other"}), access.ErrBadToken, 0},
+		"disabled":   {g.token(t, "off", nil), access.ErrDisabled, 1},
+		"removed":    {g.token(t, "gone", nil), access.ErrDisabled, 1},
+		"signed out": {g.token(t, "out", nil), access.ErrSignedOut, 1},
+		"none":       {"", access.ErrNoToken, 0},
+		"junk":       {"undefined", access.ErrBadToken, 0},
+		"dots":       {"a.b.c", access.ErrBadToken, 0},
+		"huge":       {strings.Repeat("a", maxToken+1), access.ErrBadToken, 0},
+		"expired":    {g.token(t, "ana", map[string]any{"exp": now - 301}), access.ErrExpired, 0},
+		"from later": {g.token(t, "ana", map[string]any{"iat": now + 400}), access.ErrBadToken, 0},
+		"audience":   {g.token(t, "ana", map[string]any{"aud": "demo-other"}), access.ErrBadToken, 0},
+		"issuer": {g.token(t, "ana", map[string]any{"iss": "https://securetoken.google.com/demo-other"}),
+			access.ErrBadToken, 0},
 		"no account":   {g.token(t, "", nil), access.ErrBadToken, 0},
 		"long account": {g.token(t, strings.Repeat("x", 129), nil), access.ErrBadToken, 0},
-		"unsigned":     {sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "k1", g.claims("ana", nil)), access.ErrBadToken, 0},
-		"HS256":        {sign(t, jwt.SigningMethodHS256, []byte("k"), "k1", g.claims("ana", nil)), access.ErrBadToken, 0},
-		"no key id":    {sign(t, jwt.SigningMethodRS256, g.key, "", g.claims("ana", nil)), access.ErrBadToken, 0},
-		"unknown key":  {sign(t, jwt.SigningMethodRS256, other, "k2", g.claims("ana", nil)), access.ErrBadToken, 0},
-		"other key":    {sign(t, jwt.SigningMethodRS256, other, "k1", g.claims("ana", nil)), access.ErrBadToken, 0},
-		"cut":          {good[:len(good)-8], access.ErrBadToken, 0},
+		"unsigned": {sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "k1", g.claims("ana", nil)),
+			access.ErrBadToken, 0},
+		"HS256":       {sign(t, jwt.SigningMethodHS256, []byte("k"), "k1", g.claims("ana", nil)), access.ErrBadToken, 0},
+		"no key id":   {sign(t, jwt.SigningMethodRS256, g.key, "", g.claims("ana", nil)), access.ErrBadToken, 0},
+		"unknown key": {sign(t, jwt.SigningMethodRS256, other, "k2", g.claims("ana", nil)), access.ErrBadToken, 0},
+		"other key":   {sign(t, jwt.SigningMethodRS256, other, "k1", g.claims("ana", nil)), access.ErrBadToken, 0},
+		"cut":         {good[:len(good)-8], access.ErrBadToken, 0},
 	} {
 		before := g.asked.Load()
 		for range 3 {
@@ -169,12 +175,12 @@ func TestCheckAtTheStart(t *testing.T) {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
-		`{"error":{"code":403,"status":"PERMISSION_DENIED","message":"INSUFFICIENT_PERMISSION : no"}}`: "may not look up accounts",
-		`{"error":{"code":403,"message":"CONFIGURATION_NOT_FOUND"}}`:                                   "switch it on",
-		`{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"QUOTA_EXCEEDED"}}`:              access.ErrUnreachable.Error(),
+		`{"code":403,"status":"PERMISSION_DENIED","message":"INSUFFICIENT_PERMISSION : no"}`: "may not look up accounts",
+		`{"code":403,"message":"CONFIGURATION_NOT_FOUND"}`:                                   "switch it on",
+		`{"code":429,"status":"RESOURCE_EXHAUSTED","message":"QUOTA_EXCEEDED"}`:              access.ErrUnreachable.Error(),
 	} {
 		g.mu.Lock()
-		g.refuse = text
+		g.refuse = `{"error":` + text + `}`
 		g.mu.Unlock()
 		if err := g.verifier.Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", text, err, want)
@@ -208,7 +214,8 @@ func TestMemoryIsBounded(t *testing.T) {
 
 // FuzzVerify looks for tokens that are believed, or asked about, though nobody has signed them.
 func FuzzVerify(f *testing.F) {
-	for _, seed := range []string{"", ".", "a.b.c", "e30.e30.e30", "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJpc3MiOiJodHRwczovL3NlY3VyZXRva2VuLmdvb2dsZS5jb20vZGVtby1zaWFyYW4ifQ.AAAA"} {
+	for _, seed := range []string{"", ".", "a.b.c", "e30.e30.e30",
+		"eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJpc3MiOiJodHRwczovL3NlY3VyZXRva2VuLmdvb2dsZS5jb20vZGVtby1zaWFyYW4ifQ.AAAA"} {
 		f.Add(seed)
 	}
 	g := newGoogle(f)

@@ -43,6 +43,7 @@ type google struct {
 
 type account struct {
 	Disabled   bool
+	Admin      bool
 	ValidSince int64 // seconds
 }
 
@@ -70,7 +71,10 @@ func newGoogle(t testing.TB) *google {
 	}
 	defer func() { http.DefaultTransport = standard }()
 	g.verifier, err = Open(t.Context(), Config{
-		Project: project, Options: []option.ClientOption{option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "t"}))},
+		Project: project,
+		Options: []option.ClientOption{
+			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "t"})),
+		},
 		Logger: slog.New(slog.NewTextHandler(g.log, nil)),
 	})
 	if err != nil {
@@ -109,7 +113,8 @@ func (g *google) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	users := []map[string]any{}
 	if a, ok := g.accounts[body.LocalID[0]]; ok {
-		users = append(users, map[string]any{"localId": body.LocalID[0], "disabled": a.Disabled, "validSince": fmt.Sprint(a.ValidSince)})
+		users = append(users, map[string]any{"localId": body.LocalID[0], "disabled": a.Disabled,
+			"validSince": fmt.Sprint(a.ValidSince), "customAttributes": fmt.Sprintf(`{"admin":%t}`, a.Admin)})
 	}
 	json.NewEncoder(w).Encode(map[string]any{"users": users})
 }

@@ -9,14 +9,15 @@ import (
 	"siaran/web/access"
 )
 
-// answer is what has been found out about a token.
+// answer is what is known about a token or an account.
 type answer struct {
-	claims access.Claims
-	err    error
+	claims     access.Claims
+	err        error
+	validAfter time.Time // of an account: tokens issued before have been revoked
 }
 
-// memory keeps answers for a time. It is bounded: what has been there longest goes first. Tokens are
-// known by their hash, so that none stays in memory.
+// memory keeps answers for a time. It is bounded: the oldest goes first. Tokens are known by their hashes, so that none
+// stays in memory.
 type memory struct {
 	max int
 
@@ -61,7 +62,7 @@ func (m *memory) put(key [sha256.Size]byte, a answer, until time.Time) {
 	m.entries[key] = m.order.PushFront(&entry{key, a, until})
 }
 
-// drop is for who holds mu.
+// drop forgets an entry. The caller holds mu.
 func (m *memory) drop(e *list.Element) {
 	delete(m.entries, m.order.Remove(e).(*entry).key)
 }

@@ -1,49 +1,101 @@
-// A broadcaster's side that keeps itself alive: after a loss it publishes again with the same token and takes its own stream over.
-import { Problem, requestJSON, streamURL } from "./api.js";
+// @ts-check
+// A broadcaster that keeps itself alive: after a loss it publishes again with the same token and takes its own stream
+// over.
+import { localFailure, Problem, requestJSON, streamURL } from "./api.js";
+import { ConnectionTrace, fullReport } from "./connection-trace.js";
+import { addVideo, adjust, encodingsOf } from "./encodings.js";
 import { askICE, transportPolicy } from "./ice.js";
-import { fullReport, Route } from "./route.js";
+import { PathKeeper } from "./path-keeper.js";
 import { startBitrate, stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
-const connectTime = 12000; // milliseconds
-const patience = 4000; // "disconnected" often heals by itself
-const longestWait = 30000;
-const keyframeEvery = 4000; // browsers make key frames only when asked; previews and new viewers live on them
-const firstBitrate = 1_200_000; // bits a second, until the browser has measured
-const preferred = ["video/h264", "video/vp8", "video/vp9", "video/av1"];
-const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
+/** @import { Token } from "./api.js" */
+/** @import { Verdict } from "./connection-trace.js" */
+/** @import { RelayChoice } from "./ice.js" */
+/** @import { Session } from "./session.js" */
 
-// Broadcaster dispatches "state" (idle, connecting, live, reconnecting, error) and "step" (detail: {name, done}).
-// In state error, failure is {stage, problem}. In the others it may tell why the last attempt failed, with more to it: cause, tried, code and report as a
-// Receiver has them, and retryAt, on Date.now()'s clock, 0 while the next attempt is under way.
+/**
+ * @typedef {"idle" | "connecting" | "live" | "reconnecting" | "error"} BroadcasterState
+ * @typedef {"peer" | "offer" | "stored" | "signalling" | "answer" | "connected"} BroadcastStep
+ * @typedef {BroadcastStep | "ended"} BroadcastStage "ended": the broadcast was ended, or goes on, elsewhere
+ *
+ * @typedef {object} Failed why one attempt failed
+ * @property {BroadcastStage} stage
+ * @property {Problem} problem
+ * @property {string} [report] for the operator
+ *
+ * @typedef {Failed & Partial<Verdict> & { retryAt?: number }} BroadcasterFailure retryAt is on Date.now()'s clock, 0
+ *   while the next attempt is under way
+ *
+ * @typedef {object} BroadcastOptions
+ * @property {string} [server]
+ * @property {string} name of the stream
+ * @property {Token} token
+ * @property {number} bitrate at most, of the largest picture, in bits a second
+ * @property {boolean} layered whether smaller pictures are sent too
+ * @property {string} [codec] of the video, to be used in place of any other
+ * @property {() => Promise<void>} [store] is awaited once, after the offer is made and before it is sent
+ * @property {RelayChoice} [relay]
+ */
+
+// All in milliseconds.
+const connectTime = 12000;
+const longestWait = 30000;
+const keyframeEvery = 4000; // browsers make key frames only when asked; previews and new viewers need them
+const noticeTime = 3000; // until the server has surely noticed that nothing arrives, which takes it 2 s
+
+// Bits a second, until the browser has measured: of one picture, and of several, of which browsers serve the smallest
+// first.
+const firstBitrate = { one: 1_200_000, several: 2_000_000 };
+const final = new Set([400, 401, 403, 404, 409, 413, 415, 422]); // statuses that will not change by themselves
+
+/**
+ * Broadcaster dispatches "state" and "step" (detail: {name, done}). failure says what ended the broadcast in state
+ * error; in other states, why the last attempt failed.
+ */
 export class Broadcaster extends EventTarget {
+  /** @type {BroadcasterState} */
   state = "idle";
+  /** @type {BroadcasterFailure | undefined} */
   failure;
-  #options;
-  #stream;
+  /** @type {BroadcastOptions & { server: string, endpoint: string }} */
+  #options = { server: "", endpoint: "", name: "", token: "", bitrate: 0, layered: false };
+  #stream = new MediaStream();
+  /** @type {RTCPeerConnection | undefined} */
   #pc;
+  /** @type {Session | undefined} */
   #session;
+  /** @type {PathKeeper | undefined} */
+  #path;
+  /** @type {AbortController | undefined} */
   #abort;
   #wasLive = false;
-  #rates; // of the present session
-  #attempts = 0; // that failed on their way
+  #rates = new Rates(); // of the present session
+  #attempts = 0; // that failed while connecting
   #lost = () => {};
-  #wake = () => {};
-  #run; // the start() that counts; another one, or none, ends the one before
+  #wake = () => {}; // ends the present wait
+  /** @type {object | undefined} */
+  #run; // the start() that counts; it ends when this is another one, or undefined
 
-  // bitrate is the bound of the video, in bits a second; relay a wish as in ice.js.
-  // store is awaited once, after the offer is made and before it is sent.
-  async start(stream, { server = location.origin, name, token, bitrate, store, relay = "" }) {
+  /**
+   * start publishes stream until stop is called or the broadcast is over.
+   * @param {MediaStream} stream
+   * @param {BroadcastOptions} options
+   */
+  async start(stream, options) {
+    const server = options.server ?? location.origin;
     this.#stream = stream;
-    this.#options = { endpoint: new URL(`/whip/${encodeURIComponent(name)}`, server).href, status: streamURL(server, name), server, name, token, bitrate, store, relay };
+    const endpoint = new URL(`/whip/${encodeURIComponent(options.name)}`, server).href;
+    this.#options = { ...options, server, endpoint };
     const run = {};
     this.#run = run;
     let failures = 0;
     this.#attempts = 0;
     this.#wasLive = false;
     while (this.#run === run) {
-      this.#set(this.#wasLive ? "reconnecting" : "connecting", failures ? { ...this.failure, retryAt: 0 } : undefined);
+      const coming = this.#wasLive ? "reconnecting" : "connecting";
+      this.#set(coming, failures && this.failure ? { ...this.failure, retryAt: 0 } : undefined);
       try {
         await this.#publish(() => {
           failures = 0;
@@ -52,20 +104,22 @@ export class Broadcaster extends EventTarget {
         });
         if (this.#run === run && (await this.#overElsewhere()) && this.#run === run) {
           this.#run = undefined;
-          this.#set("error", { stage: "ended", problem: new Problem(-1, "ended elsewhere") });
+          this.#set("error", { stage: "ended", problem: new Problem(localFailure, "ended elsewhere") });
           return;
         }
       } catch (error) {
         if (this.#run !== run) return;
-        const { stage, problem } = error;
-        if (final.has(problem.status) || (!this.#wasLive && problem.status < 0 && stage !== "connected")) {
+        const failed = /** @type {Failed} */ (error);
+        const { stage, problem } = failed;
+        const hopeless = !this.#wasLive && problem.status === localFailure && stage !== "connected";
+        if (final.has(problem.status) || hopeless) {
           this.#run = undefined;
-          this.#set("error", error);
+          this.#set("error", failed);
           return;
         }
         failures++;
         const wait = problem.retryAfter ? problem.retryAfter * 1000 : Math.min(500 * 2 ** failures, longestWait);
-        this.#set(this.#wasLive ? "reconnecting" : "connecting", { ...error, retryAt: Date.now() + wait });
+        this.#set(this.#wasLive ? "reconnecting" : "connecting", { ...failed, retryAt: Date.now() + wait });
         await this.#sleep(wait);
       }
     }
@@ -83,28 +137,38 @@ export class Broadcaster extends EventTarget {
   }
 
   networkChanged() {
+    this.#path?.networkChanged();
     this.#wake();
   }
 
-  // replace goes on with other tracks in the same session; it tells whether that could be done.
-  async replace(stream, bitrate) {
+  /**
+   * replace goes on with other tracks in the same session; it reports whether that was possible.
+   * @param {MediaStream} stream
+   * @param {{ bitrate: number, layered: boolean }} wanted
+   */
+  async replace(stream, { bitrate, layered }) {
     const transceivers = this.#pc?.getTransceivers() ?? [];
-    const pairs = ["audio", "video"].map((kind) => [
-      stream.getTracks().find((track) => track.kind === kind),
-      transceivers.find((transceiver) => transceiver.receiver.track.kind === kind),
-    ]);
-    if (pairs.some(([track, transceiver]) => Boolean(track) !== Boolean(transceiver))) return false;
-    for (const [track, transceiver] of pairs) await transceiver?.sender.replaceTrack(track);
+    const pairs = ["audio", "video"].map((kind) => ({
+      track: stream.getTracks().find((track) => track.kind === kind),
+      transceiver: transceivers.find((transceiver) => transceiver.receiver.track.kind === kind),
+    }));
+    if (!this.#pc || pairs.some(({ track, transceiver }) => Boolean(track) !== Boolean(transceiver))) return false;
+    for (const { track, transceiver } of pairs) await transceiver?.sender.replaceTrack(track ?? null);
     this.#stream = stream;
-    this.#options.bitrate = bitrate;
-    await this.#bound(this.#pc);
+    Object.assign(this.#options, { bitrate, layered });
+    if (this.#pc) await this.#bound(this.#pc);
     return true;
   }
 
+  /** stats is what goes out; undefined without a connection. */
   async stats() {
     return this.#pc ? outbound(await this.#pc.getStats(), this.#rates) : undefined;
   }
 
+  /**
+   * @param {BroadcasterState} state
+   * @param {BroadcasterFailure} [failure]
+   */
   #set(state, failure) {
     if (state === this.state && !failure) return;
     this.state = state;
@@ -112,10 +176,18 @@ export class Broadcaster extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
+  /**
+   * @param {BroadcastStep} name
+   * @param {boolean} [done]
+   */
   #step(name, done = false) {
     this.dispatchEvent(new CustomEvent("step", { detail: { name, done } }));
   }
 
+  /**
+   * @param {number} milliseconds
+   * @returns {Promise<void>}
+   */
   #sleep(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
@@ -135,113 +207,155 @@ export class Broadcaster extends EventTarget {
     this.#step("stored", true);
   }
 
-  // #overElsewhere tells, after a loss, whether the broadcast was ended by someone or goes on from another page:
-  // then coming back would be a quarrel. A server that is away, or waits for us, gets us back.
+  /**
+   * #overElsewhere reports, after a loss, whether somebody ended the broadcast, or it goes on from another page: coming
+   * back would be a quarrel. To a server that is away, or waits for this page, the page does come back.
+   */
   async #overElsewhere() {
+    const { server, name, token } = this.#options;
     for (let look = 0; look < 2; look++) {
-      if (look) await this.#sleep(3000); // the server takes 2 s to notice that nothing comes
+      if (look) await this.#sleep(noticeTime);
       try {
-        const { status } = await requestJSON(this.#options.status, { token: this.#options.token, timeout: 3000 });
+        /** @type {API.StreamDetail} */
+        const { status } = await requestJSON(streamURL(server, name), { token, timeout: 3000 });
         if (status !== "live") return status === "offline";
       } catch (error) {
-        return error.status === 404;
+        return error instanceof Problem && error.status === 404;
       }
     }
     return true;
   }
 
-  // #publish opens one session and resolves when it is lost; it rejects with {stage, problem, cause, ...} when it never was connected.
+  /**
+   * #publish opens one session and resolves when it is lost. It rejects with Failed when it never was connected.
+   * @param {() => void} connected
+   */
   async #publish(connected) {
     this.#abort = new AbortController();
     this.#step("peer");
-    const { server, token, relay } = this.#options;
-    const ice = relay || this.#attempts ? askICE(server, this.#abort.signal) : undefined; // else those of the answer do
+    const { server, relay = "" } = this.#options;
+    // Otherwise the ICE servers of the answer are early enough.
+    const ice = relay || this.#attempts ? askICE(server, this.#abort.signal) : undefined;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
     this.#rates = new Rates();
-    const route = new Route(pc);
-    const begin = (name) => {
-      route.mark(name);
-      this.#step(name);
-    };
-    let stage = "peer";
-    let session;
+    const trace = new ConnectionTrace(pc);
+    /** @type {{ stage: BroadcastStage, session?: Session }} */
+    const attempt = { stage: "peer" };
     try {
       for (const track of this.#stream.getTracks()) {
-        const transceiver = pc.addTransceiver(track, { direction: "sendonly", streams: [this.#stream] });
-        if (track.kind === "video") prefer(transceiver);
+        if (track.kind === "video") await addVideo(pc, track, this.#stream, this.#options);
+        else pc.addTransceiver(track, { direction: "sendonly", streams: [this.#stream] });
       }
       this.#step("peer", true);
-      stage = "offer";
-      begin("offer");
-      session = await open(pc, this.#options.endpoint, {
-        token, signal: this.#abort.signal, ice, relay,
-        edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
-        editAnswer: (sdp) => startBitrate(sdp, Math.min(firstBitrate, this.#options.bitrate) / 1000),
-        step: async (name) => {
-          if (name === "offer") {
-            this.#step("offer", true);
-            stage = "stored";
-            await this.#store();
-          } else if (name === "sent") {
-            stage = "signalling";
-            begin("signalling");
-          } else if (name === "answered") {
-            this.#step("signalling", true);
-            route.mark("answer");
-          } else {
-            this.#step("answer", true);
-          }
-        },
-      });
-      this.#session = session;
-      stage = "connected";
+      attempt.session = await this.#offer(pc, trace, attempt, this.#abort.signal, ice);
+      this.#session = attempt.session;
+      attempt.stage = "connected";
       this.#step("connected");
       await this.#bound(pc);
-      const lost = this.#lostOf(pc);
+      const lost = this.#lostOf(pc, attempt.session);
       await this.#connectedOf(pc, lost);
       this.#step("connected", true);
       if (this.#pc === pc) connected();
       const timer = setInterval(() => this.#bound(pc, true), keyframeEvery);
       await lost.finally(() => clearInterval(timer));
     } catch (error) {
-      throw await this.#explained(error, stage, route);
+      throw await this.#explained(error, attempt.stage, trace);
     } finally {
-      // Before it ever was live it is ended; later the next session takes the broadcast over, and viewers stay.
-      if (this.#wasLive) session?.abandon();
-      else session?.close();
-      if (!session) pc.close();
+      this.#path?.close();
+      this.#path = undefined;
+      // A broadcast that never was live ends with its session. One that was goes on with the next session, and its
+      // viewers stay.
+      if (this.#wasLive) attempt.session?.abandon();
+      else attempt.session?.close();
+      if (!attempt.session) pc.close();
       if (this.#pc === pc) this.#pc = undefined;
     }
   }
 
-  // #explained gathers what is to be told of a failed attempt while its connection is still there to be asked.
-  async #explained(error, stage, route) {
-    const { server, name } = this.#options;
-    const problem = error instanceof Problem ? error : new Problem(-1, error.message);
-    if (stage !== "connected") return { stage, problem };
-    const secured = route.reached("ice connected") || route.reached("ice completed");
-    const verdict = route.verdict(secured ? "secure" : "connect");
-    const lines = await route.report();
-    return { stage, problem, ...verdict, report: fullReport({ what: verdict.cause, stage, problem, server, stream: name, attempt: ++this.#attempts, lines }) };
-  }
-
-  #lostOf(pc) {
-    return new Promise((resolve) => {
-      this.#lost = resolve;
-      onHangUp(pc, resolve);
-      let timer;
-      pc.addEventListener("connectionstatechange", () => {
-        clearTimeout(timer);
-        if (pc.connectionState === "failed" || pc.connectionState === "closed") resolve();
-        if (pc.connectionState === "disconnected") timer = setTimeout(resolve, patience);
-      });
+  /**
+   * #offer makes the session, and keeps attempt.stage up to date on the way.
+   * @param {RTCPeerConnection} pc
+   * @param {ConnectionTrace} trace
+   * @param {{ stage: BroadcastStage }} attempt
+   * @param {AbortSignal} signal
+   * @param {Promise<RTCIceServer[]>} [ice]
+   */
+  #offer(pc, trace, attempt, signal, ice) {
+    const { endpoint, token, relay } = this.#options;
+    const begin = (/** @type {BroadcastStep} */ name) => {
+      attempt.stage = name;
+      trace.mark(name);
+      this.#step(name);
+    };
+    begin("offer");
+    return open(pc, endpoint, {
+      token, signal, ice, relay,
+      edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
+      editAnswer: (sdp) => startBitrate(sdp, this.#startingBitrate() / 1000),
+      step: async (name) => {
+        switch (name) {
+          case "offer":
+            this.#step("offer", true);
+            attempt.stage = "stored";
+            await this.#store();
+            break;
+          case "sent":
+            begin("signalling");
+            break;
+          case "answered":
+            this.#step("signalling", true);
+            trace.mark("answer");
+            break;
+          case "answer":
+            this.#step("answer", true);
+        }
+      },
     });
   }
 
+  /**
+   * #explained gathers what is to be said of a failed attempt while its connection can still be asked.
+   * @param {unknown} error
+   * @param {BroadcastStage} stage
+   * @param {ConnectionTrace} trace
+   * @returns {Promise<Failed & Partial<Verdict>>}
+   */
+  async #explained(error, stage, trace) {
+    const { server, name } = this.#options;
+    const problem = Problem.from(error);
+    if (stage !== "connected") return { stage, problem };
+    const secured = trace.reached("ice connected") || trace.reached("ice completed");
+    const verdict = trace.verdict(secured ? "secure" : "connect");
+    const lines = await trace.report();
+    const attempt = ++this.#attempts;
+    const report = fullReport({ what: verdict.cause, stage, problem, server, stream: name, attempt, lines });
+    return { stage, problem, ...verdict, report };
+  }
+
+  /**
+   * #lostOf resolves when the session is over.
+   * @param {RTCPeerConnection} pc
+   * @param {Session} session
+   * @returns {Promise<void>}
+   */
+  #lostOf(pc, session) {
+    return new Promise((resolve) => {
+      this.#lost = resolve;
+      onHangUp(pc, resolve);
+      this.#path = new PathKeeper(pc, session, () => resolve());
+    });
+  }
+
+  /**
+   * #connectedOf resolves when the session is connected, and rejects when that takes too long or it is lost.
+   * @param {RTCPeerConnection} pc
+   * @param {Promise<void>} lost
+   * @returns {Promise<void>}
+   */
   #connectedOf(pc, lost) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Problem(-1, "timeout")), connectTime);
+      const timer = setTimeout(() => reject(new Problem(localFailure, "timeout")), connectTime);
       const look = () => {
         if (pc.connectionState !== "connected") return;
         clearTimeout(timer);
@@ -250,37 +364,31 @@ export class Broadcaster extends EventTarget {
       pc.addEventListener("connectionstatechange", look);
       lost.then(() => {
         clearTimeout(timer);
-        reject(new Problem(-1, "failed"));
+        reject(new Problem(localFailure, "failed"));
       });
       look();
     });
   }
 
-  // #bound keeps the encoder within what the broadcaster chose, and asks it for a key frame, where the browser can.
+  #startingBitrate() {
+    const [track] = this.#stream.getVideoTracks();
+    const list = track ? encodingsOf(track, this.#options) : [];
+    const whole = list.reduce((sum, { maxBitrate }) => sum + maxBitrate, 0);
+    return Math.min(list.length > 1 ? firstBitrate.several : firstBitrate.one, whole || firstBitrate.one);
+  }
+
+  /**
+   * #bound keeps the encoder within what the broadcaster chose, and asks it for a key frame, where the browser can.
+   * @param {RTCPeerConnection} pc
+   * @param {boolean} [keyFrame]
+   */
   async #bound(pc, keyFrame = false) {
     const sender = pc.getSenders().find((each) => each.track?.kind === "video");
-    if (!sender) return;
+    if (!sender?.track) return;
     const parameters = sender.getParameters();
     if (!parameters.encodings?.length) return;
-    parameters.encodings[0].maxBitrate = this.#options.bitrate;
-    parameters.degradationPreference = sender.track.contentHint === "detail" ? "maintain-resolution" : "maintain-framerate";
+    adjust(parameters, sender.track, this.#options);
     const options = { encodingOptions: parameters.encodings.map(() => ({ keyFrame })) };
-    await sender.setParameters(parameters, options).catch(() => {}); // the encoder's own choice, then
-  }
-}
-
-// prefer puts the codecs that every viewer can play first.
-function prefer(transceiver) {
-  const codecs = RTCRtpSender.getCapabilities?.("video")?.codecs;
-  if (!codecs || !transceiver.setCodecPreferences) return;
-  const rank = (codec) => {
-    const i = preferred.indexOf(codec.mimeType.toLowerCase());
-    return i < 0 ? preferred.length : i;
-  };
-  const usable = codecs.filter((codec) => !/packetization-mode=0/.test(codec.sdpFmtpLine ?? "") && !/red|ulpfec|flexfec/i.test(codec.mimeType));
-  try {
-    transceiver.setCodecPreferences(usable.sort((a, b) => rank(a) - rank(b)));
-  } catch {
-    // The browser's own order is fine as well.
+    await sender.setParameters(parameters, options).catch(() => {}); // the encoder keeps to its own choice
   }
 }

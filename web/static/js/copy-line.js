@@ -1,12 +1,16 @@
-// <copy-line value="..." [shown="..."]> shows a value with a button that copies it.
+// @ts-check
+// <copy-line value="..." [shown="..."]> shows a value, or what stands for it, with a button that copies the value.
 import { copyText, h, icon } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
+
+const saidTime = 2500; // milliseconds for which the button says that the value is copied
 
 class CopyLine extends HTMLElement {
   static observedAttributes = ["value", "shown"];
   #code = h("code", { tabindex: "0" });
   #button = h("button", { type: "button", click: () => this.#copy() });
   #say = h("span", { class: "hidden-text", role: "status" });
+  /** @type {(() => void) | undefined} */
   #leave;
 
   connectedCallback() {
@@ -23,6 +27,10 @@ class CopyLine extends HTMLElement {
     this.#code.textContent = this.getAttribute("shown") || this.getAttribute("value") || "";
   }
 
+  /**
+   * @param {import("./dom.js").IconName} name
+   * @param {string} text
+   */
   #label(name, text) {
     this.#button.replaceChildren(icon(name), text);
     this.#button.setAttribute("aria-label", [text, this.getAttribute("aria-label")].filter(Boolean).join(": "));
@@ -30,12 +38,13 @@ class CopyLine extends HTMLElement {
 
   async #copy() {
     const done = await copyText(this.getAttribute("value") ?? "");
-    this.#label(done ? "check" : "cross", t(done ? "copied" : "copyFailed"));
-    this.#say.textContent = t(done ? "copied" : "copyFailed");
+    const text = t(done ? "copied" : "copyFailed");
+    this.#label(done ? "check" : "cross", text);
+    this.#say.textContent = text;
     setTimeout(() => {
       this.#label("copy", t("copy"));
       this.#say.textContent = "";
-    }, 2500);
+    }, saidTime);
   }
 }
 customElements.define("copy-line", CopyLine);

@@ -1,31 +1,66 @@
-// Live updates of the server (GET /api/streams/events) that come back by themselves.
-import { authorization } from "./api.js";
+// @ts-check
+// Live updates of the list of streams (GET /api/streams/events), over a connection that is made again when it is lost.
+import { authorization, renewed } from "./api.js";
 
+// All in milliseconds.
 const firstWait = 1000;
 const longestWait = 15000;
 const silence = 40000; // the server sends a comment every 15 s
-const restAfter = 20000; // out of sight; browsers give an origin six connections in all
+const restAfter = 20000; // out of sight; browsers allow six connections to an origin in all
 
-// Feed dispatches "snapshot" (detail: streams), "stream" (one), "gone" (a name), "online" and "offline".
-// It reads the stream itself: an EventSource sends no token, and never notices a connection that has died without a word.
+/**
+ * @typedef {object} FeedEvents the events of a Feed with what they carry as detail
+ * @property {API.Stream[]} snapshot all streams that are live
+ * @property {API.Stream} stream one that has changed
+ * @property {API.StreamEvents["come"]} come over how long those who wait for a stream are to spread, just before it
+ * @property {string} gone the name of a stream that is no longer live
+ * @property {undefined} online the updates have begun
+ * @property {undefined} offline the connection is lost
+ * @property {undefined} rest the feed has closed its connection while its page is out of sight
+ */
+
+/**
+ * Feed dispatches FeedEvents. It reads the event stream itself: an EventSource sends no token, and never notices a
+ * connection that has died without a word.
+ */
 export class Feed extends EventTarget {
+  told = false; // a snapshot has come, and it is kept up to date
   #server;
   #stream;
   #token;
-  #abort; // none while it rests
+  /** @type {AbortController | undefined} */
+  #abort; // undefined while the feed rests
+  /** @type {number | undefined} */
   #timer;
+  /** @type {number | undefined} */
   #rest;
   #wait = firstWait;
-  #online;
+  #online = false;
   #rests;
 
-  // A feed that rests lets go of its connection while its page is out of sight.
+  /**
+   * @param {object} [options]
+   * @param {string} [options.server]
+   * @param {string} [options.stream] the updates are about this stream alone
+   * @param {import("./api.js").Token} [options.token] for a private stream
+   * @param {boolean} [options.rests] the feed closes its connection while its page is out of sight
+   */
   constructor({ server = location.origin, stream, token, rests = false } = {}) {
     super();
     this.#rests = rests;
     this.#server = server;
     this.#stream = stream;
     this.#token = token;
+  }
+
+  /**
+   * on listens to one of FeedEvents.
+   * @template {keyof FeedEvents} Name
+   * @param {Name} name
+   * @param {(detail: FeedEvents[Name]) => void} listener
+   */
+  on(name, listener) {
+    this.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
   }
 
   start() {
@@ -44,8 +79,13 @@ export class Feed extends EventTarget {
 
   #onSight = () => {
     clearTimeout(this.#rest);
-    if (document.hidden) this.#rest = setTimeout(() => this.#disconnect(), restAfter);
+    if (document.hidden) this.#rest = setTimeout(this.#pause, restAfter);
     else if (!this.#online) this.#connect();
+  };
+
+  #pause = () => {
+    this.#disconnect();
+    this.#tell("rest", undefined);
   };
 
   #onNetwork = () => {
@@ -64,11 +104,14 @@ export class Feed extends EventTarget {
     this.#abort?.abort();
     this.#abort = undefined;
     this.#online = false;
+    this.told = false;
   }
 
+  /** @param {URL} url */
   async #read(url) {
     const abort = new AbortController();
     this.#abort = abort;
+    /** @type {number | undefined} */
     let quiet;
     const heard = () => {
       clearTimeout(quiet);
@@ -76,22 +119,28 @@ export class Feed extends EventTarget {
     };
     try {
       heard();
-      await this.#token?.fresh?.();
-      const response = await fetch(url, { headers: { ...authorization(this.#token), Accept: "text/event-stream" }, cache: "no-store", signal: abort.signal });
-      if (!response.ok) {
-        if (response.status < 500 && response.status !== 429) this.#wait = longestWait; // it will be refused again, until something changes
+      await renewed(this.#token);
+      const headers = { ...authorization(this.#token), Accept: "text/event-stream" };
+      const response = await fetch(url, { headers, cache: "no-store", signal: abort.signal });
+      if (!response.ok || !response.body) {
+        // A refusal will be repeated until something changes.
+        if (response.status < 500 && response.status !== 429) this.#wait = longestWait;
         throw new Error(String(response.status));
       }
       this.#up();
       await this.#parse(response.body.pipeThrough(new TextDecoderStream()).getReader(), heard);
     } catch {
-      // Whatever it was: try again below.
+      // Whatever it was, the feed tries again below.
     }
     clearTimeout(quiet);
     abort.abort();
     if (this.#abort === abort) this.#down();
   }
 
+  /**
+   * @param {ReadableStreamDefaultReader<string>} reader
+   * @param {() => void} heard is called for all that comes
+   */
   async #parse(reader, heard) {
     let rest = "";
     for (;;) {
@@ -99,29 +148,40 @@ export class Feed extends EventTarget {
       if (done) return;
       heard();
       const blocks = (rest + value).split(/\r?\n\r?\n/);
-      rest = blocks.pop();
-      for (const block of blocks) this.#event(block);
+      rest = blocks.pop() ?? "";
+      for (const block of blocks) this.#take(parseEvent(block));
     }
   }
 
-  #event(block) {
-    let name = "message";
-    const data = [];
-    for (const line of block.split(/\r?\n/)) {
-      if (line.startsWith("event:")) name = line.slice(6).trim();
-      else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
-    }
-    if (data.length) this.#take(name, data.join("\n"));
-  }
-
-  #take(name, text) {
+  /** @param {{ name: string, data: string } | undefined} event */
+  #take(event) {
+    if (!event) return;
     let data;
     try {
-      data = JSON.parse(text);
+      data = JSON.parse(event.data);
     } catch {
       return;
     }
-    const detail = name === "snapshot" ? (data.streams ?? []) : name === "gone" ? data.name : data;
+    switch (event.name) {
+      case "snapshot":
+        this.told = true;
+        this.#tell("snapshot", data.streams ?? []);
+        break;
+      case "stream":
+      case "come":
+        this.#tell(event.name, data);
+        break;
+      case "gone":
+        this.#tell("gone", data.name);
+    }
+  }
+
+  /**
+   * @template {keyof FeedEvents} Name
+   * @param {Name} name
+   * @param {FeedEvents[Name]} detail
+   */
+  #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
@@ -129,14 +189,29 @@ export class Feed extends EventTarget {
     this.#wait = firstWait;
     if (this.#online) return;
     this.#online = true;
-    this.dispatchEvent(new Event("online"));
+    this.#tell("online", undefined);
   }
 
   #down() {
     this.#online = false;
-    this.dispatchEvent(new Event("offline"));
+    this.told = false;
+    this.#tell("offline", undefined);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.8 + 0.4 * Math.random()));
     this.#wait = Math.min(this.#wait * 1.7, longestWait);
   }
+}
+
+/**
+ * parseEvent reads one event (HTML standard, section 9.2.6); undefined for one without data, such as a comment.
+ * @param {string} block the lines of the event
+ */
+export function parseEvent(block) {
+  let name = "message";
+  const data = [];
+  for (const line of block.split(/\r?\n/)) {
+    if (line.startsWith("event:")) name = line.slice(6).trim();
+    else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
+  }
+  return data.length ? { name, data: data.join("\n") } : undefined;
 }

@@ -1,11 +1,11 @@
+// @ts-check
 // The page for an address with nothing under it. Hooks: body[data-state=missing].
 import "./header.js";
 import { byId } from "./dom.js";
-import { onLanguage, t, translate } from "./i18n.js";
-import { drawKawung } from "./kawung.js";
+import { onLanguage, t } from "./i18n.js";
+import { drawPlaceholder } from "./placeholder-art.js";
 
-drawKawung(byId("missing-art"), "missing");
+drawPlaceholder(byId("missing-art", HTMLCanvasElement), "missing");
 onLanguage(() => {
-  translate();
   document.title = `${t("missing.title")} · Siaran`;
 });

@@ -1,69 +1,144 @@
-// A viewer of one stream that keeps itself alive: it waits, connects, reconnects and continues by itself.
-import { Problem } from "./api.js";
+// @ts-check
+// A viewer of one stream that keeps itself alive: it waits, connects, reconnects and goes on by itself.
+import { localFailure, Problem } from "./api.js";
+import { ConnectionTrace, fullReport } from "./connection-trace.js";
 import { Feed } from "./feed.js";
+import { Attempt, firstMedia } from "./first-media.js";
 import { askICE, transportPolicy } from "./ice.js";
-import { fullReport, Route } from "./route.js";
+import { MediaArrival } from "./media-arrival.js";
+import { PathKeeper } from "./path-keeper.js";
+import { Pausing } from "./pausing.js";
+import { Quality } from "./quality.js";
 import { stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { watchStalls } from "./stalls.js";
-import { inbound, Rates, received } from "./stats.js";
+import { inbound, Rates } from "./stats.js";
+import { grow, WaitingRoom } from "./waiting-room.js";
+
+/** @import { Token } from "./api.js" */
+/** @import { Verdict } from "./connection-trace.js" */
+/** @import { Stage } from "./first-media.js" */
+/** @import { RelayChoice } from "./ice.js" */
+/** @import { MissingMedia } from "./media-arrival.js" */
+/** @import { Session } from "./session.js" */
+
+/**
+ * @typedef {"idle" | "connecting" | "live" | "paused" | "interrupted" | "reconnecting" | "waiting" | "ended" | "error"
+ * } ReceiverState
+ *
+ * @typedef {object} Failed why one attempt failed
+ * @property {Stage} stage
+ * @property {Problem} problem
+ * @property {Partial<Verdict>} verdict empty when the server gave no session
+ * @property {string} report for the operator
+ *
+ * @typedef {Omit<Failed, "verdict"> & Partial<Verdict> & { retryAt?: number }} ReceiverFailure retryAt is the time of
+ *   the next attempt on Date.now()'s clock: 0 while it is under way, undefined when there is none
+ *
+ * @typedef {object} ReceiverOptions
+ * @property {string} stream
+ * @property {string} [server]
+ * @property {Token} [token]
+ * @property {RelayChoice} [relay]
+ * @property {boolean} [stay] a stream that is live on another server is not followed there
+ * @property {boolean} [live] the stream is known to be live, so nobody is asked first
+ */
 
 // All in milliseconds.
-const connectTime = 12000; // from the answer to a connection
-const mediaTime = 5000; // connected, and no packet
-const decodeTime = 10000; // packets, and no picture
 const longestWait = 30000;
-const fatal = new Set([400, 401, 403, 404, 405, 415, 422]);
-const calm = new Set(["stopped", "again", "network", "ended"]); // reasons to stop connecting that are no failures
+const pauseTime = 30000; // of a pause, until the session ends: what comes in the meantime costs and is never seen
+const lossWait = 300; // after the loss of a session that had played
 
-// Receiver plays stream into video. States: idle, connecting, live, interrupted, reconnecting, waiting, ended, error.
-// It dispatches "state", "info" (what the server says of the stream) and, with stay, "elsewhere". In state error, failure is {stage, problem, cause, tried, code, report,
-// retryAt}: cause, tried and code as Route.verdict gives them, report a text for the operator, retryAt the time of the next attempt on Date.now()'s
-// clock (0 while that is under way, undefined when there is none).
-// stage is how far the present attempt has come: offer, connect, secure, media, decode or play.
+const fatal = new Set([400, 401, 403, 404, 405, 415, 422]); // statuses that will not change by themselves
+// Reasons to end a session that are no failures.
+const calm = new Set(["stopped", "again", "network", "ended", "paused"]);
+
+/**
+ * Receiver plays a stream into a video element. It dispatches "state", "info" (what the server says of the stream, or
+ * missing, has changed) and, with stay, "elsewhere".
+ */
 export class Receiver extends EventTarget {
+  /** @type {ReceiverState} */
   state = "idle";
-  stage = "offer";
-  stageSince = 0; // on performance.now()'s clock
-  route; // of the present attempt
-  info; // the stream as the API gives it, undefined when not live
-  failure;
-  blocked = false; // the browser wants a tap before it plays
+  /** @type {API.Stream | undefined} */
+  info; // undefined when the stream is not live
+  /** @type {ReceiverFailure | undefined} */
+  failure; // in state error
+  /** @type {MissingMedia} */
+  missing = {};
+  quality; // what it gets of a stream with several layers
+  #sizes = ""; // of the layers, as the server last said
+  #over = false; // the broadcast has ended, though the session may go on with the next one
   #video;
   #options;
   #feed;
+  #room;
+  #pausing;
+  #blocked = false; // the browser wants a tap before it plays
+  /** @type {number | undefined} */
+  #pauseTimer;
   #running = false;
+  #attempt = new Attempt();
+  /** @type {RTCPeerConnection | undefined} */
   #pc;
+  /** @type {Session | undefined} */
   #session;
+  /** @type {PathKeeper | undefined} */
+  #path;
+  /** @type {AbortController | undefined} */
   #abort;
-  #lost = () => {};
-  #wake = () => {};
+  /** @type {(reason: string) => void} */
+  #lost = () => {}; // ends the present session
+  #wake = () => {}; // ends the present wait
   #seen = false; // was live before
-  #failures = 0; // since then
-  #relayed = false; // it came through a relay last time
-  #rates; // of the present attempt
+  #refused = 0; // offers in a row that were refused because the stream is not live
+  #failures = 0; // in a row
+  #relayed = false; // the media came through a relay last time
+  #rates = new Rates(); // of the present attempt
 
-  // relay is a wish as in ice.js. stay: a stream that another server has live is not followed there.
-  constructor(video, { stream, server = location.origin, token, relay = "", stay = false } = {}) {
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {ReceiverOptions} options
+   */
+  constructor(video, { stream, server = location.origin, token = "", relay = "", stay = false, live = false }) {
     super();
     this.#video = video;
-    this.#options = { stream, server, token, relay, stay };
+    this.#options = { stream, server, token, relay, stay, live };
+    this.quality = new Quality(token);
+    this.#pausing = new Pausing(video);
+    this.#pausing.addEventListener("change", () => this.#paused());
+    this.#pausing.addEventListener("return", () => this.play());
+    this.#feed = new Feed({ server, stream, token, rests: true });
+    this.#room = new WaitingRoom(this.#feed, this.#options);
+    this.#feed.on("snapshot", (streams) => this.#know(streams.find(({ name }) => name === stream)));
+    this.#feed.on("stream", (said) => said.name === stream && this.#know(said));
+    this.#feed.on("gone", (name) => name === stream && this.#know(undefined, true));
+    for (const name of /** @type {const} */ (["offline", "rest"])) {
+      this.#feed.on(name, () => this.#waits() && this.#wake());
+    }
+  }
+
+  get stage() {
+    return this.#attempt.stage;
+  }
+
+  get stageSince() {
+    return this.#attempt.since;
   }
 
   start() {
     if (this.#running) return;
     this.#running = true;
-    this.#feed = new Feed({ ...this.#options, rests: true });
-    this.#feed.addEventListener("snapshot", ({ detail }) => this.#know(detail.find((s) => s.name === this.#options.stream)));
-    this.#feed.addEventListener("stream", ({ detail }) => detail.name === this.#options.stream && this.#know(detail));
-    this.#feed.addEventListener("gone", ({ detail }) => detail === this.#options.stream && this.#know(undefined, true));
+    this.#pausing.start();
     this.#feed.start();
     this.#run();
   }
 
   stop() {
     this.#running = false;
-    this.#feed?.close();
+    clearTimeout(this.#pauseTimer);
+    this.#pausing.close();
+    this.#feed.close();
     this.#abort?.abort();
     this.#session?.close();
     this.#pc = undefined;
@@ -72,42 +147,83 @@ export class Receiver extends EventTarget {
     this.#set("idle");
   }
 
-  // again tries at once: for a button, or when the network has changed.
+  #waits() {
+    return this.state === "waiting" || this.state === "ended";
+  }
+
+  /** again tries at once: for a button. */
   again() {
     this.#wake();
-    if (this.state === "interrupted" || this.state === "live") return;
+    if (this.state === "interrupted" || this.state === "live" || this.state === "paused") return;
     this.#lost("again");
   }
 
   networkChanged() {
-    if (this.state !== "interrupted") this.#lost("network");
+    if (!this.#path?.networkChanged() && this.state !== "interrupted") this.#lost("network");
     this.#wake();
   }
 
+  /** pause stops the picture until play, and ends the session after a while. */
+  pause() {
+    this.#pausing.hold();
+  }
+
+  /** play goes on at the live edge. Browsers stay there through a pause; a long pause is followed by a new session. */
   async play() {
+    this.#pausing.release();
+    if (this.#pc) await this.#begin();
+    else this.#wake();
+  }
+
+  async #begin() {
     try {
       await this.#video.play();
       this.#block(false);
     } catch (error) {
-      if (error.name === "NotAllowedError") this.#block(true);
+      if (error instanceof Error && error.name === "NotAllowedError") this.#block(true);
     }
   }
 
-  // reports are those of getStats(), none when there is no connection.
+  #paused() {
+    clearTimeout(this.#pauseTimer);
+    if (!this.#pausing.by) this.#wake();
+    else if (this.stage === "play") this.#pauseTimer = setTimeout(() => this.#lost("paused"), pauseTime);
+    else this.#lost("paused");
+    this.#showPlaying();
+  }
+
+  /** reports gives those of getStats(), none when there is no connection. */
   async reports() {
     return this.#pc ? [...(await this.#pc.getStats()).values()] : [];
   }
 
   async stats() {
-    return this.#pc ? inbound(await this.#pc.getStats(), this.#rates) : undefined;
+    const stats = this.#pc && inbound(await this.#pc.getStats(), this.#rates);
+    return stats && { ...stats, viewing: this.quality.viewing };
   }
 
+  /** @param {boolean} blocked */
   #block(blocked) {
-    if (this.blocked === blocked) return;
-    this.blocked = blocked;
-    this.dispatchEvent(new Event("state"));
+    this.#blocked = blocked;
+    this.#showPlaying();
   }
 
+  #setComing() {
+    this.#set(this.#seen ? "reconnecting" : "connecting");
+  }
+
+  /** #showPlaying sets the state of a session that has begun to play. */
+  #showPlaying() {
+    if (this.stage !== "play" || !this.#pc) return;
+    if (this.#pausing.by || this.#blocked) this.#set("paused");
+    else if (this.#over) this.#set("ended");
+    else this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
+  }
+
+  /**
+   * @param {ReceiverState} state
+   * @param {ReceiverFailure} [failure]
+   */
   #set(state, failure) {
     if (this.state === state && !failure) return;
     this.state = state;
@@ -115,68 +231,113 @@ export class Receiver extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
+  /**
+   * #know takes what the server says of the stream.
+   * @param {API.Stream | undefined} said
+   * @param {boolean} [gone]
+   */
   #know(said, gone = said?.status === "offline") {
     const info = gone ? undefined : said;
     const news = info?.status !== this.info?.status;
     this.info = info;
+    this.#over = gone;
     this.dispatchEvent(new Event("info"));
-    if (info?.status === "live") {
-      if (news) this.#wake();
-      if (this.state === "interrupted") this.#set(this.stage === "play" ? "live" : this.#seen ? "reconnecting" : "connecting");
-    } else if (info?.status === "interrupted" && this.state === "live") {
-      this.#set("interrupted");
-    } else if (gone && (this.state === "live" || this.state === "interrupted")) {
-      this.#lost("ended");
-    }
-  }
-
-  #enter(stage) {
-    this.stage = stage;
-    this.stageSince = performance.now();
-    this.route?.mark(stage);
+    const sizes = JSON.stringify([info?.video, info?.layers]);
+    if (sizes !== this.#sizes && this.stage === "play") this.quality.look();
+    this.#sizes = sizes;
+    // The server ends the session, or keeps it for a while in case the broadcaster starts again.
+    if (gone && this.state === "paused") this.#lost("ended");
+    else if (this.stage === "play") this.#showPlaying();
+    else if (this.state === "interrupted" && info?.status === "live") this.#setComing();
+    if (news) this.#wake();
   }
 
   async #run() {
     while (this.#running) {
-      if (this.state === "error") this.#set("error", { ...this.failure, retryAt: 0 });
-      else if (!["waiting", "ended"].includes(this.state)) this.#set(this.#seen ? "reconnecting" : "connecting");
+      if (!(await this.#mayCome())) continue;
+      if (this.failure) this.#set("error", { ...this.failure, retryAt: 0 });
+      else if (!this.#waits()) this.#setComing();
       let wait = 0;
       try {
         const reason = await this.#watch();
-        this.#failures = 0;
+        this.#failures = this.#refused = 0;
         if (!this.#running) return;
-        if (reason === "ended") {
+        if (reason === "ended" || (reason === "hung up" && this.#over)) {
           this.#set("ended");
-          wait = 30000;
-        } else {
+        } else if (reason !== "paused") {
           this.#set("reconnecting");
-          wait = calm.has(reason) ? 0 : 300;
+          wait = calm.has(reason) ? 0 : lossWait;
         }
       } catch (error) {
         if (!this.#running) return;
-        wait = this.#fail(error);
+        wait = this.#fail(/** @type {Failed} */ (error));
       }
       await this.#sleep(wait);
     }
   }
 
-  // #fail shows what was the matter, unless it may well heal before anyone has read it, and gives the time to the next attempt.
+  /** #mayCome resolves with true when it is time to make an offer, and with false after a wait: ask again then. */
+  async #mayCome() {
+    if (!this.#seen && !this.#options.live) await this.#room.settle();
+    if (!this.#running) return false;
+    const there = this.info !== undefined;
+    if (this.#pausing.by) {
+      this.#set(there || !this.#feed.told ? "paused" : "ended");
+      await this.#sleep(Infinity);
+      return false;
+    }
+    if (this.#feed.told && !there) {
+      this.#failures = this.#refused = 0;
+      this.#set(this.#seen ? "ended" : "waiting");
+      await this.#sleep(Infinity);
+      if (this.info) await this.#sleep(this.#room.spread());
+      return false;
+    }
+    if (this.#feed.told || !this.#waits()) return true;
+    await this.#sleep(grow(this.#refused++));
+    return !this.#feed.told && this.#running && this.#room.look();
+  }
+
+  /**
+   * #fail shows what was the matter, unless it may well heal before anyone has read it, and returns the milliseconds
+   * until the next attempt.
+   * @param {Failed} failed
+   */
   #fail({ stage, problem, verdict, report }) {
     if (problem.status === 409 || problem.status === 307) {
       this.#failures = 0;
       this.#set(this.#seen ? "ended" : "waiting");
       if (problem.status === 307) this.dispatchEvent(new Event("elsewhere"));
-      return Math.min(Math.max((problem.retryAfter ?? 5) * 1000, 2000), 30000);
+      // It is not here, though it is said to be live. Without live updates the waiting room asks first.
+      return this.#feed.told ? grow(this.#refused++) : 0;
     }
     const n = ++this.#failures;
     const growing = Math.min(500 * 2 ** n, longestWait) * (0.7 + 0.6 * Math.random());
     const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * 1000 : growing;
-    const patience = wait === Infinity ? 0 : stage !== "offer" && !this.#seen ? 0 : this.#seen ? 2 : 1;
-    if (n > patience || this.state === "error") this.#set("error", { stage, problem, ...verdict, report, retryAt: wait === Infinity ? undefined : Math.round(Date.now() + wait) });
-    else if (this.#seen) this.#set("reconnecting");
+    if (n > this.#patience(stage, wait) || this.state === "error") {
+      const retryAt = wait === Infinity ? undefined : Math.round(Date.now() + wait);
+      this.#set("error", { stage, problem, ...verdict, report, retryAt });
+    } else if (this.#seen) {
+      this.#set("reconnecting");
+    }
     return wait;
   }
 
+  /**
+   * #patience is how many failures in a row are not shown.
+   * @param {Stage} stage
+   * @param {number} wait
+   */
+  #patience(stage, wait) {
+    if (wait === Infinity) return 0;
+    if (this.#seen) return 2;
+    return stage === "offer" ? 1 : 0;
+  }
+
+  /**
+   * @param {number} milliseconds
+   * @returns {Promise<void>}
+   */
   #sleep(milliseconds) {
     return new Promise((resolve) => {
       const timer = milliseconds === Infinity ? undefined : setTimeout(resolve, milliseconds);
@@ -187,107 +348,122 @@ export class Receiver extends EventTarget {
     });
   }
 
-  // #watch opens one session and resolves with why it was lost. It rejects with {stage, problem, verdict, report} when there never was media.
+  /**
+   * #watch opens one session and resolves with why it ended. It rejects with Failed when there never was media.
+   * @returns {Promise<string>}
+   */
   async #watch() {
-    const { stream, server, token, relay, stay } = this.#options;
+    const { server, relay } = this.#options;
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    // With the answer's ICE servers a direct path mostly stands before the browser has bothered a relay. Who needs one begins earlier.
-    const early = (relay || this.#failures || this.#relayed) && !["waiting", "ended"].includes(this.state);
-    const ice = early ? askICE(server, signal) : undefined;
+    // With the answer's ICE servers a direct path is mostly found before the browser has asked a relay. Whoever needs
+    // one asks for them right away.
+    const needed = (relay || this.#failures || this.#relayed) && !this.#waits();
+    const ice = needed ? askICE(server, signal) : undefined;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceTransportPolicy: transportPolicy(relay) });
     this.#pc = pc;
     this.#rates = new Rates();
-    this.route = new Route(pc);
-    this.#enter("offer");
+    this.#attempt = new Attempt(new ConnectionTrace(pc));
+    /** @type {Session | undefined} */
     let session;
     try {
-      pc.addTransceiver("audio", { direction: "recvonly" });
-      pc.addTransceiver("video", { direction: "recvonly" });
-      const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
-      session = await open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay, redirect: stay ? "manual" : "follow" });
-      this.#session = session;
-      this.#enter("connect");
-      const lost = new Promise((resolve) => { this.#lost = resolve; });
-      pc.addEventListener("connectionstatechange", () => {
-        if (pc.connectionState === "failed" || pc.connectionState === "closed") this.#lost("failed");
-      });
-      onHangUp(pc, () => this.#pc === pc && this.#lost("hung up"));
-      const hitch = await Promise.race([this.#firstMedia(pc), lost]);
-      if (calm.has(hitch)) return hitch;
-      if (hitch) throw new Problem(-1, hitch);
-      this.#enter("play");
-      this.#seen = true;
-      this.stats().then((stats) => { this.#relayed = stats?.path?.relayed ?? false; });
-      this.#set(this.info?.status === "interrupted" ? "interrupted" : "live");
-      const unwatch = watchStalls(pc, { live: () => this.state === "live", playing: () => !this.#video.paused }, () => this.#lost("stalled"));
-      const reason = await lost.finally(unwatch);
-      if (reason === "hung up") session.abandon(); // the server has nothing left to delete
-      return reason;
+      session = await this.#offer(pc, signal, ice);
+      return await this.#play(pc, session);
     } catch (error) {
       throw await this.#explained(error, Boolean(session));
     } finally {
+      this.missing = {};
+      this.#path?.close();
+      this.#path = undefined;
       session?.close();
       if (!session) pc.close();
       if (this.#pc === pc) this.#pc = undefined;
     }
   }
 
-  // #explained gathers what is to be told of a failed attempt while its connection is still there to be asked.
-  async #explained(error, answered) {
-    const { stage, route } = this;
-    const { stream, server } = this.#options;
-    const problem = error instanceof Problem ? error : new Problem(-1, error.message);
-    const verdict = answered ? route.verdict(stage) : {};
-    const lines = await route.report();
-    const report = fullReport({ what: verdict.cause ?? "no session", stage, problem, server, stream, attempt: this.#failures + 1, lines });
-    return { stage, problem, verdict, report };
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {AbortSignal} signal
+   * @param {Promise<RTCIceServer[]>} [ice]
+   */
+  #offer(pc, signal, ice) {
+    const { stream, server, token, relay, stay } = this.#options;
+    // Chromium cannot take an answer that refuses the first section, so what the stream lacks is not asked for.
+    if (this.info?.audio !== null) pc.addTransceiver("audio", { direction: "recvonly" });
+    if (this.info?.video !== null) pc.addTransceiver("video", { direction: "recvonly" });
+    const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
+    return open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay, redirect: stay ? "manual" : "follow" });
   }
 
-  // #firstMedia resolves with nothing when it plays, or with the reason why it does not; it moves the stage on.
-  #firstMedia(pc) {
-    const tracks = pc.getTransceivers().filter((tr) => tr.currentDirection === "recvonly").map((tr) => tr.receiver.track);
-    const leader = tracks.find((track) => track.kind === "video") ?? tracks[0];
-    const video = this.#video;
-    const { promise, resolve } = Promise.withResolvers();
-    if (!leader) return Promise.resolve("no tracks");
-    const done = () => resolve();
-    const look = () => {
-      if (this.stage === "connect" && ["connected", "completed"].includes(pc.iceConnectionState)) this.#enter("secure");
-      if (["connect", "secure"].includes(this.stage) && pc.connectionState === "connected") this.#enter("media");
+  /**
+   * #play takes a session from the answer to its end.
+   * @param {RTCPeerConnection} pc
+   * @param {Session} session
+   */
+  async #play(pc, session) {
+    const attempt = this.#attempt;
+    this.#session = session;
+    attempt.enter("connect");
+    const lost = this.#lostOf(pc, session);
+    if (this.#pausing.by) return "paused";
+    const arrival = new MediaArrival(pc, this.#video, () => this.#begin());
+    const interrupted = () => {
+      if (this.info?.status !== "interrupted") return false;
+      this.#set("interrupted");
+      return true;
     };
-    // The picture of before stays on the screen until packets of the new session are here.
-    const show = async () => {
-      look();
-      if (this.#pc !== pc) return;
-      this.#enter("decode");
-      video.addEventListener("loadeddata", done);
-      video.srcObject = new MediaStream(tracks);
-      await this.play();
-      if (this.blocked) done(); // the rest is for the one who watches
+    const playing = firstMedia(pc, attempt, arrival, this.#video, { interrupted, blocked: () => this.#blocked });
+    const hitch = await Promise.race([playing, lost]);
+    if (hitch && calm.has(hitch)) return hitch;
+    if (hitch) throw new Problem(localFailure, hitch);
+    attempt.enter("play");
+    this.#seen = true;
+    this.quality.begin(session);
+    this.stats().then((stats) => { this.#relayed = stats?.path?.relayed ?? false; });
+    this.#showPlaying();
+    const tellMissing = () => {
+      this.missing = arrival.missing;
+      this.dispatchEvent(new Event("info"));
     };
-    for (const name of ["iceconnectionstatechange", "connectionstatechange"]) pc.addEventListener(name, look);
-    if (leader.muted) leader.addEventListener("unmute", show, { once: true });
-    else show();
-    const answered = performance.now();
-    const timer = setInterval(async () => {
-      look();
-      const waited = performance.now() - this.stageSince;
-      if (["connect", "secure"].includes(this.stage)) {
-        if (performance.now() - answered > connectTime) resolve("timeout");
-      } else if (this.info?.status === "interrupted") {
-        this.stageSince = performance.now(); // nobody sends
-        this.#set("interrupted");
-      } else if (this.stage === "media" && waited > mediaTime) {
-        if (received(await pc.getStats()).packets > 0) this.#enter("decode");
-        else resolve("timeout");
-      } else if (this.stage === "decode" && waited > decodeTime && !document.hidden) {
-        resolve("timeout");
-      }
-    }, 200);
-    return promise.finally(() => {
-      clearInterval(timer);
-      video.removeEventListener("loadeddata", done);
-    });
+    arrival.addEventListener("change", tellMissing);
+    tellMissing();
+    const path = this.#path;
+    const live = () => !this.#over && this.info?.status !== "interrupted" && !path?.busy;
+    const is = { live, playing: () => !this.#video.paused };
+    const unwatch = watchStalls(pc, arrival, is, () => this.#lost("stalled"));
+    const reason = await lost.finally(unwatch).finally(() => this.quality.end());
+    if (reason === "hung up") session.abandon(); // the server has nothing left to delete
+    return reason;
+  }
+
+  /**
+   * #lostOf resolves with why the session is over.
+   * @param {RTCPeerConnection} pc
+   * @param {Session} session
+   * @returns {Promise<string>}
+   */
+  #lostOf(pc, session) {
+    const lost = new Promise((resolve) => { this.#lost = resolve; });
+    this.#path = new PathKeeper(pc, session, () => this.#pc === pc && this.#lost("failed"));
+    onHangUp(pc, () => this.#pc === pc && this.#lost("hung up"));
+    return lost;
+  }
+
+  /**
+   * #explained gathers what is to be said of a failed attempt while its connection can still be asked.
+   * @param {unknown} error
+   * @param {boolean} answered the server gave a session
+   * @returns {Promise<Failed>}
+   */
+  async #explained(error, answered) {
+    const { stage, trace } = this.#attempt;
+    const { stream, server } = this.#options;
+    const problem = Problem.from(error);
+    /** @type {Partial<Verdict>} */
+    const verdict = (answered && trace?.verdict(stage)) || {};
+    const lines = await trace?.report();
+    const what = verdict.cause ?? "no session";
+    const report = fullReport({ what, stage, problem, server, stream, attempt: this.#failures + 1, lines });
+    return { stage, problem, verdict, report };
   }
 }

@@ -1,22 +1,37 @@
-// The few edits of an own offer that browsers have no other way for.
+// @ts-check
+// Edits of offers and answers for which browsers have no API, and the parts of SDP and of headers that WHIP needs.
 
-// stereoOpus asks for stereo sound: Chrome plays Opus as mono unless its own offer says stereo=1 (w3c/webrtc-pc#3010).
+/**
+ * stereoOpus asks for stereo sound: Chrome plays Opus as mono unless its own offer says stereo=1
+ * (https://github.com/w3c/webrtc-pc/issues/3010).
+ * @param {string} sdp
+ * @param {string} [extra] more parameters, each with a leading semicolon
+ */
 export function stereoOpus(sdp, extra = "") {
   const types = new Set([...sdp.matchAll(/^a=rtpmap:(\d+) opus\/48000/gim)].map((match) => match[1]));
   return sdp.replace(/^a=fmtp:(\d+) ([^\r\n]*)/gm, (line, type, parameters) => {
     if (!types.has(type)) return line;
-    const kept = parameters.split(";").filter((part) => !/^\s*(stereo|sprop-stereo)=/.test(part));
+    const kept = parameters.split(";").filter((/** @type {string} */ part) => !/^\s*(stereo|sprop-stereo)=/.test(part));
     return `a=fmtp:${type} ${[...kept, "stereo=1", "sprop-stereo=1"].join(";")}${extra}`;
   });
 }
 
-// iceCredentials are those of the BUNDLE-tagged section, which count for all (RFC 9143 section 7.3).
+/**
+ * iceCredentials gives those of the BUNDLE-tagged section, which count for all sections (RFC 9143 section 7.3).
+ * @param {string} sdp
+ */
 export function iceCredentials(sdp) {
-  const value = (name) => new RegExp(`^a=${name}:([^\\r\\n]+)`, "m").exec(sdp)?.[1] ?? "";
-  return { ufrag: value("ice-ufrag"), password: value("ice-pwd"), mid: value("mid"), media: /^m=([^\r\n]+)/m.exec(sdp)?.[0] ?? "" };
+  const value = (/** @type {string} */ name) => new RegExp(`^a=${name}:([^\\r\\n]+)`, "m").exec(sdp)?.[1] ?? "";
+  const media = /^m=([^\r\n]+)/m.exec(sdp)?.[0] ?? "";
+  return { ufrag: value("ice-ufrag"), password: value("ice-pwd"), mid: value("mid"), media };
 }
 
-// fragment is the body of a PATCH that brings candidates (RFC 8840 section 9).
+/**
+ * fragment is the body of a PATCH that brings candidates (RFC 8840 section 9).
+ * @param {string} sdp the offer
+ * @param {string[]} candidates
+ * @param {boolean} complete no more will follow
+ */
 export function fragment(sdp, candidates, complete) {
   const { ufrag, password, mid, media } = iceCredentials(sdp);
   const lines = [`a=ice-ufrag:${ufrag}`, `a=ice-pwd:${password}`, media, `a=mid:${mid}`];
@@ -25,29 +40,70 @@ export function fragment(sdp, candidates, complete) {
   return `${lines.join("\r\n")}\r\n`;
 }
 
-// iceServers reads Link headers of the relation ice-server (RFC 9725 section 4.6).
+/**
+ * restarted is a description with the ICE credentials and candidates of a fragment instead of its own.
+ * @param {string} sdp
+ * @param {string} answer the fragment
+ */
+export function restarted(sdp, answer) {
+  const { ufrag, password } = iceCredentials(answer);
+  const candidates = answer.match(/^a=(candidate:[^\r\n]+|end-of-candidates)/gm) ?? [];
+  let first = true; // candidates are in the section whose transport counts for all
+  return sdp
+    .replace(/^a=(candidate:[^\r\n]*|end-of-candidates)\r?\n/gm, "")
+    .replace(/^a=ice-ufrag:[^\r\n]*/gm, () => `a=ice-ufrag:${ufrag}`)
+    .replace(/^a=ice-pwd:[^\r\n]*/gm, () => {
+      const lines = [`a=ice-pwd:${password}`, ...(first ? candidates : [])];
+      first = false;
+      return lines.join("\r\n");
+    });
+}
+
+/**
+ * iceServers reads Link headers of the relation ice-server (RFC 9725 section 4.6).
+ * @param {string | null} link
+ */
 export function iceServers(link) {
+  /** @type {RTCIceServer[]} */
   const servers = [];
   for (const [, url, rest] of (link ?? "").matchAll(/<([^>]*)>([^<]*)/g)) {
-    const parameters = Object.fromEntries([...rest.matchAll(/;\s*([\w-]+)="?([^";,]*)"?/g)].map((m) => [m[1].toLowerCase(), m[2]]));
+    const found = [...rest.matchAll(/;\s*([\w-]+)="?([^";,]*)"?/g)].map((match) => [match[1].toLowerCase(), match[2]]);
+    const parameters = Object.fromEntries(found);
     if (parameters.rel !== "ice-server") continue;
-    const server = { urls: url };
-    if (parameters.username) Object.assign(server, { username: parameters.username, credential: parameters.credential });
-    servers.push(server);
+    const { username, credential } = parameters;
+    servers.push(username ? { urls: url, username, credential } : { urls: url });
   }
   return servers;
 }
 
-// startBitrate tells Chrome how fast to begin (kbit/s): left alone it begins at 300, makes the picture tiny, and
-// takes a minute to dare more. Other browsers pass over the parameter.
+/**
+ * extension is the address of one of WHEP's extensions in Link headers, relative to the session's; empty if it is not
+ * there.
+ * @param {string | null} link
+ * @param {string} name
+ */
+export function extension(link, name) {
+  for (const [, url, rest] of (link ?? "").matchAll(/<([^>]*)>([^<]*)/g)) {
+    if (/;\s*rel="?([^";,]*)"?/.exec(rest)?.[1] === `urn:ietf:params:whep:ext:core:${name}`) return url;
+  }
+  return "";
+}
+
+/**
+ * startBitrate tells Chrome how fast to begin. By default it begins at 300 kbit/s, shrinks the picture, and takes a
+ * minute to speed up. Other browsers ignore the parameter.
+ * @param {string} answer
+ * @param {number} kilobits a second
+ */
 export function startBitrate(answer, kilobits) {
   const parameter = `x-google-start-bitrate=${kilobits}`;
-  return answer.split(/(?=^m=)/m).map((section) => {
+  const sections = answer.split(/(?=^m=)/m).map((section) => {
     if (!section.startsWith("m=video")) return section;
     const [, type] = /^a=rtpmap:(\d+) (?!rtx\/)/m.exec(section) ?? [];
     if (!type) return section;
     const line = new RegExp(`^(a=fmtp:${type} [^\\r\\n]*)`, "m");
     if (line.test(section)) return section.replace(line, `$1;${parameter}`);
     return section.replace(new RegExp(`^(a=rtpmap:${type} [^\\r\\n]*)`, "m"), `$1\r\na=fmtp:${type} ${parameter}`);
-  }).join("");
+  });
+  return sections.join("");
 }

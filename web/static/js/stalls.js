@@ -1,25 +1,35 @@
-// A watch over a connection that has been fine.
-import { received } from "./stats.js";
+// @ts-check
+// A watch over a connection that has played.
 
-// Both in milliseconds.
-const stallTime = 5000; // no packet any more
-const freezeTime = 15000; // packets and no picture; longer than encoders are apart with key frames
+// All in milliseconds.
+const lookEvery = 1000;
+const stallTime = 5000; // without a packet
+const freezeTime = 15000; // packets and no picture; longer than the time between two key frames of any usual encoder
+// The same where no picture was ever shown and sound plays, which a new session would interrupt.
+const unseenTime = 60000;
 
-// watchStalls calls lost when pc brings nothing any more, or nothing that can be shown, while the stream is live, and playing, on a page in sight.
-// What it returns ends it.
-export function watchStalls(pc, { live, playing }, lost) {
-  let before = {};
-  let packetsAt;
-  let framesAt;
+/**
+ * watchStalls looks at what arrives through pc. It calls lost when nothing arrives any more, or nothing that can be
+ * shown, while the stream is live, and playing, on a page in sight. The function that it returns ends the watch.
+ * @param {RTCPeerConnection} pc
+ * @param {import("./media-arrival.js").MediaArrival} arrival
+ * @param {{ live: () => boolean, playing: () => boolean }} is
+ * @param {() => void} lost
+ */
+export function watchStalls(pc, arrival, is, lost) {
+  let before = { audio: -1, video: -1, frames: -1 };
+  let packetsAt = 0;
+  let framesAt = 0;
   const timer = setInterval(async () => {
     if (pc.connectionState === "closed") return;
-    const now = received(await pc.getStats());
+    arrival.look(await pc.getStats(), { quiet: !is.live() });
+    const now = { audio: arrival.packets("audio"), video: arrival.packets("video"), frames: arrival.frames };
     const time = performance.now();
-    const watched = live() && !document.hidden;
-    if (now.packets !== before.packets || !watched) packetsAt = time;
-    if (now.frames !== before.frames || now.videoPackets === before.videoPackets || !watched || !playing()) framesAt = time;
+    const watched = is.live() && !document.hidden;
+    if (now.audio !== before.audio || now.video !== before.video || !watched) packetsAt = time;
+    if (now.frames !== before.frames || now.video === before.video || !watched || !is.playing()) framesAt = time;
     before = now;
-    if (time - packetsAt > stallTime || time - framesAt > freezeTime) lost();
-  }, 1000);
+    if (time - packetsAt > stallTime || time - framesAt > (arrival.alone ? unseenTime : freezeTime)) lost();
+  }, lookEvery);
   return () => clearInterval(timer);
 }

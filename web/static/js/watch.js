@@ -1,40 +1,37 @@
-// The watch page. Hooks: body[data-state], #player (siaran-player), #video, #title, #viewers, #duration, #badge, #share, #stats-toggle, #stats.
+// @ts-check
+// The watch page. Hooks: body[data-state], #player (siaran-player), #video, #title, #viewers, #duration, #badge,
+// #share, #stats-toggle, #stats.
 import "./header.js";
-import "../player.js";
 import { requestJSON, streamURL } from "./api.js";
 import { byId, copyText, h, icon, setText } from "./dom.js";
 import { pathInWords } from "./explain.js";
 import { bitrate, codecs, milliseconds, number, percent, since, size, viewers } from "./format.js";
-import { arrive, follow } from "./elsewhere.js";
 import { onLanguage, t } from "./i18n.js";
-import { claims, takeToken } from "./token.js";
+import { viewingInWords } from "./quality.js";
+import { startPlayer } from "./page-player.js";
+import { claims } from "./token.js";
 
-const name = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) ?? "");
-const player = byId("player");
-const values = new Map();
+/** @import { InboundStats } from "./stats.js" */
+/** @import { WordKey } from "./i18n.js" */
+
+const tickEvery = 1000; // milliseconds
+const saidTime = 2500; // milliseconds for which a button says what it has done
+
+const { player, name } = startPlayer();
+/** @type {number | undefined} */
 let statsTimer;
-let described;
-
-arrive();
-follow(player, name);
-player.token = takeToken(`watch-${name}`);
-player.addEventListener("state", show);
-player.addEventListener("info", () => {
-  show();
-  describe();
-});
-const relay = new URLSearchParams(location.search).get("relay");
-if (relay !== null) player.setAttribute("relay", relay);
-player.setAttribute("stream", name);
+/** @type {string | null | undefined} */
+let described; // when the broadcast began whose description is shown
 
 function show() {
   const { state, info } = player;
   document.body.dataset.state = state;
-  const live = state === "live" || state === "interrupted" || (state === "reconnecting" && info);
+  const live = ["live", "paused", "interrupted"].includes(state) || (state === "reconnecting" && Boolean(info));
+  const over = state === "ended" || state === "paused";
   const badge = byId("badge");
   badge.hidden = !live && state !== "ended";
-  badge.className = `badge ${state === "live" ? "" : state === "ended" ? "off" : "hold"}`;
-  setText(badge, t(state === "ended" ? "ended" : state === "live" ? "live" : "interrupted"));
+  badge.className = `badge ${state === "live" ? "" : over ? "off" : "hold"}`;
+  setText(badge, t(state === "live" || over ? state : "interrupted"));
   if (info || !byId("title").textContent) setText(byId("title"), info?.title || name);
   setText(byId("name"), info?.title && info.title !== name ? name : "");
   setText(byId("viewers"), live && info ? viewers(info.viewers) : "");
@@ -42,11 +39,12 @@ function show() {
   tick();
 }
 
-// describe asks for what the live updates do not carry, each time a broadcast begins.
+/** describe asks for what the live updates do not carry, each time a broadcast begins. */
 async function describe() {
   if (player.info?.startedAt === described) return;
   described = player.info?.startedAt;
   try {
+    /** @type {API.StreamDetail} */
     const stream = await requestJSON(streamURL(location.origin, name), { token: player.token });
     setText(byId("description"), stream.description ?? "");
   } catch {
@@ -59,22 +57,31 @@ function tick() {
   setText(byId("duration"), (state === "live" || state === "interrupted") && info ? since(info.startedAt) : "");
 }
 
+/** @param {InboundStats} stats */
+const estimate = ({ viewing }) => (viewing?.targetBitrate ? bitrate(viewing.targetBitrate) : "");
+
+/** @type {{ key: string, label: WordKey, read: (stats: InboundStats) => string }[]} */
 const rows = [
-  ["latency", (s) => (s.latency ? `≈ ${milliseconds(s.latency * 1000)}` : "")],
-  ["bitrate", (s) => bitrate(s.bitrate)],
-  ["resolution", (s) => size(s)],
-  ["fps", (s) => (s.fps ? number(s.fps) : "")],
-  ["loss", (s) => percent(s.loss)],
-  ["rtt", (s) => (s.rtt === undefined ? "" : milliseconds(s.rtt * 1000))],
-  ["buffer", (s) => (s.buffer ? milliseconds(s.buffer * 1000) : "")],
-  ["freezes", (s) => (s.freezes === undefined ? "" : number(s.freezes))],
-  ["codec", (s) => codecs(...s.codecs)],
-  ["path", (s) => pathInWords(s.path)],
+  { key: "latency", label: "stats.latency", read: (s) => (s.latency ? `≈ ${milliseconds(s.latency * 1000)}` : "") },
+  { key: "bitrate", label: "stats.bitrate", read: (s) => bitrate(s.bitrate) },
+  { key: "resolution", label: "stats.resolution", read: (s) => size(s) },
+  { key: "layer", label: "stats.layer", read: (s) => viewingInWords(s.viewing) },
+  { key: "estimate", label: "stats.estimate", read: (s) => estimate(s) },
+  { key: "fps", label: "stats.fps", read: (s) => (s.fps ? number(s.fps) : "") },
+  { key: "loss", label: "stats.loss", read: (s) => percent(s.loss) },
+  { key: "rtt", label: "stats.rtt", read: (s) => (s.rtt === undefined ? "" : milliseconds(s.rtt * 1000)) },
+  { key: "buffer", label: "stats.buffer", read: (s) => (s.buffer ? milliseconds(s.buffer * 1000) : "") },
+  { key: "freezes", label: "stats.freezes", read: (s) => (s.freezes === undefined ? "" : number(s.freezes)) },
+  { key: "codec", label: "stats.codec", read: (s) => codecs(...s.codecs) },
+  { key: "path", label: "stats.path", read: (s) => pathInWords(s.path) },
 ];
+const table = rows.map(({ key, label, read }) => {
+  return { label, read, name: h("dt"), value: h("dd", { "data-testid": `stat-${key}` }, "–") };
+});
 
 async function drawStats() {
   const stats = await player.receiver?.stats();
-  for (const [key, read] of rows) setText(values.get(key), (stats && read(stats)) || "–");
+  for (const { read, value } of table) setText(value, (stats && read(stats)) || "–");
 }
 
 function toggleStats() {
@@ -85,14 +92,14 @@ function toggleStats() {
   if (panel.hidden) return;
   panel.scrollIntoView({ block: "nearest", behavior: "smooth" });
   drawStats();
-  statsTimer = setInterval(drawStats, 1000);
+  statsTimer = setInterval(drawStats, tickEvery);
 }
 
 async function share() {
-  // A private stream is watched with a link only. A token that may do more than watch is not passed on.
+  // A private stream can be watched with a link only. A token that allows more than to watch is not passed on.
   const passed = claims(player.token)?.scopes.join() === "watch" ? `#token=${player.token}` : "";
   const url = `${location.origin}/watch/${encodeURIComponent(name)}${passed}`;
-  if (navigator.share && matchMedia("(pointer: coarse)").matches) {
+  if (typeof navigator.share === "function" && matchMedia("(pointer: coarse)").matches) {
     navigator.share({ title: document.title, url }).catch(() => {});
     return;
   }
@@ -100,7 +107,7 @@ async function share() {
   const text = t(done ? "linkCopied" : "copyFailed");
   byId("share").replaceChildren(icon(done ? "check" : "cross"), text);
   setText(byId("say"), text);
-  setTimeout(words, 2500);
+  setTimeout(words, saidTime);
 }
 
 function words() {
@@ -109,12 +116,18 @@ function words() {
   setText(byId("say"), "");
 }
 
+player.addEventListener("state", show);
+player.addEventListener("info", () => {
+  show();
+  describe();
+});
+player.setAttribute("stream", name);
 byId("stats-toggle").addEventListener("click", toggleStats);
 byId("share").addEventListener("click", share);
-for (const [key] of rows) values.set(key, h("dd", { "data-testid": `stat-${key}` }, "–"));
+byId("stats-list").append(...table.map((row) => h("div", {}, row.name, row.value)));
 onLanguage(() => {
   words();
-  byId("stats-list").replaceChildren(...rows.map(([key]) => h("div", {}, h("dt", {}, t(`stats.${key}`)), values.get(key))));
+  for (const row of table) setText(row.name, t(row.label));
   show();
 });
-setInterval(tick, 1000);
+setInterval(tick, tickEvery);

@@ -3,9 +3,7 @@ package emulator
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,17 +14,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
-// Variable names an Auth emulator for Google's libraries and for our server.
+// Variable is the environment variable that names an Auth emulator, for Google's libraries and for our server.
 const Variable = "FIREBASE_AUTH_EMULATOR_HOST"
 
 const (
-	installTime = 5 * time.Minute
-	startTime   = 2 * time.Minute
+	startTime = 2 * time.Minute
 )
 
-// Emulator is one that runs.
+// Emulator is a running emulator.
 type Emulator struct {
 	Host    string // host:port
 	Project string
@@ -39,7 +38,7 @@ func Start(t testing.TB, project string) *Emulator {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	dir := filepath.Dir(file)
-	if err := install(dir); err != nil {
+	if err := testutil.NPM(dir); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
 		}
@@ -47,8 +46,8 @@ func Start(t testing.TB, project string) *Emulator {
 	}
 	cmd := exec.Command("node", "start.js", project)
 	cmd.Dir = dir
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,54 +59,28 @@ func Start(t testing.TB, project string) *Emulator {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	late := time.AfterFunc(startTime, func() { cmd.Process.Kill() })
+	giveUp := time.AfterFunc(startTime, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
-		late.Stop()
+		giveUp.Stop()
 		in.Close() // which ends it
 		cmd.Wait()
 	})
 	port, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the Auth emulator does not start: %v\n%s", err, said.String())
+		t.Fatalf("the Auth emulator does not start: %v\n%s", err, stderr.String())
 	}
-	late.Stop()
+	giveUp.Stop()
 	go io.Copy(io.Discard, out) // ends with the process
 	e := &Emulator{Host: "127.0.0.1:" + strings.TrimSpace(port), Project: project, t: t}
 	t.Setenv(Variable, e.Host)
 	return e
 }
 
-// install brings node_modules to what package-lock.json says, unless it is that already.
-func install(dir string) error {
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			return errors.New("the Auth emulator needs Node and npm: 'apt-get install nodejs npm' on Debian")
-		}
-	}
-	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
-	if err != nil {
-		return err
-	}
-	installed := filepath.Join(dir, "node_modules", ".installed")
-	if before, err := os.ReadFile(installed); err == nil && bytes.Equal(before, lock) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), installTime)
-	defer cancel()
-	// Without what the emulator of accounts does not need: native modules, and scripts of packages.
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--omit=peer")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci of the Auth emulator: %w\n%s", err, out)
-	}
-	return os.WriteFile(installed, lock, 0o644)
-}
-
 // SignUp makes an account and returns its uid and an ID token.
 func (e *Emulator) SignUp(email, password string) (uid, token string) {
 	e.t.Helper()
 	var account struct{ LocalID, IDToken string }
-	e.call("accounts:signUp?key=any", map[string]any{"email": email, "password": password, "returnSecureToken": true}, &account)
+	e.call("accounts:signUp?key=any", credentials(email, password), &account)
 	return account.LocalID, account.IDToken
 }
 
@@ -115,26 +88,35 @@ func (e *Emulator) SignUp(email, password string) (uid, token string) {
 func (e *Emulator) SignIn(email, password string) (token string) {
 	e.t.Helper()
 	var account struct{ IDToken string }
-	e.call("accounts:signInWithPassword?key=any", map[string]any{"email": email, "password": password, "returnSecureToken": true}, &account)
+	e.call("accounts:signInWithPassword?key=any", credentials(email, password), &account)
 	return account.IDToken
 }
 
 // Admin gives an account the custom claim admin.
 func (e *Emulator) Admin(uid string) {
 	e.t.Helper()
-	e.call("projects/"+e.Project+"/accounts:update", map[string]any{"localId": uid, "customAttributes": `{"admin":true}`}, nil)
+	e.update(uid, "customAttributes", `{"admin":true}`)
 }
 
 // Disable switches an account off.
 func (e *Emulator) Disable(uid string) {
 	e.t.Helper()
-	e.call("projects/"+e.Project+"/accounts:update", map[string]any{"localId": uid, "disableUser": true}, nil)
+	e.update(uid, "disableUser", true)
 }
 
-// Revoke makes all tokens void that an account has now.
+// Revoke revokes all tokens that an account has now.
 func (e *Emulator) Revoke(uid string) {
 	e.t.Helper()
-	e.call("projects/"+e.Project+"/accounts:update", map[string]any{"localId": uid, "validSince": fmt.Sprint(time.Now().Unix() + 1)}, nil)
+	e.update(uid, "validSince", fmt.Sprint(time.Now().Unix()+1))
+}
+
+func credentials(email, password string) map[string]any {
+	return map[string]any{"email": email, "password": password, "returnSecureToken": true}
+}
+
+func (e *Emulator) update(uid, field string, value any) {
+	e.t.Helper()
+	e.call("projects/"+e.Project+"/accounts:update", map[string]any{"localId": uid, field: value}, nil)
 }
 
 func (e *Emulator) call(path string, body map[string]any, into any) {
@@ -143,13 +125,14 @@ func (e *Emulator) call(path string, body map[string]any, into any) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(e.t.Context(), http.MethodPost, "http://"+e.Host+"/identitytoolkit.googleapis.com/v1/"+path, bytes.NewReader(text))
+	url := "http://" + e.Host + "/identitytoolkit.googleapis.com/v1/" + path
+	req, err := http.NewRequestWithContext(e.t.Context(), http.MethodPost, url, bytes.NewReader(text))
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if strings.HasPrefix(path, "projects/") {
-		req.Header.Set("Authorization", "Bearer owner") // who may do everything
+		req.Header.Set("Authorization", "Bearer owner") // may do everything
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

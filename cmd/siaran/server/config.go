@@ -1,0 +1,149 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config holds the settings of serve. They come from the command line (--listen), the environment (SIARAN_LISTEN) or a
+// YAML file (listen), in this order of precedence.
+type Config struct {
+	Listen   string       `placeholder:"ADDRESS"`
+	UDP      string       `name:"udp" default:":8189" placeholder:"ADDRESS"`
+	PublicIP []netip.Addr `name:"public-ip" placeholder:"IP"`
+	BaseURL  string       `name:"base-url" placeholder:"URL"`
+	AddressConfig
+	RelayConfig
+	TLSConfig
+	AuthConfig
+	ListingConfig
+
+	Node string `placeholder:"NAME"`
+
+	Data  string        `default:"./siaran-data" placeholder:"FOLDER"`
+	Grace time.Duration `default:"30s"`
+
+	KeepViewers time.Duration `name:"keep-viewers" default:"10s"`
+
+	MaxBroadcasts int            `name:"max-broadcasts" default:"100"`
+	PerOwner      int            `name:"max-broadcasts-per-owner" default:"4"`
+	MaxLayers     int            `name:"max-layers" default:"3"`
+	MaxBitrate    Bitrate        `name:"max-bitrate" default:"100M" placeholder:"BITS"`
+	RingMemory    ByteSize       `name:"ring-memory" placeholder:"BYTES"`
+	MaxViewers    int            `name:"max-viewers" default:"5000"`
+	Burst         int            `default:"65536" placeholder:"BYTES"`
+	DSCP          int            `name:"dscp" default:"0"`
+	SetupTimeout  time.Duration  `name:"setup-timeout" default:"15s"`
+	SourceShare   int            `name:"source-share" default:"25" placeholder:"PERCENT"`
+	TrustedProxy  []netip.Prefix `name:"trusted-proxy" placeholder:"CIDR"`
+	AllowOrigin   []string       `name:"allow-origin" placeholder:"URL"`
+
+	StrictSessionAuth bool `name:"strict-session-auth"`
+	LaxTrickle        bool `name:"lax-trickle"`
+
+	Demo      bool
+	LogFormat string     `name:"log-format" default:"text" enum:"text,json"`
+	LogLevel  slog.Level `name:"log-level" default:"info"`
+}
+
+// Checked returns the settings with derived ones filled in, and an error that names all settings that cannot work.
+func (c Config) Checked() (Config, error) {
+	switch {
+	case c.Listen != "":
+	case c.TLSConfig.HTTPS():
+		c.Listen = ":443"
+	default:
+		c.Listen = ":8080"
+	}
+	wrong := []error{c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check()}
+	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
+		if err := checkAddress(a.addr); err != nil {
+			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))
+		}
+	}
+	wrong = append(wrong, c.checkAddresses())
+	if c.Data == "" {
+		wrong = append(wrong, errors.New("--data: give a folder"))
+	}
+	wrong = append(wrong, c.checkLimits(), c.checkBaseURL(), c.checkNode())
+	return c, errors.Join(wrong...)
+}
+
+// checkLimits checks counts, sizes and times. It derives --ring-memory from the machine if it is not set.
+func (c *Config) checkLimits() error {
+	if c.RingMemory == 0 {
+		c.RingMemory = ByteSize(ringMemory())
+	}
+	var wrong []error
+	say := func(bad bool, format string, value any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, value))
+		}
+	}
+	say(c.Grace < 0 || c.Grace > time.Hour, "--grace %s: give a time from 0s to 1h", c.Grace)
+	say(c.KeepViewers < 0 || c.KeepViewers > time.Hour, "--keep-viewers %s: give a time from 0s to 1h", c.KeepViewers)
+	say(c.MaxBroadcasts < 1, "--max-broadcasts %d: give 1 or more", c.MaxBroadcasts)
+	say(c.PerOwner < 1, "--max-broadcasts-per-owner %d: give 1 or more", c.PerOwner)
+	say(c.MaxLayers < 1 || c.MaxLayers > 8, "--max-layers %d: give 1 to 8", c.MaxLayers)
+	say(c.MaxBitrate < 100_000, "--max-bitrate %d: give 100k or more", c.MaxBitrate)
+	say(c.RingMemory < leastRingMemory, "--ring-memory %d: give 16M or more", c.RingMemory)
+	say(c.MaxViewers < 1, "--max-viewers %d: give 1 or more", c.MaxViewers)
+	say(c.SourceShare < 0 || c.SourceShare > 100, "--source-share %d: give 1 to 100 percent", c.SourceShare)
+	say(c.Burst < 2000, "--burst %d: give 2000 bytes or more", c.Burst)
+	say(c.DSCP < 0 || c.DSCP > 63, "--dscp %d: give 0 to 63", c.DSCP)
+	say(c.SetupTimeout < time.Second || c.SetupTimeout > 5*time.Minute,
+		"--setup-timeout %s: give a time from 1s to 5m", c.SetupTimeout)
+	return errors.Join(wrong...)
+}
+
+// checkBaseURL checks --base-url and removes slashes at its end.
+func (c *Config) checkBaseURL() error {
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	if c.BaseURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.BaseURL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https",
+		u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("--base-url %q: give something like https://live.example.org", c.BaseURL)
+	case u.Path != "":
+		return fmt.Errorf("--base-url %q: the pages do not work below a path: give Siaran a host name of its own, "+
+			"such as https://live.example.org, and let the proxy send all requests for it here", c.BaseURL)
+	}
+	return nil
+}
+
+// checkNode checks --node. If it is not set, it is the host name.
+func (c *Config) checkNode() error {
+	if c.Node == "" {
+		name, err := os.Hostname()
+		if err != nil || name == "" {
+			name = "siaran"
+		}
+		c.Node = name
+	}
+	if len(c.Node) > 100 || strings.ContainsAny(c.Node, "/\n\r\t\x00") {
+		return fmt.Errorf("--node %q: give a name of at most 100 characters without slashes", c.Node)
+	}
+	return nil
+}
+
+func checkAddress(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("give host:port or :port")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return errors.New("the port must be a number up to 65535")
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package browser tests the pages of a whole server in Chromium.
+package browser

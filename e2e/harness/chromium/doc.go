@@ -1,0 +1,2 @@
+// Package chromium drives a real browser in tests of the pages.
+package chromium

@@ -1,0 +1,37 @@
+package harness
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package, and then looks for goroutines that they have left, but for those that the options
+// ignore. It returns the exit code.
+func Main(m *testing.M, ignored ...goleak.Option) int {
+	os.Unsetenv("SIARAN_CONFIG")
+	// For good: a SIGHUP may arrive after the test that has sent it, and must not end the process.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	ignored = append(ignored, goleak.IgnoreCurrent())
+	code := m.Run()
+	for _, end := range atEnd {
+		end()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(ignored...); err != nil && code == 0 {
+		fmt.Fprintf(os.Stderr, "goroutines are left: %v\n", err)
+		return 1
+	}
+	return code
+}
+
+var atEnd []func()
+
+// AtEnd makes Main call end after the tests, before it looks for goroutines. It must not be called by two goroutines at
+// the same time.
+func AtEnd(end func()) { atEnd = append(atEnd, end) }

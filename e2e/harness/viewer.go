@@ -1,0 +1,168 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v3"
+
+	"siaran"
+	"siaran/internal/whep"
+)
+
+// Viewer keeps what it receives.
+type Viewer struct {
+	t         testing.TB
+	Session   *whep.Session
+	once      sync.Once
+	OfferedAt time.Time // when the offer was sent, or a little before
+
+	mu            sync.Mutex
+	tracks        map[webrtc.RTPCodecType]*receivedTrack
+	FirstKeyframe time.Time
+	lastVideo     time.Time
+	longestGap    time.Duration
+}
+
+// Watch starts a viewer, which leaves when the test ends. Options may change its settings.
+func (s *Server) Watch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) *Viewer {
+	t.Helper()
+	v, err := s.TryWatch(t, stream, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TryWatch is Watch for a test that expects an error.
+func (s *Server) TryWatch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) (*Viewer, error) {
+	v := &Viewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, OfferedAt: time.Now()}
+	cfg := whep.Config{URL: s.WHEP(stream), Client: s.Client, Packet: v.packet, Report: v.report}
+	for _, o := range options {
+		o(&cfg)
+	}
+	session, err := whep.Dial(t.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	v.Session = session
+	t.Cleanup(v.Leave)
+	return v, nil
+}
+
+// Leave ends the session with a DELETE.
+func (v *Viewer) Leave() {
+	v.once.Do(func() {
+		if err := v.Session.Close(context.Background()); err != nil {
+			v.t.Logf("a viewer leaves: %v", err)
+		}
+	})
+}
+
+// Vanish ends the viewer and leaves the session behind.
+func (v *Viewer) Vanish() {
+	v.once.Do(func() {
+		if err := v.Session.Abandon(); err != nil {
+			v.t.Error(err)
+		}
+	})
+}
+
+func (v *Viewer) track(kind webrtc.RTPCodecType) *receivedTrack {
+	if v.tracks[kind] == nil {
+		v.tracks[kind] = newReceivedTrack(kind)
+	}
+	return v.tracks[kind]
+}
+
+func (v *Viewer) packet(kind webrtc.RTPCodecType, p *rtp.Packet) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.track(kind).add(p)
+	if kind == webrtc.RTPCodecTypeVideo {
+		if now := time.Now(); v.lastVideo.IsZero() {
+			v.lastVideo = now
+		} else {
+			v.longestGap, v.lastVideo = max(v.longestGap, now.Sub(v.lastVideo)), now
+		}
+	}
+	if kind == webrtc.RTPCodecTypeVideo && v.FirstKeyframe.IsZero() && p.Marker {
+		v.FirstKeyframe = time.Now() // CheckContinuous checks that the first frame is a key frame
+	}
+}
+
+func (v *Viewer) report(kind webrtc.RTPCodecType, r *rtcp.SenderReport) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.track(kind)
+	t.reports = append(t.reports, r)
+}
+
+// VideoFrames returns the frames that can be shown without a gap: from the first packet up to the first one that is
+// missing.
+func (v *Viewer) VideoFrames() []Frame { return v.frames(webrtc.RTPCodecTypeVideo) }
+
+// AudioFrames is VideoFrames for audio.
+func (v *Viewer) AudioFrames() []Frame { return v.frames(webrtc.RTPCodecTypeAudio) }
+
+func (v *Viewer) frames(kind webrtc.RTPCodecType) []Frame {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.track(kind)
+	if t.err != nil {
+		v.t.Errorf("a broken packet: %v", t.err)
+	}
+	return slices.Clone(t.frames)
+}
+
+// Reports returns the sender reports of a track (RFC 3550 section 6.4.1).
+func (v *Viewer) Reports(kind webrtc.RTPCodecType) []*rtcp.SenderReport {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.track(kind).reports)
+}
+
+// WaitFrame waits until video frame n or a later one can be shown.
+func (v *Viewer) WaitFrame(n int) {
+	v.t.Helper()
+	Eventually(v.t, fmt.Sprintf("frame %d arrives", n), func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		list := v.track(webrtc.RTPCodecTypeVideo).frames
+		return len(list) > 0 && list[len(list)-1].Number >= n
+	})
+}
+
+// LongestGap is the longest time between two packets of video.
+func (v *Viewer) LongestGap() time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.longestGap
+}
+
+// CheckContinuous reports what is wrong with the media that a viewer has received from a single broadcaster. The first
+// video frame must be a key frame, and from there on every frame of video and audio must be complete, in order and in
+// time.
+func (v *Viewer) CheckContinuous() error {
+	video, audio := v.VideoFrames(), v.AudioFrames()
+	if len(video) == 0 || len(audio) == 0 {
+		return errors.New("nothing arrives")
+	}
+	if !video[0].Key {
+		return errors.New("the first frame is not a key frame")
+	}
+	if err := CheckConsecutive(video, uint32(FrameInterval.Seconds()*90000)); err != nil {
+		return fmt.Errorf("video: %w", err)
+	}
+	if err := CheckConsecutive(audio, uint32(AudioInterval.Seconds()*48000)); err != nil {
+		return fmt.Errorf("audio: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package media
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+)
+
+func TestProcessEndsWithSignal(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
+	harness.Eventually(t, "the demo is live", func() bool { return p.Stream(t, server.DemoStream).Status == "live" })
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Cmd.Wait(); err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// TestProcessIsKilled: the next server on the same data sweeps what is left.
+func TestProcessIsKilled(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	p := harness.StartProcess(t, dir)
+	harness.Eventually(t, "the demo is live", func() bool { return p.Stream(t, server.DemoStream).Status == "live" })
+	if err := p.Cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Cmd.Wait() // it says that it was killed
+
+	s := harness.Start(t, func(c *server.Config) { c.Data = dir })
+	harness.Eventually(t, "offline", func() bool { return s.Stream(t, server.DemoStream).Status == "offline" })
+	var broadcasts struct{ Streams []harness.Stream }
+	s.Decode(t, "/api/streams", &broadcasts)
+	if len(broadcasts.Streams) != 0 {
+		t.Errorf("still listed: %+v", broadcasts)
+	}
+}

@@ -1,0 +1,32 @@
+package egress
+
+import (
+	"siaran"
+)
+
+// PanicInWorker makes a viewer's worker panic over it.
+func PanicInWorker(s *Server, id siaran.SessionID) {
+	s.mu.Lock()
+	sess := s.sessions[id]
+	s.mu.Unlock()
+	sess.worker.do(func() { sess.link.media = nil })
+}
+
+// PanicInReader makes the port's reader panic over the next report that a viewer sends.
+func PanicInReader(s *Server, id siaran.SessionID) {
+	s.mu.Lock()
+	l := s.sessions[id].link
+	s.mu.Unlock()
+	l.events = panicking{l.events}
+	l.selected.Store(l.selected.Load()) // the reader looks here first, so it sees what was written before
+}
+
+type panicking struct{ linkEvents }
+
+func (panicking) report(*source, []byte) { panic("for a test") }
+
+// ClientHello is a datagram that begins a handshake, and Fragment one with a part of a handshake message of zeros.
+var (
+	ClientHello = clientHelloRecord
+	Fragment    = fragmentRecord
+)

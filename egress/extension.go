@@ -1,0 +1,69 @@
+package egress
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"siaran/internal/sdp"
+)
+
+// uriNumber names the extension with the transport-wide number, which feedback refers to
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+const uriNumber = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+const (
+	extensionProfile = 0xbede // one-byte headers (RFC 8285 section 4.2)
+	extensionRoom    = 1200   // bytes of payload: larger packets get no extensions, as they might not fit the path
+	// What a packet is longer than its header and payload: the authentication tag, UDP and IPv4.
+	packetOverhead = 16 + 8 + 20
+)
+
+// extensions writes header extensions after the fixed header in b.
+type extensions struct {
+	b   []byte
+	end int // 0: there is none yet
+}
+
+// add begins an element and returns where its data goes.
+func (e *extensions) add(id uint8, size int) []byte {
+	if e.end == 0 {
+		e.end = headerSize + 4
+	}
+	at := e.end
+	e.b[at] = id<<4 | byte(size-1)
+	e.end += 1 + size
+	return e.b[at+1 : e.end]
+}
+
+// finish writes the header of the extensions.
+func (e *extensions) finish() {
+	if e.end == 0 {
+		return
+	}
+	for e.end%4 != 0 {
+		e.b[e.end] = 0
+		e.end++
+	}
+	e.b[0] |= 1 << 4
+	binary.BigEndian.PutUint16(e.b[headerSize:], extensionProfile)
+	binary.BigEndian.PutUint16(e.b[headerSize+2:], uint16((e.end-headerSize-4)/4))
+}
+
+// headerLength is the length of the header of a packet that we write, with its extensions.
+func headerLength(b []byte) int {
+	if b[0]&(1<<4) != 0 {
+		return headerSize + 4 + 4*int(binary.BigEndian.Uint16(b[headerSize+2:]))
+	}
+	return headerSize
+}
+
+// offered is the extension as a viewer's section offers it; false if it cannot be used.
+func offered(section *sdp.Section, uri string) (sdp.Extension, bool) {
+	i := slices.IndexFunc(section.Extensions, func(e sdp.Extension) bool { return e.URI == uri })
+	if i < 0 {
+		return sdp.Extension{}, false
+	}
+	e := section.Extensions[i]
+	usable := e.Direction == "" || e.Direction == sdp.SendRecv || e.Direction == sdp.RecvOnly
+	return e, usable && e.ID >= 1 && e.ID <= 14
+}

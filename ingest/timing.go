@@ -1,0 +1,80 @@
+package ingest
+
+import "time"
+
+const (
+	timestampJump = time.Second // a larger step against the arrival of the packets is no clock's drift
+	bucketTime    = 30 * time.Second
+)
+
+// timing compares a layer's timestamps with the arrival of its frames. A frame is never early, so the shortest transit
+// of a while (arrival minus timestamp) shows how the two clocks stand to each other, whatever the network does to
+// single packets.
+type timing struct {
+	jumps uint64 // of the timestamps
+
+	begun          bool
+	base           time.Time     // transits are measured from it
+	since          time.Time     // beginning of the present bucket
+	lowest         time.Duration // transit in the present bucket
+	buckets        int           // complete ones
+	before, first  time.Duration // the lowest of the last complete bucket, and of the first
+	beforeAt, from time.Time     // their beginnings
+
+	looking bool
+	window  time.Duration // lowest transit since the last look
+	queue   time.Duration // at the last look
+}
+
+// take takes a frame. stamp is its timestamp as a duration.
+func (t *timing) take(stamp time.Duration, at time.Time) {
+	if t.begun && at.Sub(t.base)-stamp < t.shortest()-timestampJump { // ahead of everything before
+		t.jump()
+	}
+	if !t.begun {
+		t.begun, t.base, t.since, t.lowest = true, at, at, -stamp
+	}
+	transit := at.Sub(t.base) - stamp
+	if at.Sub(t.since) >= bucketTime {
+		if t.buckets++; t.buckets == 1 {
+			t.first, t.from = t.lowest, t.since
+		}
+		t.before, t.beforeAt = t.lowest, t.since
+		t.since, t.lowest = at, transit
+	}
+	t.lowest = min(t.lowest, transit)
+	if !t.looking || transit < t.window {
+		t.looking, t.window = true, transit
+	}
+}
+
+// jump counts a jump, after which everything is measured anew.
+func (t *timing) jump() { *t = timing{jumps: t.jumps + 1} }
+
+// restart measures anew because the timestamps are another source's.
+func (t *timing) restart() { *t = timing{jumps: t.jumps} }
+
+// shortest is the shortest transit of the last bucketTime at least.
+func (t *timing) shortest() time.Duration {
+	if t.buckets == 0 {
+		return t.lowest
+	}
+	return min(t.lowest, t.before)
+}
+
+// look ends a window of the queue's measurement.
+func (t *timing) look() {
+	t.queue = 0
+	if t.looking {
+		t.queue, t.looking = t.window-t.shortest(), false
+	}
+}
+
+// drift is by how much the timestamps have fallen behind our clock (below zero: have run ahead), and within which time;
+// 0 and 0 when it is too early to say.
+func (t *timing) drift() (by, within time.Duration) {
+	if t.buckets < 2 {
+		return 0, 0
+	}
+	return t.before - t.first, t.beforeAt.Sub(t.from)
+}

@@ -1,0 +1,150 @@
+package bwe
+
+import (
+	"testing"
+	"time"
+)
+
+// rembReceiver estimates in the manner of browsers without transport-wide feedback: from abs-send-time it judges
+// whether delays grow, and follows what arrives: at most one and a half times that, and 0.85 times when they grow.
+// Reports go out once a second, and at once when the estimate falls.
+type rembReceiver struct {
+	estimate float64
+	reported time.Duration
+	stepped  time.Duration
+	said     float64
+
+	group           time.Duration // when its first packet was sent
+	sent, in        time.Duration // of the newest packet
+	lastOut, lastIn time.Duration // of the last packet of the group before
+	growth          float64       // of the delay, smoothed, in milliseconds
+	since           time.Duration // when growth began
+
+	bytes    []transit // of the last second
+	lost     int
+	expected int
+}
+
+func (r *rembReceiver) rate(now time.Duration) float64 {
+	for len(r.bytes) > 0 && r.bytes[0].arrival < now-time.Second/2 {
+		r.bytes = r.bytes[1:]
+	}
+	sum := 0
+	for _, p := range r.bytes {
+		sum += p.size
+	}
+	return float64(sum) * 8 * 2
+}
+
+// take returns whether there is something to report at once.
+func (r *rembReceiver) take(p transit) bool {
+	const groupTime = 5 * time.Millisecond
+	r.bytes = append(r.bytes, p)
+	if r.estimate == 0 {
+		r.estimate = 300_000 // what browsers begin with
+	}
+	fell := false
+	if p.sent-r.group > groupTime {
+		if r.lastIn != 0 {
+			change := (r.in - r.lastIn) - (r.sent - r.lastOut)
+			r.growth = 0.9*r.growth + change.Seconds()*1000
+			fell = r.judge(p.arrival)
+		}
+		r.lastOut, r.lastIn, r.group = r.sent, r.in, p.sent
+	}
+	r.sent, r.in = p.sent, p.arrival
+	return fell
+}
+
+func (r *rembReceiver) judge(now time.Duration) (fell bool) {
+	incoming := r.rate(now)
+	step := (now - r.stepped).Seconds()
+	r.stepped = now
+	switch {
+	case r.growth > 12.5: // milliseconds
+		if r.since == 0 {
+			r.since = now
+		}
+		if now-r.since > 10*time.Millisecond && 0.85*incoming < r.estimate {
+			r.estimate, r.since = 0.85*incoming, 0
+			return true
+		}
+	case r.growth < -12.5: // the queue drains
+		r.since = 0
+	default:
+		r.since = 0
+		r.estimate = min(r.estimate*(1+0.08*min(step, 1)), max(r.estimate, 1.5*incoming+10_000))
+	}
+	return false
+}
+
+// withREMB lets time pass for a viewer that reports by REMB and receiver reports alone.
+func (w *world) withREMB(d time.Duration) {
+	r := &rembReceiver{}
+	var next uint16
+	var said []transit // reports under way: their size is the estimate
+	for end := w.now + d; w.now < end; w.now += time.Millisecond {
+		for len(said) > 0 && said[0].arrival <= w.now {
+			w.e.REMB(uint64(said[0].size), w.clock())
+			w.e.Loss(int(said[0].number), w.clock())
+			said = said[1:]
+		}
+		w.send()
+		w.arriving = append(w.arriving, w.link.run(w.now+time.Millisecond)...)
+		urgent := false
+		for len(w.arriving) > 0 && w.arriving[0].arrival <= w.now {
+			p := w.arriving[0]
+			w.arriving = w.arriving[1:]
+			r.expected += int(p.number-next) + 1
+			r.lost += int(p.number - next)
+			next = p.number + 1
+			urgent = r.take(p) || urgent
+		}
+		if w.now-r.reported >= time.Second || urgent && r.estimate < 0.97*r.said {
+			share := 256 * r.lost / max(r.expected, 1)
+			said = append(said, transit{size: int(r.estimate), number: uint16(share), arrival: w.now + w.link.delay})
+			r.reported, r.said, r.lost, r.expected = w.now, r.estimate, 0, 0
+		}
+		if w.now%(20*time.Millisecond) == 0 {
+			w.samples = append(w.samples, sample{w.now, w.e.Target(), w.link.wait(w.now), w.e.Queue(), w.layer})
+		}
+	}
+}
+
+// TestREMB compares the two kinds of feedback on the same links. That of REMB has to be usable: the layer that fits is
+// reached, if slowly, and a layer that does not fit is left.
+func TestREMB(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		link  link
+		layer [3]int // at the end of each phase, at most
+	}{
+		{"steady, 1 Mbit/s", link{rate: constant(1e6)}, [3]int{1, 1, 1}},
+		{"steady, 4 Mbit/s", link{rate: constant(4e6)}, [3]int{2, 2, 2}},
+		{"step down", link{rate: steps(4e6, 4e6, 400e3)}, [3]int{2, 2, 0}},
+		{"step up", link{rate: steps(400e3, 4e6, 4e6)}, [3]int{0, 2, 2}},
+		{"3 % loss", link{rate: constant(2e6), loss: 0.03}, [3]int{1, 1, 1}},
+		{"bufferbloat", link{rate: steps(4e6, 4e6, 400e3), queue: time.Second}, [3]int{2, 2, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			one, two := c.link, c.link
+			w, r := newWorld(t, &one), newWorld(t, &two)
+			w.run(3 * phase)
+			r.withREMB(3 * phase)
+			for i := range 3 {
+				from, to := time.Duration(i)*phase, time.Duration(i+1)*phase
+				for what, w := range map[string]*world{"transport-cc": w, "REMB": r} {
+					least, mean, most := w.between(from+phase/2, to)
+					layer := w.samples[int(to/(20*time.Millisecond))-1].layer
+					t.Logf("phase %d, %s: target %.0f kbit/s (%.0f to %.0f), layer %d, queue up to %v, then %v", i, what, mean/1e3,
+						least/1e3, most/1e3, layer, w.longestQueue(from, from+time.Second).Round(ms),
+						w.longestQueue(from+time.Second, to).Round(ms))
+					if layer > c.layer[i] {
+						t.Errorf("phase %d, %s: layer %d is sent, want at most %d", i, what, layer, c.layer[i])
+					}
+				}
+			}
+			t.Logf("padding %d and %d kB; picture stopped for %v and %v", w.extra/1000, r.extra/1000, w.stopped, r.stopped)
+		})
+	}
+}

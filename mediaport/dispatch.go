@@ -1,0 +1,110 @@
+package mediaport
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// Ranges of the first byte of a datagram (RFC 7983).
+const (
+	lastSTUN = 3
+	lastDTLS = 63
+)
+
+// dispatch gives a datagram to the handler that it is for. b is only lent, and not empty.
+func (s *Socket) dispatch(limits sourceLimits, b []byte, from netip.AddrPort, local netip.Addr) {
+	var called Handler
+	defer s.faults.Recover("the media port", func() {
+		if called != nil {
+			called.Panicked()
+		}
+	})
+	if b[0] <= lastSTUN {
+		s.dispatchSTUN(limits, b, from, local)
+		return
+	}
+	s.mu.RLock()
+	at := s.byAddress[from]
+	s.mu.RUnlock()
+	claim := at.bound
+	if claim == nil || !claim.Proven() && b[0] > lastDTLS { // a handshake is all that may overtake the proof
+		now := time.Now()
+		if !limits.datagram(from, now) {
+			s.limited.Add(1)
+			return
+		}
+		if claim = at.vouched; claim == nil {
+			return
+		}
+		claim.Hear(now)
+	}
+	called = claim.endpoint.handler
+	called.HandlePacket(b, from, local)
+}
+
+// dispatchSTUN gives a STUN message to the endpoint that it is for. Requests go by the user name in them, whatever else
+// their address is used for.
+func (s *Socket) dispatchSTUN(limits sourceLimits, b []byte, from netip.AddrPort, local netip.Addr) {
+	if d := s.discovery.Load(); d != nil && d.take(b, from) {
+		return
+	}
+	if !stun.IsMessage(b) {
+		return
+	}
+	s.mu.RLock()
+	at, expecting := s.byAddress[from], s.byQuestion[TransactionID(b[8:20])]
+	s.mu.RUnlock()
+	// Of the classes of messages only responses have this bit (RFC 8489 section 5). Responses to our questions are not
+	// limited: nobody else can make one, and a viewer's consent depends on them.
+	if b[0] == 1 && expecting != nil {
+		expecting.handler.HandleAnswer(b, from, local)
+		return
+	}
+	now := time.Now()
+	if alone, together := limits.check(from, now); !alone || !together && !at.inUse(now) {
+		s.limited.Add(1)
+		return
+	}
+	if ufrag := RequestUfrag(b); ufrag != "" {
+		s.mu.RLock()
+		e := s.byUfrag[ufrag]
+		s.mu.RUnlock()
+		if e != nil {
+			e.handler.HandleCheck(b, from, local)
+		}
+		return
+	}
+	if at.bound != nil { // a viewer's keepalives (RFC 8445 section 11)
+		return
+	}
+	for _, c := range at.awaiting {
+		c.endpoint.handler.HandleAnswer(b, from, local)
+	}
+}
+
+// inUse reports whether a session has proven to be at an address or has been vouched for and heard from. Others behind
+// the same NAT, and those who forge other addresses of its host, must not keep its checks from us.
+func (p place) inUse(now time.Time) bool {
+	return p.bound != nil && p.bound.Proven() || p.vouched != nil && p.vouched.HeardWithin(AddressHold, now)
+}
+
+// RequestUfrag is the user name fragment of the agent that a Binding request asks: the first half of its USERNAME (RFC
+// 8445 section 7.2.2). It is empty if b is anything else.
+func RequestUfrag(b []byte) string {
+	m := stun.Message{Raw: b}
+	if m.Decode() != nil || m.Type != stun.BindingRequest {
+		return ""
+	}
+	name, err := m.Get(stun.AttrUsername)
+	if err != nil {
+		return ""
+	}
+	ours, _, ok := strings.Cut(string(name), ":")
+	if !ok {
+		return ""
+	}
+	return ours
+}

@@ -1,0 +1,45 @@
+package siaran
+
+// Bounds on the layers within one encoding. Higher ones count as the highest.
+const (
+	MaxSpatial  = 4
+	MaxTemporal = 4
+)
+
+// Place is where a frame stands among the temporal and spatial layers within one encoding (SVC). In streams without
+// such layers, both numbers are 0.
+//
+// A viewer who has everything below a layer may take the layer from a frame that begins it, and has to take all of it
+// from there on.
+type Place struct {
+	Temporal uint8 // below MaxTemporal; frames of the base layer, 0, need no frame of a higher one
+	Spatial  uint8 // below MaxSpatial; a picture has one frame for each spatial layer, the base layer, 0, first
+
+	// The frame, which is above temporal layer 0, needs no earlier frame of its temporal layer.
+	SwitchUp bool
+	// The frame needs no earlier picture, at most the lower spatial layers of its own.
+	LayerStart bool
+	// The packet is the last of its frame. FrameEnd is that of the whole picture.
+	LayerEnd bool
+}
+
+// clamped returns the place within the bounds. What is pressed into one layer cannot be switched to within it.
+func (p Place) clamped() Place {
+	if p.Temporal >= MaxTemporal {
+		p.Temporal, p.SwitchUp = MaxTemporal-1, false
+	}
+	if p.Spatial >= MaxSpatial {
+		p.Spatial, p.LayerStart = MaxSpatial-1, false
+	}
+	return p
+}
+
+// Described is what a broadcaster says of a packet outside its payload (the dependency descriptor, RTP Payload Format
+// For AV1, version 1.0, appendix A).
+type Described struct {
+	Place
+	Sizes []Size // see [Frame]
+}
+
+// Size is the size of a picture in pixels.
+type Size struct{ Width, Height int }

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+// grant is what authorize has found: the stream that a request is about, and on whose behalf it is made.
+type grant struct {
+	stream siaran.Stream // a name that nobody has used yet is a public stream that is offline
+	found  bool          // the listing knows the stream
+	claims access.Claims // of the token that allows the request; zero if none was needed
+}
+
+// target is the stream as the claims of a token are checked against it.
+func (g grant) target() access.Target { return target(g.stream, g.found) }
+
+// target describes a stream that was looked up, and found or not, for access.Claims.Check.
+func target(stream siaran.Stream, found bool) access.Target {
+	return access.Target{
+		Stream: stream.Name, KeyGeneration: stream.KeyGeneration, Owner: stream.Owner, New: !found,
+	}
+}
+
+// authorize decides whether the token of a request gives it scope, access.Publish or access.Watch, over the stream in
+// its path.
+func (s *Server) authorize(c echo.Context, scope access.Scope) (grant, error) {
+	name, err := streamParam(c)
+	if err != nil {
+		return grant{}, err
+	}
+	return s.authorizeFor(c.Request().Context(), c, demand{scope: scope, stream: name, token: bearer(c.Request())})
+}
+
+// demand is what a request asks for.
+type demand struct {
+	scope  access.Scope // access.Publish or access.Watch
+	stream siaran.StreamName
+	token  string // may be empty
+	media  bool   // the request is about a session of media, which must be possible while the listing is unavailable
+}
+
+// authorizeFor is authorize for any stream and token. The caller learns nothing about a private stream unless its
+// token allows scope.
+func (s *Server) authorizeFor(ctx context.Context, c echo.Context, d demand) (grant, error) {
+	claims, tokenErr := s.verify(ctx, c, d.token)
+	if d.scope != access.Watch { // a token is required: without one for this stream, nothing is looked up
+		if tokenErr == nil && !claims.Concern(d.stream) {
+			tokenErr = access.ErrForbidden
+		}
+		if tokenErr != nil {
+			return grant{}, tokenErr
+		}
+	}
+	stream, found, err := s.lookupFor(ctx, c, d, claims, tokenErr == nil)
+	if err != nil {
+		return grant{}, err
+	}
+	g := grant{stream: stream, found: found, claims: claims}
+	if tokenErr == nil {
+		tokenErr = claims.Check(d.scope, g.target())
+	}
+	if tokenErr != nil && d.scope == access.Watch && stream.Visibility == siaran.VisibilityPublic {
+		g.claims = access.Claims{} // no token is needed, so a bad one counts as none: players send "Bearer undefined"
+		return g, nil
+	}
+	if tokenErr != nil {
+		return grant{}, tokenErr
+	}
+	return g, nil
+}
+
+// verified is the outcome of verify, kept with the request.
+type verified struct {
+	token  string
+	claims access.Claims
+	err    error
+}
+
+// verifiedKey is where verify keeps its outcome in the echo.Context.
+const verifiedKey = "verified"
+
+// verify reads a token, once per request: asking a sign-in service about an account may take seconds.
+func (s *Server) verify(ctx context.Context, c echo.Context, token string) (access.Claims, error) {
+	if v, ok := c.Get(verifiedKey).(verified); ok && v.token == token {
+		return v.claims, v.err
+	}
+	claims, err := s.cfg.Tokens.Verify(ctx, token)
+	c.Set(verifiedKey, verified{token, claims, err})
+	return claims, err
+}

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+// Limits of a stream's texts, in characters.
+const (
+	maxTitle       = 120
+	maxDescription = 2000
+)
+
+// streamEdit is the body of PATCH /api/streams/NAME. What is absent stays as it is.
+type streamEdit struct {
+	Title       *string            `json:"title"`
+	Description *string            `json:"description"`
+	Visibility  *siaran.Visibility `json:"visibility"`
+	Owner       *string            `json:"owner"` // administrators only
+}
+
+// editStream changes title, description and visibility, and for administrators the owner. It makes a new stream.
+func (s *Server) editStream(c echo.Context) error {
+	g, err := s.authorize(c, access.Publish)
+	if err != nil {
+		return err
+	}
+	var edit streamEdit
+	if err := readJSON(c, &edit); err != nil {
+		return err
+	}
+	if err := edit.clean(g.claims); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	if err := s.claimForEdit(ctx, g); err != nil {
+		return err
+	}
+	stream, err := s.listing.Edit(ctx, g.stream.Name, siaran.StreamEdit(edit))
+	if err != nil {
+		return listingFailed(err)
+	}
+	s.rights.look()
+	return sendJSON(c, http.StatusOK, detailOf(stream))
+}
+
+// clean tidies the texts, and fails if there is something that these claims must not set.
+func (e *streamEdit) clean(claims access.Claims) error {
+	if err := cleanText(e.Title, "title", maxTitle); err != nil {
+		return err
+	}
+	if err := cleanText(e.Description, "description", maxDescription); err != nil {
+		return err
+	}
+	if v := e.Visibility; v != nil && *v != siaran.VisibilityPublic && *v != siaran.VisibilityPrivate {
+		return fail(http.StatusUnprocessableEntity, "visibility is 'public' or 'private'")
+	}
+	if e.Owner == nil {
+		return nil
+	}
+	if !claims.IsAdmin() {
+		return fail(http.StatusForbidden, "only an administrator can give a stream to another account")
+	}
+	if *e.Owner != "" && !access.IsAccount(*e.Owner) {
+		return fail(http.StatusUnprocessableEntity,
+			"owner is the account that owns the stream, such as 'firebase:UID', or empty")
+	}
+	return nil
+}
+
+// cleanText trims a text and replaces its control characters by spaces, except line breaks in a description.
+func cleanText(text *string, what string, limit int) error {
+	if text == nil {
+		return nil
+	}
+	*text = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && (r != '\n' || limit == maxTitle) {
+			return ' '
+		}
+		return r
+	}, *text))
+	if utf8.RuneCountInString(*text) > limit {
+		return fail(http.StatusUnprocessableEntity, "the %s is limited to %d characters", what, limit)
+	}
+	return nil
+}
+
+// deleteStream deletes a stream with its history, and revokes its tokens. A token for one stream is not enough: the
+// name is free afterwards, and that is for its owner to decide.
+func (s *Server) deleteStream(c echo.Context) error {
+	g, err := s.authorize(c, access.Publish)
+	if err != nil {
+		return err
+	}
+	if !g.found {
+		return siaran.ErrUnknownStream
+	}
+	if !g.claims.IsAdmin() && (g.claims.Account == "" || g.claims.Account != g.stream.Owner) {
+		return fail(http.StatusForbidden,
+			"only the account that owns the stream, or an administrator, can delete it")
+	}
+	if _, err := s.cfg.Hub.Broadcast(g.stream.Name); err == nil { // the listing may not know yet
+		return siaran.ErrStreamLive
+	}
+	switch err := s.listing.Delete(c.Request().Context(), g.stream.Name); {
+	case errors.Is(err, siaran.ErrStreamLive):
+		return siaran.ErrStreamLive
+	case errors.Is(err, siaran.ErrUnknownStream): // somebody else was faster
+		return siaran.ErrUnknownStream
+	case err != nil:
+		return listingFailed(err)
+	}
+	s.rights.look()
+	return c.NoContent(http.StatusNoContent)
+}
+
+// endBroadcast ends whatever is live under the name, whoever publishes it.
+func (s *Server) endBroadcast(c echo.Context) error {
+	g, err := s.authorize(c, access.Publish)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Hub.End(g.stream.Name, siaran.EndByOwner); err != nil {
+		if g.stream.Status != siaran.StatusOffline && g.stream.Node != s.cfg.Node {
+			where := s.whereLive(c.Request().Context(), g.stream.Name)
+			return fail(http.StatusConflict, "the stream is live on %s; end it there", where)
+		}
+		return fail(http.StatusNotFound, "%v", siaran.ErrNotLive)
+	}
+	return c.NoContent(http.StatusNoContent)
+}

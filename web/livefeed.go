@@ -1,0 +1,259 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"siaran"
+	"siaran/internal/netaddr"
+	"siaran/listing"
+	"siaran/web/access"
+)
+
+const (
+	privateEvery = time.Second // how often private streams with followers are looked up
+	watchAgain   = time.Second // after the listing has failed
+)
+
+// liveFeed is what is live, ready to be sent: one watch of the listing serves all followers. A follower keeps only the
+// names of the streams that have changed, so that a slow one costs little and gets the newest state when it is ready.
+type liveFeed struct {
+	listing *listing.Cached
+	log     *slog.Logger
+	max     int           // followers
+	share   netaddr.Share // of max that one source may have
+
+	mu        sync.Mutex
+	ready     bool // the first snapshot has come
+	over      bool // run has ended
+	streams   map[siaran.StreamName]rendered
+	followers map[*follower]struct{}
+	from      netaddr.Tally
+	wake      chan struct{} // holds one element: look up private streams now
+}
+
+// rendered is a stream as JSON.
+type rendered struct {
+	body    []byte
+	started time.Time
+}
+
+// follower is one client of the liveFeed. Its fields but wake are guarded by liveFeed.mu.
+type follower struct {
+	from    netip.Addr        // not valid: without a limit by source
+	only    siaran.StreamName // empty: all that is public
+	private bool              // only is private, and the follower may see it
+	claims  access.Claims     // that allow it
+	seen    bool              // the private stream has been looked up
+	shown   rendered          // how it was then
+	changed map[siaran.StreamName]struct{}
+	fresh   bool          // everything has to be sent, as a snapshot
+	within  time.Duration // how soon it should come to the stream that has gone live; zero: it has not
+	ended   bool          // there will be nothing more to send
+	wake    chan struct{} // holds one element: there is something to take
+}
+
+// delivery is what a follower has not yet been sent.
+type delivery struct {
+	snapshot bool // streams is everything
+	streams  [][]byte
+	gone     []siaran.StreamName
+	within   time.Duration // as in follower
+	ended    bool
+}
+
+func newLiveFeed(l *listing.Cached, log *slog.Logger, most int, share netaddr.Share) *liveFeed {
+	return &liveFeed{
+		listing: l, log: log, max: most, share: share, streams: make(map[siaran.StreamName]rendered),
+		followers: make(map[*follower]struct{}), from: make(netaddr.Tally), wake: make(chan struct{}, 1),
+	}
+}
+
+// run follows the listing until ctx ends, and then tells all followers that it is over.
+func (b *liveFeed) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { b.lookAtPrivate(ctx) })
+	for ctx.Err() == nil {
+		err := b.listing.Watch(ctx, b.reset, b.change)
+		if ctx.Err() != nil {
+			break
+		}
+		b.log.Warn("cannot follow changes of the listing; will retry", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchAgain):
+		}
+	}
+	wg.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	for f := range b.followers {
+		f.ended = true
+		f.poke()
+	}
+	return nil
+}
+
+// follow adds a follower. It fails with ErrTooManySessions, also when the server is ending, or ErrShare.
+func (b *liveFeed) follow(f *follower) error {
+	f.wake = make(chan struct{}, 1)
+	f.changed = make(map[siaran.StreamName]struct{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over || len(b.followers) >= b.max {
+		return siaran.ErrTooManySessions
+	}
+	if b.from.Over(f.from, b.share, b.max) {
+		return siaran.ErrShare
+	}
+	b.from.Add(f.from)
+	f.fresh = !f.private // a private stream must be looked at first
+	b.followers[f] = struct{}{}
+	if f.private {
+		b.lookNow()
+	}
+	if b.ready {
+		f.poke()
+	}
+	return nil
+}
+
+func (b *liveFeed) unfollow(f *follower) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.followers, f)
+	b.from.Remove(f.from)
+}
+
+// take returns what is new for f.
+func (b *liveFeed) take(f *follower) delivery {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := delivery{ended: f.ended, within: f.within}
+	switch {
+	case f.fresh && f.private:
+		d.snapshot = true
+		if f.shown.body != nil {
+			d.streams = [][]byte{f.shown.body}
+		}
+	case f.fresh && b.ready:
+		d.snapshot = true
+		d.streams = b.all(f.only)
+	case f.fresh:
+		return delivery{ended: f.ended}
+	default:
+		for name := range f.changed {
+			p, live := b.streams[name]
+			if f.private {
+				p, live = f.shown, f.shown.body != nil
+			}
+			if live {
+				d.streams = append(d.streams, p.body)
+			} else {
+				d.gone = append(d.gone, name)
+			}
+		}
+	}
+	f.fresh, f.within = false, 0
+	clear(f.changed)
+	return d
+}
+
+// all returns the streams in the order of the list: the newest first.
+func (b *liveFeed) all(only siaran.StreamName) [][]byte {
+	var list []rendered
+	for name, p := range b.streams {
+		if only == "" || only == name {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(x, y rendered) int {
+		return cmp.Or(y.started.Compare(x.started), slices.Compare(x.body, y.body))
+	})
+	bodies := make([][]byte, len(list))
+	for i, p := range list {
+		bodies[i] = p.body
+	}
+	return bodies
+}
+
+// reset replaces everything that is live.
+func (b *liveFeed) reset(streams []siaran.Stream) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ready = true
+	before := b.streams
+	b.streams = make(map[siaran.StreamName]rendered)
+	for _, s := range streams {
+		b.streams[s.Name] = render(s)
+		if _, was := before[s.Name]; !was {
+			b.call(s.Name)
+		}
+	}
+	for f := range b.followers {
+		if !f.private {
+			f.fresh = true
+			f.poke()
+		}
+	}
+}
+
+// change takes one event of the listing.
+func (b *liveFeed) change(e siaran.StreamEvent) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.Gone {
+		delete(b.streams, e.Stream.Name)
+	} else {
+		_, was := b.streams[e.Stream.Name]
+		b.streams[e.Stream.Name] = render(e.Stream)
+		if !was {
+			b.call(e.Stream.Name)
+		}
+	}
+	for f := range b.followers {
+		if !f.private && (f.only == "" || f.only == e.Stream.Name) {
+			f.changed[e.Stream.Name] = struct{}{}
+			f.poke()
+		}
+	}
+}
+
+const (
+	joinTime    = 2 * time.Millisecond // of a server, for each of many viewers that come together
+	longestCome = 10 * time.Second     // for all of them, however many there are
+)
+
+// call tells the followers of a stream that has gone live to come one after the other. The caller holds b.mu.
+func (b *liveFeed) call(name siaran.StreamName) {
+	waiting := 0
+	for f := range b.followers {
+		if f.only == name {
+			waiting++
+		}
+	}
+	for f := range b.followers {
+		if f.only == name {
+			f.within = min(time.Duration(waiting)*joinTime, longestCome)
+		}
+	}
+}
+
+func (f *follower) poke() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func render(s siaran.Stream) rendered {
+	body, _ := json.Marshal(viewOf(s)) // it can always be marshalled
+	return rendered{body: body, started: s.StartedAt}
+}

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"siaran"
+	"siaran/web/access"
+)
+
+// lookAtPrivate looks up the private streams that have followers, because the watch of the listing does not include
+// them: once for all followers of a stream.
+func (b *liveFeed) lookAtPrivate(ctx context.Context) {
+	tick := time.NewTicker(privateEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-b.wake:
+		}
+		for _, name := range b.privateNames() {
+			stream, err := b.look(ctx, name)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err == nil:
+				b.showPrivate(stream, true)
+			case errors.Is(err, siaran.ErrUnknownStream):
+				b.showPrivate(unknown(name, stream.KeyGeneration), false)
+			}
+		}
+	}
+}
+
+func (b *liveFeed) look(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
+	if stream, found, ok := b.listing.Recent(name); ok && found {
+		return stream, nil
+	}
+	return b.listing.Stream(ctx, name)
+}
+
+// lookNow looks up private streams at once, for a new follower.
+func (b *liveFeed) lookNow() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *liveFeed) privateNames() []siaran.StreamName {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	names := make(map[siaran.StreamName]struct{})
+	var list []siaran.StreamName
+	for f := range b.followers {
+		if _, seen := names[f.only]; f.private && !seen {
+			names[f.only] = struct{}{}
+			list = append(list, f.only)
+		}
+	}
+	return list
+}
+
+func (b *liveFeed) showPrivate(stream siaran.Stream, there bool) {
+	var now rendered
+	if stream.Status != siaran.StatusOffline {
+		now = render(stream)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	called := false
+	for f := range b.followers {
+		if !f.private || f.only != stream.Name {
+			continue
+		}
+		if f.claims.Check(access.Watch, target(stream, there)) != nil {
+			f.ended = true // its token has been revoked, or the stream has another owner
+			f.poke()
+			continue
+		}
+		first := !f.seen
+		if !first && bytes.Equal(f.shown.body, now.body) {
+			continue
+		}
+		if !first && f.shown.body == nil && !called {
+			b.call(stream.Name)
+			called = true
+		}
+		f.seen, f.shown = true, now
+		if first {
+			f.fresh = true
+		} else {
+			f.changed[stream.Name] = struct{}{}
+		}
+		f.poke()
+	}
+}

@@ -1,0 +1,129 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+)
+
+// redirected marks an address to which another server has redirected a client. Nobody is redirected twice, whatever
+// servers believe about one another.
+const redirected = "redirected"
+
+// nodeURLFor returns the URL of this request on the server where stream is live, for a stream that is not live here. It
+// is empty if no other server has it live, or if this client may be unable to reach that one.
+func (s *Server) nodeURLFor(ctx context.Context, c echo.Context, stream siaran.Stream) string {
+	if stream.Status != siaran.StatusLive && stream.Status != siaran.StatusInterrupted || stream.Node == s.cfg.Node {
+		return ""
+	}
+	asked := c.Request().URL
+	if asked.Query().Has(redirected) {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	node, err := s.listing.Node(ctx, stream.Node)
+	if err != nil {
+		return "" // it has just died, or the listing does not answer
+	}
+	base, err := url.Parse(node.URL)
+	if err != nil || !s.reaches(c, base) {
+		return ""
+	}
+	there := base.JoinPath(asked.Path)
+	there.RawQuery = strings.TrimPrefix(withoutToken(asked.RawQuery)+"&"+redirected+"=1", "&")
+	return there.String()
+}
+
+// withoutToken removes the token from a query: another server, and logs on the way, must not see it.
+func withoutToken(query string) string {
+	parts := strings.FieldsFunc(query, func(r rune) bool { return r == '&' })
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool {
+		key, _, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(key)
+		return err != nil || name == "token"
+	}), "&")
+}
+
+// reaches reports whether the client of a request may be sent to another server's URL.
+func (s *Server) reaches(c echo.Context, to *url.URL) bool {
+	r := c.Request()
+	if to.Scheme != "http" && to.Scheme != "https" || to.User != nil || to.RawQuery != "" || to.Fragment != "" {
+		return false
+	}
+	host, ok := HostOf(to.Host)
+	if !ok || strings.EqualFold(to.Host, r.Host) {
+		return false // behind one name there may be several servers, and any of them would answer
+	}
+	secure, own := r.TLS != nil, r.Host
+	if base, err := url.Parse(s.cfg.BaseURL); err == nil && base.Host != "" {
+		if strings.EqualFold(base.Host, to.Host) {
+			return false
+		}
+		secure, own = secure || base.Scheme == "https", base.Host
+	}
+	if secure && to.Scheme == "http" {
+		return false // tokens could be read on the way, and browsers block such frames on secure pages
+	}
+	ip, err := netip.ParseAddr(host)
+	if loopback := isLoopback(host); loopback || err == nil && isLocal(ip) {
+		client, err := netip.ParseAddr(c.RealIP())
+		sameMachine := isLoopback(own) && isLoopback(r.Host) && !forwarded(r)
+		return err == nil && isLocal(client.Unmap()) && (!loopback || sameMachine)
+	}
+	return true
+}
+
+// isLoopback reports whether a host, with or without a port, is the client's own machine (RFC 6761 section 6.3).
+func isLoopback(field string) bool {
+	host, ok := HostOf(field)
+	ip, err := netip.ParseAddr(host)
+	name := strings.TrimSuffix(host, ".")
+	return ok && (err == nil && ip.IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost"))
+}
+
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+
+// isLocal reports whether an address is meaningful only within some network.
+func isLocal(ip netip.Addr) bool {
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || sharedSpace.Contains(ip)
+}
+
+// forwarded reports whether a proxy says that it makes the request for somebody else.
+func forwarded(r *http.Request) bool {
+	for _, name := range []string{echo.HeaderXForwardedFor, echo.HeaderXRealIP, "Forwarded", "Via"} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// redirectTo answers with 307, which keeps method and body and is not cached (RFC 9110 section 15.4.8).
+func redirectTo(c echo.Context, url string) error {
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set(echo.HeaderLocation, url)
+	return c.String(http.StatusTemporaryRedirect, "The stream is live at "+url+"\n"+
+		"The redirect carries no token: send it there again, as 'Authorization: Bearer TOKEN'.\n")
+}
+
+// whereLive names the server where a stream is live. Only callers who may publish it are told.
+func (s *Server) whereLive(ctx context.Context, name siaran.StreamName) string {
+	stream, _, err := s.lookup(ctx, name)
+	if err != nil || stream.Node == "" || stream.Node == s.cfg.Node {
+		return "another server"
+	}
+	where := "the server " + stream.Node
+	if node, err := s.listing.Node(ctx, stream.Node); err == nil && node.URL != "" {
+		where += " (" + node.URL + ")"
+	}
+	return where
+}
