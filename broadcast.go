@@ -40,7 +40,6 @@ type Track struct {
 type Broadcast struct {
 	hub     *Hub
 	stream  StreamName
-	owner   string
 	audio   *Track
 	video   *Track
 	done    chan struct{} // closed when it is over for its viewers too
@@ -48,6 +47,8 @@ type Broadcast struct {
 
 	// guarded by hub.mu
 	id          BroadcastID
+	owner       string
+	origin      Origin
 	status      Status // offline before the first media, and after the end
 	started     time.Time
 	ended       time.Time
@@ -76,7 +77,11 @@ func (b *Broadcast) ID() BroadcastID {
 func (b *Broadcast) Stream() StreamName { return b.stream }
 
 // Owner is the owner of the credential that publishes it.
-func (b *Broadcast) Owner() string { return b.owner }
+func (b *Broadcast) Owner() string {
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	return b.owner
+}
 
 // Audio is the audio track, nil when there is none.
 func (b *Broadcast) Audio() *Track { return b.audio }
@@ -163,6 +168,9 @@ func (b *Broadcast) fed(at time.Time, changed bool) {
 	began := b.started.IsZero()
 	if began {
 		b.started = at
+		if !b.origin.StartedAt.IsZero() {
+			b.started = b.origin.StartedAt
+		}
 		b.peak, b.total = len(b.viewers), len(b.viewers) // who were kept
 	}
 	if b.status != StatusLive {
@@ -208,7 +216,7 @@ func (b *Broadcast) endIn(d time.Duration, reason EndReason) {
 // state is State for callers that hold hub.mu.
 func (b *Broadcast) state() BroadcastState {
 	s := BroadcastState{
-		ID: b.id, Stream: b.stream, Owner: b.owner, Status: b.status,
+		ID: b.id, Stream: b.stream, Owner: b.owner, Relayed: b.origin.Relayed, Status: b.status,
 		StartedAt: b.started, EndedAt: b.ended, EndReason: b.reason,
 		Viewers: len(b.viewers), PeakViewers: b.peak, TotalViewers: b.total,
 	}
@@ -233,6 +241,7 @@ type BroadcastState struct {
 	ID        BroadcastID
 	Stream    StreamName
 	Owner     string
+	Relayed   bool // it comes from another server
 	Status    Status
 	StartedAt time.Time // of the first media
 	EndedAt   time.Time // zero while it lasts

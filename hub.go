@@ -48,11 +48,17 @@ type Publication struct {
 
 // Publish begins, continues or takes over the broadcast of a stream. The stream becomes live with its first media.
 //
-// When the same owner is already publishing, that publication ends with ErrTakenOver. Publish fails with ErrStreamTaken
-// when another owner has the stream, with ErrTooManySessions when there is no memory for its layers, and with
-// ErrClosed.
+// When the same owner is already publishing, that publication ends with ErrTakenOver. A relayed broadcast that no
+// session feeds gives way to any owner, and its viewers stay if the tracks fit. Publish fails with ErrStreamTaken when
+// another owner has the stream, with ErrTooManySessions when there is no memory for its layers, and with ErrClosed.
 // tracks must hold at most one audio and one video track, and at least one of them.
 func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Publication, error) {
+	return h.PublishFrom(stream, owner, tracks, Origin{})
+}
+
+// PublishFrom is Publish for a broadcast that began elsewhere. When the same owner has another broadcast of the stream
+// than that of origin, that one ends, and its viewers stay if the tracks fit.
+func (h *Hub) PublishFrom(stream StreamName, owner string, tracks []TrackSpec, origin Origin) (*Publication, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -60,11 +66,14 @@ func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Pub
 	}
 	b := h.broadcasts[stream]
 	if b != nil && b.owner != owner {
-		if !b.kept() {
+		switch {
+		case b.forsaken():
+		case !b.kept():
 			return nil, ErrStreamTaken
+		default:
+			h.end(b, EndReplaced)
+			b = nil
 		}
-		h.end(b, EndReplaced)
-		b = nil
 	}
 	if b != nil {
 		b.release(ErrTakenOver)
@@ -75,19 +84,20 @@ func (h *Hub) Publish(stream StreamName, owner string, tracks []TrackSpec) (*Pub
 	}
 	if b == nil {
 		var err error
-		if b, err = h.begin(stream, owner, tracks); err != nil {
+		if b, err = h.begin(stream, tracks); err != nil {
 			return nil, err
 		}
 	}
+	b.from(owner, origin)
 	// Restarts the grace time, which might otherwise run out while the session connects. Viewers that are kept stay for
 	// as long as that takes.
 	b.setStatus(b.status)
 	return b.attach(), nil
 }
 
-func (h *Hub) begin(stream StreamName, owner string, tracks []TrackSpec) (*Broadcast, error) {
+func (h *Hub) begin(stream StreamName, tracks []TrackSpec) (*Broadcast, error) {
 	b := &Broadcast{
-		hub: h, id: BroadcastID(randomText(12)), stream: stream, owner: owner,
+		hub: h, id: BroadcastID(randomText(12)), stream: stream,
 		status: StatusOffline, done: make(chan struct{}), viewers: make(map[ViewerID]Viewer),
 	}
 	share := h.share()
@@ -212,14 +222,7 @@ func (h *Hub) stop(b *Broadcast, reason EndReason) {
 		h.end(b, reason)
 		return
 	}
-	b.viewers = b.finish(reason)
-	b.id = BroadcastID(randomText(12))
-	b.started, b.ended, b.reason = time.Time{}, time.Time{}, ""
-	for _, t := range b.tracks() {
-		for _, l := range t.Layers {
-			l.empty()
-		}
-	}
+	b.renew(reason, BroadcastID(randomText(12)))
 	b.endIn(h.keep, reason)
 }
 
