@@ -55,7 +55,7 @@ func (v *viewer) probe(w *worker, now time.Time) bool {
 		if t.sel == nil || t.sel.probe == 0 || t.estimate == nil || t.RTXPayloadType == 0 || t.sent == 0 {
 			continue
 		}
-		if bytes := v.estimate.Probe(now, t.sel.probe); bytes > 0 {
+		if bytes := v.estimate.Probe(now, t.sel.probe, t.sel.given.extent != wholeFrames); bytes > 0 {
 			t.sendProbes(w, v.link, bytes, now)
 			v.probed = now
 		}

@@ -133,12 +133,10 @@ func (c *climber) choose(l *ladder, present rung, p path, now time.Time) (next r
 	rate := float64(rungs[at].rate)
 	carried := float64(p.carries)
 	if carried < enough*rate || carried < rate && p.queue > longQueue || p.late {
-		below := rungs[at+1:]
-		if len(below) == 0 {
-			return rungs[at], 0
+		if below := rungs[at+1:]; len(below) > 0 {
+			c.fell(now)
+			return fitting(below, p.carries), 0
 		}
-		c.fell(now)
-		return fitting(below, p.carries), 0
 	}
 	stay := max(c.stay, firstStay)
 	if present.extent != wholeFrames {

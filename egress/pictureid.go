@@ -127,7 +127,7 @@ func (s *pictureIDs) at(codec siaran.CodecName, p *siaran.Packet) pictureID {
 		return pictureID{}
 	}
 	in := f.read(p.Payload)
-	if !s.started || p.Timestamp != s.timestamp {
+	if !s.started || p.Timestamp != s.timestamp || s.rebaseBoth { // a key frame may come a second time
 		if s.started && (s.rebasePid || s.rebaseBoth) {
 			s.picture = s.last.picture + 1 - in.picture
 		}

@@ -119,21 +119,21 @@ func (s *selector) ends(p, next *siaran.Packet) bool {
 }
 
 // pace is how fast packets may follow each other, in bytes a second.
-func (s *selector) pace() int {
+func (s *selector) pace(now time.Time) int {
 	factor := usualPace
-	if s.given.extent == keyFrames || s.estimate.Target() < thinPath || s.estimate.Queue() > resumeQueue {
+	if s.given.extent == keyFrames || s.estimate.Target() < thinPath || s.estimate.Queue(now) > resumeQueue {
 		factor = carefulPace
 	}
 	return max(int(float64(s.estimate.Target())*factor)-s.soundRate(), leastVideo) / 8
 }
 
 // pauses reports whether the picture has to wait until what has been sent has left the path.
-func (s *selector) pauses() bool {
+func (s *selector) pauses(now time.Time) bool {
 	limit := pauseQueue
 	if s.paused {
 		limit = resumeQueue
 	}
-	s.paused = s.estimate.Queue() > limit
+	s.paused = s.estimate.Queue(now) > limit
 	return s.paused
 }
 

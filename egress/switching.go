@@ -31,7 +31,7 @@ func (t *track) decide(w *worker, now time.Time) {
 		return // nothing is being sent
 	}
 	p := path{
-		carries: s.estimate.Target() - s.soundRate(), queue: s.estimate.Queue(), late: now.Sub(s.late) < firstStay,
+		carries: s.estimate.Target() - s.soundRate(), queue: s.estimate.Queue(now), late: now.Sub(s.late) < firstStay,
 	}
 	before := s.aim
 	next, probe := s.climber.choose(&s.ladder, s.aim, p, now)

@@ -81,7 +81,7 @@ func (t *track) start(w *worker, now time.Time) bool {
 		return true
 	}
 	t.catching, t.opening = true, true
-	t.pacer.refill(now, t.rate(), t.burst(w))
+	t.pacer.refill(now, t.rate(now), t.burst(w, now))
 	t.pacer.limit(startBurst)
 	t.restarted = now
 	if head := t.layer.Head(); head != t.stood {
@@ -100,14 +100,14 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 	if t.muted || t.cursor < 0 && !t.start(w, now) {
 		return false
 	}
-	if t.sel != nil && t.sel.pauses() {
+	if t.sel != nil && t.sel.pauses(now) {
 		return t.cursor < t.feed.ready
 	}
 	t.jumpAhead()
 	head := t.feed.ready
 	video := t.Kind == siaran.KindVideo
 	if video && t.cursor < head {
-		t.pacer.refill(now, t.rate(), t.burst(w))
+		t.pacer.refill(now, t.rate(now), t.burst(w, now))
 	}
 	for ; t.cursor < head; t.cursor++ {
 		p := t.layer.Get(t.cursor)
@@ -197,23 +197,23 @@ func (t *track) keep(p *siaran.Packet) bool {
 
 // rate is how fast packets may follow each other, in bytes a second: fast in a viewer's first key frame and at the live
 // edge, slower while the viewer is brought from one to the other.
-func (t *track) rate() int {
+func (t *track) rate(now time.Time) int {
 	rate := max(minimumRate, catchUp*t.feed.rate)
 	if t.opening || !t.catching {
 		rate = max(startRate, catchUp*t.feed.rate)
 	}
 	if t.sel != nil {
-		rate = min(rate, t.sel.pace())
+		rate = min(rate, t.sel.pace(now))
 	}
 	return rate
 }
 
 // burst is how many bytes may go out at once.
-func (t *track) burst(w *worker) int {
+func (t *track) burst(w *worker, now time.Time) int {
 	if t.sel == nil {
 		return w.burst
 	}
-	return min(w.burst, max(leastBurst, t.sel.pace()/burstShare))
+	return min(w.burst, max(leastBurst, t.sel.pace(now)/burstShare))
 }
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.Time) {

@@ -15,7 +15,7 @@ func TestOutage(t *testing.T) {
 	}}
 	w := newWorld(t, &l)
 	w.run(10*time.Second + 600*ms)
-	if q := w.e.Queue(); q < 200*ms {
+	if q := w.e.Queue(w.clock()); q < 200*ms {
 		t.Errorf("600 ms after the path was cut, a queue of %v is seen", q)
 	}
 	w.run(3 * time.Second)
@@ -91,5 +91,38 @@ func TestWorseFeedback(t *testing.T) {
 			w.checkTarget(0, 2)
 			w.checkTarget(3, 6) // trials whose feedback is lost take place again
 		})
+	}
+}
+
+// TestLossAfterLong holds that losses count after more packets than half of the numbers.
+func TestLossAfterLong(t *testing.T) {
+	l := link{rate: constant(4e6)}
+	w := newWorld(t, &l)
+	w.run(2 * time.Minute)
+	if n := w.e.history.next; n < 1<<15 {
+		t.Fatalf("only %d packets", n)
+	}
+	before := w.e.Target()
+	l.loss = 0.3
+	w.run(3 * time.Second)
+	if w.e.Target() > before*2/3 {
+		t.Errorf("the target is %d with a loss of 30 %%, and was %d", w.e.Target(), before)
+	}
+}
+
+// TestNothingIsSent holds that a queue ends by time alone: who waits for it to end may send nothing until then.
+func TestNothingIsSent(t *testing.T) {
+	for _, dead := range []bool{false, true} { // nothing is heard of what was sent last
+		w := newWorld(t, &link{rate: steps(4e6, 100e3), queue: 3 * time.Second})
+		w.run(phase + 900*ms)
+		if q := w.e.Queue(w.clock()); q < 300*ms {
+			t.Fatalf("a queue of %v", q)
+		}
+		w.blind = dead
+		w.silent = true
+		w.run(5 * time.Second)
+		if q := w.e.Queue(w.clock()); q > 25*ms {
+			t.Errorf("dead %v: a queue of %v after nothing was sent for 5 s", dead, q)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func TestLongerPath(t *testing.T) {
 	l.delay += 100 * ms
 	w.run(4 * phase)
 	w.checkTarget(4, 5)
-	if q := w.e.Queue(); q > 25*ms {
+	if q := w.e.Queue(w.clock()); q > 25*ms {
 		t.Errorf("a queue of %v is seen, there is none", q)
 	}
 }

@@ -110,6 +110,8 @@ func (s *standing) length() int64 {
 
 // silence watches for feedback that stays away although packets are sent.
 type silence struct {
+	newest   int64 // when a packet was last sent
+	last     int64 // when feedback last came
 	since    int64 // when the first packet was sent after the newest feedback; 0: none was
 	usual    int64 // how long feedback takes from then, the longest of late
 	patience int64 // how much longer than usual silence must last to halve the target again
@@ -119,10 +121,18 @@ const (
 	leastUsual = 150 * millisecond
 	mostUsual  = second
 	patience   = second / 2
+	// What was sent before a pause of this length has arrived or is lost. That no feedback comes then says nothing.
+	pause = second
+	// After neither for so long, nothing is known of the path any more.
+	oblivion = 2 * second
 )
 
 // sent reports whether the target should be halved.
 func (s *silence) sent(now int64) bool {
+	if now-s.newest > pause {
+		s.since = 0
+	}
+	s.newest = now
 	if s.since == 0 {
 		s.since, s.patience = now, patience
 		return false
@@ -135,13 +145,17 @@ func (s *silence) sent(now int64) bool {
 }
 
 func (s *silence) beyond(now int64) int64 {
-	if s.since == 0 {
+	if s.since == 0 || now-s.newest > pause {
 		return 0
 	}
 	return max(0, now-s.since-min(max(s.usual*3/2, leastUsual), mostUsual))
 }
 
+// forgotten reports whether what is known is too old to say anything.
+func (s *silence) forgotten(now int64) bool { return now-max(s.newest, s.last) > oblivion }
+
 func (s *silence) heard(now int64) {
+	s.last = now
 	if s.since != 0 {
 		took := min(now-s.since, mostUsual)
 		s.usual = max(took, s.usual-(s.usual-took)/16)

@@ -70,6 +70,11 @@ func (e *Estimator) Sent(now time.Time, size int) (number uint16) {
 	e.rate.add(t, size)
 	e.probe.sent += size
 	e.flight += size
+	for _, mark := range []*uint16{&e.since, &e.newest, &e.covered} { // so that they do not seem to be ahead one day
+		if e.history.next-*mark > remembered {
+			*mark = e.history.next - remembered
+		}
+	}
 	if e.silence.sent(t) && e.heard {
 		e.setTarget(e.target / 2)
 		e.stretch.reset()
@@ -82,9 +87,10 @@ func (e *Estimator) Sent(now time.Time, size int) (number uint16) {
 func (e *Estimator) Target() int { return int(e.target) }
 
 // Queue is how long a packet that is sent now would wait in front of the bottleneck, as far as that is known and our
-// doing. While no feedback arrives, it grows with the time beyond the usual.
-func (e *Estimator) Queue() time.Duration {
-	if !e.heard {
+// doing. While no feedback arrives, it grows with the time beyond the usual, as long as packets are sent.
+func (e *Estimator) Queue(now time.Time) time.Duration {
+	t := e.at(now)
+	if !e.heard || e.silence.forgotten(t) {
 		return 0
 	}
 	queue := e.queue.length()
@@ -96,7 +102,7 @@ func (e *Estimator) Queue() time.Duration {
 	} else {
 		queue = min(queue, e.ahead(e.target))
 	}
-	return time.Duration(max(e.sharing.own(queue), e.silence.beyond(e.now))) * time.Microsecond
+	return time.Duration(max(e.sharing.own(queue), e.silence.beyond(t))) * time.Microsecond
 }
 
 // ahead is the queue that a packet would find now, if the bottleneck carries so much: what the newest packet that has

@@ -36,16 +36,16 @@ func FuzzFeedback(f *testing.F) {
 		for range 100 {
 			now = now.Add(5 * time.Millisecond)
 			e.Sent(now, 1200)
-			e.Probe(now, 3_000_000)
+			e.Probe(now, 3_000_000, false)
 		}
 		for range 2 {
 			_ = e.Feedback(b, now)
 			now = now.Add(100 * time.Millisecond)
 			e.Sent(now, 1200)
-			e.Probe(now, 3_000_000)
+			e.Probe(now, 3_000_000, false)
 		}
-		if e.Target() < leastTarget || e.Target() > mostTarget || e.Queue() < 0 {
-			t.Errorf("target %d, queue %v", e.Target(), e.Queue())
+		if e.Target() < leastTarget || e.Target() > mostTarget || e.Queue(now) < 0 {
+			t.Errorf("target %d, queue %v", e.Target(), e.Queue(now))
 		}
 		compareParser(t, b)
 	})

@@ -23,6 +23,7 @@ const (
 	// The number doubles with each failure.
 	firstNeeded  = 3
 	mostNeeded   = 8
+	urgentNeeded = 2
 	successLasts = 10 * second // a deep cut within this time makes a success a failure
 	sameFailure  = second
 
@@ -142,8 +143,8 @@ func (p *prober) wasCut(now int64) {
 
 // Probe returns how many bytes of padding or repairs should be sent now, beside the media, to find out whether the path
 // carries want bits a second in all. The sender asks every few milliseconds while it wants more than the target, and
-// may send less.
-func (e *Estimator) Probe(now time.Time, want int) int {
+// may send less. It is urgent if the viewer has no moving picture, which a trial that is too much could spoil.
+func (e *Estimator) Probe(now time.Time, want int, urgent bool) int {
 	t := e.at(now)
 	p := &e.probe
 	if !e.heard {
@@ -151,8 +152,12 @@ func (e *Estimator) Probe(now time.Time, want int) int {
 	}
 	switch p.state {
 	case idle:
-		if float64(want) <= e.target || t < p.next || e.Queue() > time.Duration(calm)*time.Microsecond || e.loss.heavy {
+		if float64(want) <= e.target || t < p.next || e.loss.isHeavy(t) ||
+			e.Queue(now) > time.Duration(calm)*time.Microsecond {
 			return 0
+		}
+		if urgent {
+			p.needed = min(p.needed, urgentNeeded)
 		}
 		p.begin(training, float64(min(want, mostTarget)), t, e.history.next)
 		p.asked = min(max(int(e.target*float64(trainTime)/8e6), leastTrain), mostTrain)

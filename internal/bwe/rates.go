@@ -113,6 +113,7 @@ type lossMeter struct {
 
 const (
 	heavyLoss   = 0.1
+	heavyAge    = 2 * second // after which nothing is known of it any more
 	lossWindow  = second / 2
 	lossPackets = 20
 )
@@ -129,6 +130,9 @@ func (l *lossMeter) window(now int64) bool {
 	l.lost, l.arrived, l.begun = 0, 0, now
 	return true
 }
+
+// isHeavy reports whether much is being lost, as far as is known: windows end only while packets are sent.
+func (l *lossMeter) isHeavy(now int64) bool { return l.heavy && now-l.begun < heavyAge }
 
 // sendRate measures what is sent.
 type sendRate struct {

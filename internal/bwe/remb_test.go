@@ -106,7 +106,7 @@ func (w *world) withREMB(d time.Duration) {
 			r.reported, r.said, r.lost, r.expected = w.now, r.estimate, 0, 0
 		}
 		if w.now%(20*time.Millisecond) == 0 {
-			w.samples = append(w.samples, sample{w.now, w.e.Target(), w.link.wait(w.now), w.e.Queue(), w.layer})
+			w.samples = append(w.samples, sample{w.now, w.e.Target(), w.link.wait(w.now), w.e.Queue(w.clock()), w.layer})
 		}
 	}
 }

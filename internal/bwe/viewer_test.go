@@ -34,6 +34,7 @@ type world struct {
 	feedbackLoss float64
 	mangle       func(b []byte) [][]byte // what becomes of a feedback packet
 	blind        bool                    // no feedback
+	silent       bool                    // nothing is sent
 
 	layer     int
 	held      bool
@@ -107,7 +108,7 @@ func (w *world) run(d time.Duration) {
 		}
 		w.receive()
 		if w.now%(20*time.Millisecond) == 0 {
-			w.samples = append(w.samples, sample{w.now, w.e.Target(), w.link.wait(w.now), w.e.Queue(), w.layer})
+			w.samples = append(w.samples, sample{w.now, w.e.Target(), w.link.wait(w.now), w.e.Queue(w.clock()), w.layer})
 		}
 	}
 }
@@ -124,6 +125,9 @@ func (w *world) burst(bytes int) {
 }
 
 func (w *world) send() {
+	if w.silent {
+		return
+	}
 	if w.now >= w.nextAudio {
 		w.nextAudio += audioEvery
 		w.packet(audioSize)
@@ -146,7 +150,7 @@ func (w *world) send() {
 	}
 	if w.now >= w.nextProbe {
 		w.nextProbe += probeEvery
-		if n := w.e.Probe(w.clock(), w.want()); n > 0 {
+		if n := w.e.Probe(w.clock(), w.want(), false); n > 0 {
 			w.burst(n)
 			w.extra += n
 		}
@@ -170,7 +174,7 @@ func (w *world) choose() {
 		w.layer++
 	}
 	w.key = w.key || was != w.layer
-	switch q := w.e.Queue(); {
+	switch q := w.e.Queue(w.clock()); {
 	case q > 200*time.Millisecond:
 		w.held = true
 	case q < 100*time.Millisecond:
