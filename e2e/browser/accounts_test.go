@@ -2,8 +2,10 @@ package browser
 
 import (
 	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"siaran/cmd/siaran/server"
@@ -12,10 +14,23 @@ import (
 	"siaran/web/access/firebaseauth/emulator"
 )
 
+// sharedAccounts is the emulator of accounts that all tests share: its start costs several seconds of a processor.
+var sharedAccounts struct {
+	mu   sync.Mutex
+	host string
+}
+
 // startWithAccounts runs a server whose studio signs people in, with Google's emulator of accounts.
 func startWithAccounts(t *testing.T) (*harness.Server, *emulator.Emulator) {
 	t.Helper()
-	e := emulator.Start(t, harness.FirebaseProject)
+	sharedAccounts.mu.Lock()
+	defer sharedAccounts.mu.Unlock()
+	if sharedAccounts.host == "" {
+		host, stop := emulator.Launch(t, harness.FirebaseProject)
+		harness.AtEnd(stop)
+		os.Setenv(emulator.Variable, host) // for good, so that tests can run in parallel
+		sharedAccounts.host = host
+	}
 	s := harness.Start(t, func(c *server.Config) {
 		c.AuthConfig = server.AuthConfig{AuthFirebase: true, FirebaseWebConfig: harness.FirebaseWebConfig, Dev: true}
 		c.FirebaseProject = harness.FirebaseProject
@@ -23,7 +38,7 @@ func startWithAccounts(t *testing.T) (*harness.Server, *emulator.Emulator) {
 	if !strings.Contains(s.Logs.String(), "DEVELOPMENT MODE") {
 		t.Error("the log does not warn of the emulator")
 	}
-	return s, e
+	return s, emulator.Of(t, sharedAccounts.host, harness.FirebaseProject)
 }
 
 func signIn(p *chromium.Tab, email string) {
@@ -51,6 +66,7 @@ func says(p *chromium.Tab, id, text string) {
 // TestSignInAndGoLive: by e-mail, with nothing but a browser. The name is then the account's: another account is told
 // to choose another one, an administrator's gets in.
 func TestSignInAndGoLive(t *testing.T) {
+	t.Parallel()
 	s, accounts := startWithAccounts(t)
 	accounts.SignUp("ana@example.org", harness.AccountPassword)
 	accounts.SignUp("budi@example.org", harness.AccountPassword)
@@ -113,6 +129,7 @@ func TestSignInAndGoLive(t *testing.T) {
 
 // TestAccountInTheStudio: making one, coming back, a key for OBS, signing out, and an account that has been disabled.
 func TestAccountInTheStudio(t *testing.T) {
+	t.Parallel()
 	s, accounts := startWithAccounts(t)
 	b := chromium.Start(t)
 	p := b.Open(s.URL + "/studio")

@@ -78,10 +78,7 @@ func TestStudioToDashboardToWatch(t *testing.T) {
 	})
 
 	studio.Wait("one viewer again", `document.querySelector('[data-testid="gauge-viewers"]').textContent === "1"`)
-	studio.ClickID("stop")
-	studio.Wait("it asks again, with someone watching", `document.getElementById("stop").textContent === "Really stop?"`)
-	studio.ClickID("stop")
-	studio.WaitState("idle")
+	studio.StopWatched()
 	dashboard.Wait("the card goes", "!"+card)
 	dashboard.Wait("the empty state", `!document.getElementById("empty").hidden`)
 	viewer.WaitState("ended")
@@ -183,7 +180,8 @@ func TestPlaysOnWithTheFastCipher(t *testing.T) {
 		return chromium.Player + `.receiver.reports().then((all) => all.find((r) => r.type === "` + kind + `" && r.` +
 			field + ` !== undefined)?.` + field + `)`
 	}
-	if cipher := chromium.Eval[string](p, report("transport", "srtpCipher")); cipher != "SRTP_AEAD_AES_128_GCM" {
+	cipher := chromium.Eval[string](p, report("transport", "srtpCipher"))
+	if strings.TrimPrefix(cipher, "SRTP_") != "AEAD_AES_128_GCM" { // not all versions have the name of RFC 7714
 		t.Errorf("the cipher is %s", cipher)
 	}
 	frames := fmt.Sprintf(chromium.Inbound, "framesDecoded")
@@ -438,6 +436,7 @@ func shoot(p *chromium.Tab, name string, l chromium.Viewport) {
 
 // TestDelete: an administrator deletes a stream in the studio once it is not live, and is asked first.
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t)
 	studio := chromium.Start(t).GoLive(s, "kopi", "Kopi sore")
 	hidden := `document.getElementById("delete").hidden`
@@ -469,6 +468,7 @@ func TestDelete(t *testing.T) {
 // TestEncoderHealth: the studio shows what is wrong with a broadcast that comes from another program, to whoever may
 // broadcast under the name, and to nobody else.
 func TestEncoderHealth(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t)
 	b := chromium.Start(t)
 	broadcast := publishParts(s, t, "kopi", false, true)

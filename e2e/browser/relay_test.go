@@ -87,8 +87,6 @@ func TestRelayedInChromium(t *testing.T) {
 	}
 	direct.WaitMedia()
 	shoot(viewers[2], "watch-relayed", chromium.Viewports[0])
-	studio.ClickID("stop")
-	studio.ClickID("stop") // there is a viewer
-	studio.WaitState("idle")
+	studio.StopWatched()
 	studio.CheckConsole()
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -19,7 +20,7 @@ func Main(m *testing.M, ignored ...goleak.Option) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	ignored = append(ignored, goleak.IgnoreCurrent())
 	code := m.Run()
-	for _, end := range atEnd {
+	for _, end := range atEnd.list {
 		end()
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -30,8 +31,14 @@ func Main(m *testing.M, ignored ...goleak.Option) int {
 	return code
 }
 
-var atEnd []func()
+var atEnd struct {
+	mu   sync.Mutex
+	list []func()
+}
 
-// AtEnd makes Main call end after the tests, before it looks for goroutines. It must not be called by two goroutines at
-// the same time.
-func AtEnd(end func()) { atEnd = append(atEnd, end) }
+// AtEnd makes Main call end after the tests, before it looks for goroutines.
+func AtEnd(end func()) {
+	atEnd.mu.Lock()
+	defer atEnd.mu.Unlock()
+	atEnd.list = append(atEnd.list, end)
+}

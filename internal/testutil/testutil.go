@@ -25,10 +25,13 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 // EventuallyWithin is Eventually with a limit of its own.
 func EventuallyWithin(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !ok(); time.Sleep(5 * time.Millisecond) {
+	const least, most = 5 * time.Millisecond, 50 * time.Millisecond
+	pause := least
+	for deadline := time.Now().Add(limit); !ok(); pause = min(pause+pause/8, most) { // asking costs, of servers too
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", limit, what)
 		}
+		time.Sleep(pause)
 	}
 }
 

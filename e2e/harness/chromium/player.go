@@ -32,6 +32,16 @@ func (b *Browser) GoLive(s *harness.Server, stream, title string) *Tab {
 	return p
 }
 
+// StopWatched stops a broadcast that someone watches, which the studio asks about. It asks for some seconds only, so the
+// answer is given in the moment when the question is seen.
+func (p *Tab) StopWatched() {
+	p.T.Helper()
+	const stop = `document.getElementById("stop")`
+	p.ClickID("stop")
+	p.Wait("it asks again, with someone watching", stop+`.textContent === "Really stop?" && (`+stop+`.click(), true)`)
+	p.WaitState("idle")
+}
+
 // OpenStudio opens the studio with a token; query may be empty.
 func (b *Browser) OpenStudio(s *harness.Server, query string) *Tab {
 	b.t.Helper()

@@ -111,11 +111,14 @@ func Eval[T any](p *Tab, expression string) T {
 	return value
 }
 
+// The pauses of Wait between two looks, which grow: looking costs the browser something.
+const shortPause, longPause = 25 * time.Millisecond, 200 * time.Millisecond
+
 // Wait polls until a JavaScript expression is true.
 func (p *Tab) Wait(what, expression string) {
 	p.T.Helper()
 	deadline := time.Now().Add(pageTime)
-	for {
+	for pause := shortPause; ; pause = min(pause+pause/8, longPause) {
 		ctx, cancel := context.WithDeadline(p.Ctx, deadline)
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Promise.resolve("+expression+").then(Boolean)",
 			chromedp.EvalAwaitPromise))
@@ -128,7 +131,7 @@ func (p *Tab) Wait(what, expression string) {
 			p.T.Fatalf("in vain: %s (%s, %v); the page is %s and says %q", what, expression, err,
 				Eval[string](p, "document.body?.dataset.state ?? ''"), Eval[string](p, "document.body?.innerText ?? ''"))
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

@@ -36,6 +36,20 @@ type Emulator struct {
 // Start runs an emulator until the test ends, and names it in the environment.
 func Start(t testing.TB, project string) *Emulator {
 	t.Helper()
+	host, stop := Launch(t, project)
+	t.Cleanup(stop)
+	t.Setenv(Variable, host)
+	return Of(t, host, project)
+}
+
+// Of is for a test that uses an emulator which Launch has started.
+func Of(t testing.TB, host, project string) *Emulator {
+	return &Emulator{Host: host, Project: project, t: t}
+}
+
+// Launch runs an emulator until stop is called, which waits for its end.
+func Launch(t testing.TB, project string) (host string, stop func()) {
+	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	dir := filepath.Dir(file)
 	if err := testutil.NPM(dir); err != nil {
@@ -60,20 +74,19 @@ func Start(t testing.TB, project string) *Emulator {
 		t.Fatal(err)
 	}
 	giveUp := time.AfterFunc(startTime, func() { cmd.Process.Kill() })
-	t.Cleanup(func() {
+	stop = func() {
 		giveUp.Stop()
 		in.Close() // which ends it
 		cmd.Wait()
-	})
+	}
 	port, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
+		stop()
 		t.Fatalf("the Auth emulator does not start: %v\n%s", err, stderr.String())
 	}
 	giveUp.Stop()
 	go io.Copy(io.Discard, out) // ends with the process
-	e := &Emulator{Host: "127.0.0.1:" + strings.TrimSpace(port), Project: project, t: t}
-	t.Setenv(Variable, e.Host)
-	return e
+	return "127.0.0.1:" + strings.TrimSpace(port), stop
 }
 
 // SignUp makes an account and returns its uid and an ID token.
