@@ -30,15 +30,16 @@ func (s *Server) answer(offer *sdp.Offer, b *siaran.Broadcast, l *link) ([]byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	var mids []string
-	for i, p := range plans {
-		if p != nil {
-			mids = append(mids, offer.Sections[i].Mid)
-		}
-	}
-	if len(mids) == 0 {
+	if !slices.ContainsFunc(plans, func(p *sectionPlan) bool { return p != nil }) {
 		return nil, nil, fmt.Errorf("%w: it asks for nothing that the stream has; the stream has %s",
 			siaran.ErrUnacceptable, codecsOf(b))
+	}
+	accepted := func(i int) bool { return plans[i] != nil || carriesBundle(offer, &offer.Sections[i]) }
+	var mids []string
+	for i := range plans {
+		if accepted(i) {
+			mids = append(mids, offer.Sections[i].Mid)
+		}
 	}
 	a := sdp.NewAnswer(offer, uint64(random32()))
 	a.Attribute("ice-lite", "")
@@ -51,26 +52,38 @@ func (s *Server) answer(offer *sdp.Offer, b *siaran.Broadcast, l *link) ([]byte,
 	}
 	var taken []plan
 	for i, p := range plans {
-		if p == nil {
-			a.Refuse(&offer.Sections[i])
+		offered := &offer.Sections[i]
+		if !accepted(i) {
+			a.Refuse(offered)
 			continue
 		}
-		section := a.Accept(&offer.Sections[i])
+		section := a.Accept(offered)
 		section.At(addresses[0])
-		section.Attribute("mid", offer.Sections[i].Mid)
+		section.Attribute("mid", offered.Mid)
 		section.Transport(transport)
-		p.describe(section)
-		if len(taken) == 0 { // the section that describes the transport of the whole bundle (RFC 9143 section 7.3)
-			section.Candidates(addresses, nil)
-			l.restarts = sdp.RestartAnswer{Lite: true, Bundle: mids, Kind: p.Kind, Mid: offer.Sections[i].Mid}
+		if p != nil {
+			p.describe(section)
+			taken = append(taken, p.plan)
+		} else {
+			section.Direction(sdp.Inactive)
+			section.Codec(&offered.Codecs[0], offered.Codecs[0].FMTP, nil, false)
 		}
-		taken = append(taken, p.plan)
+		if l.restarts.Mid == "" { // it describes the transport of the whole bundle (RFC 9143 section 7.3)
+			section.Candidates(addresses, nil)
+			l.restarts = sdp.RestartAnswer{Lite: true, Bundle: mids, Kind: offered.Kind, Mid: offered.Mid}
+		}
 	}
 	text, err := a.Marshal()
 	if err != nil {
 		return nil, nil, fmt.Errorf("write the answer: %w", err)
 	}
 	return text, taken, nil
+}
+
+// carriesBundle reports whether a section of the offer is accepted even if nothing is sent in it: Chromium and others
+// with the bundle policy max-bundle fail on an answer that refuses the section with the transport of the bundle.
+func carriesBundle(offer *sdp.Offer, s *sdp.Section) bool {
+	return len(offer.Bundle) > 0 && s.Mid == offer.Bundle[0] && !s.Rejected && len(s.Codecs) > 0
 }
 
 // sectionPlan is the plan for one section, with what the answer says of it besides.

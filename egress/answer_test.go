@@ -81,7 +81,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 }
 
 // TestRefusedSectionsNameTheirPayloadTypes: without, pion/webrtc v4 takes no answer of a stream that has no picture or
-// no sound.
+// no sound. The section with the transport of the bundle is never refused.
 func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
 	text, err := os.ReadFile("../internal/sdp/testdata/offers/whep-pion.sdp")
 	if err != nil {
@@ -110,8 +110,12 @@ func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, m := range d.MediaDescriptions {
-			if refused := m.MediaName.Port.Value == 0; refused != (offer.Sections[i].Kind != kind) {
+			lacking, first := offer.Sections[i].Kind != kind, offer.Sections[i].Mid == offer.Bundle[0]
+			if refused := m.MediaName.Port.Value == 0; refused != (lacking && !first) {
 				t.Errorf("%s alone: section %d: refused %v", kind, i, refused)
+			}
+			if _, inactive := m.Attribute("inactive"); inactive != lacking {
+				t.Errorf("%s alone: section %d: inactive %v", kind, i, inactive)
 			}
 			named := ""
 			for _, a := range m.Attributes {

@@ -388,9 +388,8 @@ export class Receiver extends EventTarget {
    */
   #offer(pc, signal, ice) {
     const { stream, server, token, relay, stay } = this.#options;
-    // Chromium cannot take an answer that refuses the first section, so what the stream lacks is not asked for.
-    if (this.info?.audio !== null) pc.addTransceiver("audio", { direction: "recvonly" });
-    if (this.info?.video !== null) pc.addTransceiver("video", { direction: "recvonly" });
+    pc.addTransceiver("audio", { direction: "recvonly" });
+    pc.addTransceiver("video", { direction: "recvonly" });
     const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
     return open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay, redirect: stay ? "manual" : "follow" });
   }
