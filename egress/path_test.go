@@ -33,7 +33,8 @@ func TestPathIsCut(t *testing.T) {
 		x.measure()
 		x.reaches(0, 2*time.Second)
 		x.run(time.Second)
-		x.expect(x.gap < 600*time.Millisecond, "no freeze at the cut")
+		x.expect(x.gap < 500*time.Millisecond, "no freeze at the cut")
+		x.expect(deaf || x.lost == 0, "no loss, in a queue of a second") // deaf: a key frame of 50 kB meets the cut
 		x.measure()
 		x.run(16 * time.Second)
 		x.expect(x.layer == 0 && x.queue < 250*time.Millisecond && x.gap < 250*time.Millisecond, "smooth in the cut")

@@ -134,7 +134,7 @@ func (s *selector) pauses(now time.Time) bool {
 		limit = resumeQueue
 	}
 	s.paused = s.estimate.Queue(now) > limit
-	return s.paused
+	return s.paused || s.estimate.Brake(now)
 }
 
 // soundRate is what the sound needs, in bits a second, with headers: a packet every 20 ms.

@@ -140,13 +140,32 @@ func (t *track) pursue(w *worker, now time.Time) {
 		}
 		return
 	}
-	if !ok || p == nil || !t.mayBegin(now.Sub(p.Arrival), now) {
-		if !s.paused || s.since.Equal(now) {
-			to.RequestKeyframe()
-		}
+	if ok && p != nil && t.mayBegin(now.Sub(p.Arrival), now) {
+		t.switchTo(w, to, now)
+	} else if !s.paused || s.since.Equal(now) {
+		to.RequestKeyframe()
+	}
+}
+
+// catch switches to the layer that is wanted as soon as there is a key frame of it.
+func (t *track) catch(w *worker, now time.Time) {
+	to := t.sel.aim.layer
+	if to == t.layer || t.sent == 0 {
 		return
 	}
-	t.switchTo(w, to, now)
+	keyframe, ok := to.Keyframe()
+	if p := to.Get(keyframe); ok && p != nil && t.mayBegin(now.Sub(p.Arrival), now) {
+		t.switchTo(w, to, now)
+	}
+}
+
+// hears decides at once if feedback says that the path carries less than is sent.
+func (t *track) hears(w *worker, now time.Time) {
+	s := t.sel
+	if carries := s.estimate.Target() - s.soundRate(); !t.muted && s.aim.extent == wholeFrames && s.ladder.n > 0 &&
+		float64(carries) < enough*float64(s.aim.rate) {
+		t.decide(w, now)
+	}
 }
 
 // needsKeyframe reports whether a viewer that stays with its layer, whose newest key frame has this age, needs another:

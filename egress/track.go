@@ -100,8 +100,11 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 	if t.muted || t.cursor < 0 && !t.start(w, now) {
 		return false
 	}
-	if t.sel != nil && t.sel.pauses(now) {
-		return t.cursor < t.feed.ready
+	if t.sel != nil {
+		if t.sel.pauses(now) {
+			return t.cursor < t.feed.ready
+		}
+		t.catch(w, now)
 	}
 	t.jumpAhead()
 	head := t.feed.ready

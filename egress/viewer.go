@@ -226,6 +226,11 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTCC:
 		if v.estimate != nil {
 			_ = v.estimate.Feedback(b, now)
+			for _, t := range v.tracks {
+				if t.sel != nil {
+					t.hears(w, now)
+				}
+			}
 		}
 	case h.Type == rtcp.TypePayloadSpecificFeedback && h.Count == rtcp.FormatREMB:
 		var remb rtcp.ReceiverEstimatedMaximumBitrate

@@ -74,6 +74,7 @@ type world struct {
 	twcc    *twcc.Recorder
 	reports []arrival // on their way back
 	stands  stands    // what stands still
+	awake   time.Time // since when the viewer does not
 	quiet   bool      // there is no sound
 
 	nextFrame, nextSound, nextReport, nextTick time.Time
@@ -158,7 +159,8 @@ func newWorld(t *testing.T, carries func(time.Duration) float64, numbered bool, 
 	start := time.Now()
 	x := &world{
 		t: t, start: start, now: start, sink: sink, in: sealer(t, profile), encoders: encoders, carries: carries,
-		most: time.Second, delay: 20 * time.Millisecond, twcc: twcc.NewRecorder(1), random: rand.New(rand.NewPCG(1, 2)), free: start,
+		most: time.Second, delay: 20 * time.Millisecond, free: start,
+		twcc: twcc.NewRecorder(1), random: rand.New(rand.NewPCG(1, 2)),
 		w: newWorker(socket, 0, defaultBurst, new(drops)), sound: pub.Writer(siaran.KindAudio, ""),
 		decoder: decoder{t: t, have: make(map[[2]uint32]bool), missing: make(map[uint16]bool), layer: -1},
 	}
@@ -324,10 +326,15 @@ func (x *world) receive() {
 		x.enter(plain, n+28)
 	}
 	if x.stands.viewer {
+		x.awake = x.now
 		return
 	}
 	for len(x.transit) > 0 && !x.transit[0].at.After(x.now) {
-		x.arrive(x.transit[0].at, x.transit[0].b)
+		at := x.transit[0].at
+		if at.Before(x.awake) {
+			at = x.awake
+		}
+		x.arrive(at, x.transit[0].b)
 		x.transit = x.transit[1:]
 	}
 	if x.now.Before(x.nextReport) {

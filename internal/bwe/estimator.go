@@ -47,6 +47,7 @@ type Estimator struct {
 	cut     int64  // the queue at the last cut; 0: it has been calm since
 	since   uint16 // number of the first packet after the last deep cut, from which on losses count
 	sharing sharing
+	brake   brake
 
 	probe    prober
 	fallback fallback
@@ -104,6 +105,10 @@ func (e *Estimator) Queue(now time.Time) time.Duration {
 	}
 	return time.Duration(max(e.sharing.own(queue), e.silence.beyond(t))) * time.Microsecond
 }
+
+// Brake reports whether the newest feedback lacks a packet for so long that a queue may have begun to grow: the next
+// feedback tells. Until then, to send nothing that can wait costs little.
+func (e *Estimator) Brake(now time.Time) bool { return e.at(now) < e.brake.until }
 
 // ahead is the queue that a packet would find now, if the bottleneck carries so much: what the newest packet that has
 // arrived found, and what was sent since, less what has left the queue in the meantime.
@@ -174,6 +179,7 @@ func (e *Estimator) take(r *report, arrival, now int64) {
 	if arrivals > 0 {
 		e.silence.heard(now)
 		e.flight = e.history.after(e.newest)
+		e.brake.heard(&e.history, e.newest, now)
 	}
 }
 

@@ -150,6 +150,9 @@ func (e *Estimator) Probe(now time.Time, want int, urgent bool) int {
 	if !e.heard {
 		return e.fallback.probe(e, t, want)
 	}
+	if e.Brake(now) {
+		return 0
+	}
 	switch p.state {
 	case idle:
 		if float64(want) <= e.target || t < p.next || e.loss.isHeavy(t) ||
