@@ -32,8 +32,8 @@ func (b *Browser) GoLive(s *harness.Server, stream, title string) *Tab {
 	return p
 }
 
-// StopWatched stops a broadcast that someone watches, which the studio asks about. It asks for some seconds only, so the
-// answer is given in the moment when the question is seen.
+// StopWatched stops a broadcast that someone watches, which the studio asks about. It asks for some seconds only, so
+// the answer is given in the moment when the question is seen.
 func (p *Tab) StopWatched() {
 	p.T.Helper()
 	const stop = `document.getElementById("stop")`
