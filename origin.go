@@ -23,8 +23,8 @@ func (b *Broadcast) from(owner string, origin Origin) {
 	b.owner, b.origin = owner, origin
 }
 
-// renew ends a broadcast for everybody but its viewers. To them b is now the stream's next broadcast, which has no media
-// yet. The caller holds hub.mu.
+// renew ends a broadcast for everybody but its viewers. To them b is now the stream's next broadcast, which has no
+// media yet. The caller holds hub.mu.
 func (b *Broadcast) renew(reason EndReason, id BroadcastID) {
 	if !b.started.IsZero() {
 		b.viewers = b.finish(reason)

@@ -62,6 +62,6 @@ func (p *Pulled) Err() error { return p.err }
 // Close ends the pull and waits until nothing of it is left.
 func (p *Pulled) Close() { <-p.done }
 
-// Audience tells the parent how many viewers are below it here now, and how many have joined so far (RTCP APP "SIRN", RFC
-// 3550 section 6.7). It may be called as often as there is something new.
+// Audience tells the parent how many viewers are below it here now, and how many have joined so far (RTCP APP "SIRN",
+// RFC 3550 section 6.7). It may be called as often as there is something new.
 func (p *Pulled) Audience(_ int, _ uint64) {}
