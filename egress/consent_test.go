@@ -9,30 +9,24 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/srtp/v3"
-
-	"siaran"
-	"siaran/internal/codec"
 )
 
-// reportingViewer is a viewer whose reports are sealed by the context that it comes with.
-func reportingViewer(t *testing.T) (*viewer, *worker, *srtp.Context) {
+// reportingLink is a link whose viewer's reports are sealed by the context that it comes with.
+func reportingLink(t *testing.T) (*link, *srtp.Context) {
 	t.Helper()
-	hub := siaran.NewHub(time.Second, codec.NewFramer)
-	t.Cleanup(func() { hub.Close() })
-	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { socket.Close() })
 	l := testLink(socket, "r", viewerPassword)
-	l.in = sealer(t, srtp.ProtectionProfileAeadAes128Gcm)
-	layers := pub.Broadcast().Video().Layers
-	v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, SSRC: 9}}, nil)
-	return v, newWorker(socket, 0, defaultBurst, new(drops)), sealer(t, srtp.ProtectionProfileAeadAes128Gcm)
+	l.in.use(sealer(t, srtp.ProtectionProfileAeadAes128Gcm))
+	return l, sealer(t, srtp.ProtectionProfileAeadAes128Gcm)
+}
+
+// from takes a report as if it came from a source.
+func (l *link) from(s *source, report []byte, now time.Time) {
+	l.handleRTCP(report, s.path.Address(), s.path.Local(), now)
 }
 
 func sealedReport(t *testing.T, c *srtp.Context, ssrc uint32) []byte {
@@ -50,8 +44,8 @@ func sealedReport(t *testing.T, c *srtp.Context, ssrc uint32) []byte {
 
 // Reports are no consent: a viewer can send them from anywhere. They show by which of its proven paths it sends.
 func TestReportsShowThePath(t *testing.T) {
-	v, w, out := reportingViewer(t)
-	l, now := v.link, time.Now()
+	l, out := reportingLink(t)
+	now := time.Now()
 	here := proveAt(l, netip.MustParseAddrPort("127.0.0.1:1001"))
 	there := proveAt(l, netip.MustParseAddrPort("127.0.0.1:1002"))
 	l.mu.Lock()
@@ -60,25 +54,25 @@ func TestReportsShowThePath(t *testing.T) {
 
 	forged := sealedReport(t, sealer(t, srtp.ProtectionProfileAeadAes128Gcm), 1)
 	forged[len(forged)-6] ^= 1
-	v.handleRTCP(w, here, forged, now)
+	l.from(here, forged, now)
 	if l.selected.Load() != there {
 		t.Error("a forged report moved the media")
 	}
-	v.handleRTCP(w, unproven, sealedReport(t, out, 1), now)
+	l.from(unproven, sealedReport(t, out, 1), now)
 	if l.selected.Load() != there {
 		t.Error("a report moved the media to an address that has proven nothing")
 	}
 	report := sealedReport(t, out, 1)
-	v.handleRTCP(w, here, report, now)
+	l.from(here, report, now)
 	if l.selected.Load() != here {
 		t.Error("a report did not move the media")
 	}
-	v.handleRTCP(w, there, report, now)
+	l.from(there, report, now)
 	if l.selected.Load() != here {
 		t.Error("a report that came again moved the media")
 	}
 
-	v.handleRTCP(w, here, sealedReport(t, out, 1), now.Add(consentTime-time.Second))
+	l.from(here, sealedReport(t, out, 1), now.Add(consentTime-time.Second))
 	if l.consented(now.Add(consentTime + time.Second)) {
 		t.Error("a report was taken for consent")
 	}
@@ -86,25 +80,73 @@ func TestReportsShowThePath(t *testing.T) {
 
 // State is kept for a few SSRCs, and for none that only a forged report names.
 func TestReportsOfManySources(t *testing.T) {
-	v, w, out := reportingViewer(t)
-	here := proveAt(v.link, netip.MustParseAddrPort("127.0.0.1:1001"))
+	l, out := reportingLink(t)
+	here := proveAt(l, netip.MustParseAddrPort("127.0.0.1:1001"))
 	for ssrc := range uint32(10 * maxReportSources) {
 		forged := sealedReport(t, out, 1000+ssrc)
 		forged[len(forged)-6] ^= 1
-		v.handleRTCP(w, here, forged, time.Now())
+		l.from(here, forged, time.Now())
 	}
-	if n := len(v.link.known); n != 0 {
+	if n := len(l.in.known); n != 0 {
 		t.Fatalf("%d sources are known from forged reports", n)
 	}
 	for ssrc := range uint32(10 * maxReportSources) {
-		v.handleRTCP(w, here, sealedReport(t, out, ssrc), time.Now())
+		l.from(here, sealedReport(t, out, ssrc), time.Now())
 	}
-	if n := len(v.link.known); n != maxReportSources {
+	if n := len(l.in.known); n != maxReportSources {
 		t.Errorf("%d sources are known, want %d", n, maxReportSources)
 	}
-	refused := w.stats.refused.Load()
-	v.handleRTCP(w, here, sealedReport(t, out, 0), time.Now())
-	if w.stats.refused.Load() != refused {
+	refused := l.drops.forged.Load()
+	l.from(here, sealedReport(t, out, 0), time.Now())
+	if l.drops.forged.Load() != refused {
 		t.Error("a known source is refused")
+	}
+}
+
+// What strangers send from a viewer's address uses up nothing of what the viewer may send.
+func TestForgedReportsStarveNobody(t *testing.T) {
+	l, out := reportingLink(t)
+	here := proveAt(l, netip.MustParseAddrPort("127.0.0.1:1001"))
+	reports := 0
+	ownerOf(l).onReport = func([]byte) { reports++ }
+	now := time.Now()
+	known := sealedReport(t, out, 1)
+	l.from(here, known, now)
+	for i := range 1000 {
+		forged := sealedReport(t, sealer(t, srtp.ProtectionProfileAeadAes128Gcm), uint32(i%3)) // also of its SSRC
+		forged[len(forged)-6] ^= 1
+		l.from(here, forged, now)
+		l.from(here, known, now) // captured
+		l.from(here, known[:i%len(known)], now)
+	}
+	l.from(here, sealedReport(t, out, 1), now)
+	if reports != 2 {
+		t.Errorf("%d reports of the viewer were taken, want both", reports)
+	}
+	for range 1000 {
+		l.from(here, sealedReport(t, out, 1), now)
+	}
+	if reports > 2*reportsBurst {
+		t.Errorf("%d genuine reports were taken at once", reports)
+	}
+}
+
+func BenchmarkForgedReport(b *testing.B) {
+	var in inbound
+	in.use(sealer(b, srtp.ProtectionProfileAeadAes128Gcm))
+	plain, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1, Reports: make([]rtcp.ReceptionReport, 1)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	forged, err := sealer(b, srtp.ProtectionProfileAeadAes128Gcm).EncryptRTCP(nil, plain, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	forged[len(forged)-6] ^= 1
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := in.open(forged); err == nil {
+			b.Fatal("believed")
+		}
 	}
 }

@@ -103,11 +103,12 @@ func (l *link) secure(conn *dtls.Conn, isClient bool) error {
 	if l.media, err = newSealer(config.Profile, keys.LocalMasterKey, keys.LocalMasterSalt, l.out); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
-	l.in, err = srtp.CreateContext(
+	in, err := srtp.CreateContext(
 		keys.RemoteMasterKey, keys.RemoteMasterSalt, config.Profile, srtp.SRTCPReplayProtection(64))
 	if err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
+	l.in.use(in)
 	return nil
 }
 

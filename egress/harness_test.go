@@ -5,7 +5,7 @@ import "siaran/mediaport"
 // testOwner is a link's owner that does what the test wants.
 type testOwner struct {
 	onFirstCheck func()
-	onReport     func(*source, []byte)
+	onReport     func(plain []byte)
 	onEnded      func(error)
 	spawn        func(func())
 	slots        chan struct{}
@@ -17,7 +17,11 @@ func (o *testOwner) firstCheck() {
 	}
 }
 
-func (o *testOwner) report(s *source, sealed []byte) { o.onReport(s, sealed) }
+func (o *testOwner) report(plain []byte) {
+	if o.onReport != nil {
+		o.onReport(plain)
+	}
+}
 
 func (o *testOwner) ended(why error) {
 	if o.onEnded != nil {

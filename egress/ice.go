@@ -101,7 +101,7 @@ func (l *link) note(c check, now time.Time) (src *source, first bool) {
 		return nil, false
 	}
 	src = l.find(c.ice, c.from, c.local)
-	if !l.ids.add(c.id) {
+	if !l.ids.Add(c.id) {
 		// From the same source it is a retransmission, which wants its answer again. From elsewhere it is a copy.
 		if src != nil && src.pays(len(c.answer), c.size) {
 			l.transmit(c.answer, src.path)

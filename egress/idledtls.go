@@ -22,13 +22,16 @@ import (
 	"github.com/pion/dtls/v3/pkg/protocol/recordlayer"
 )
 
-// How often a datagram for a connection at rest is looked at. Each look costs CPU, and anyone who can forge the
-// viewer's address can cause it. A few may follow each other at once: a goodbye comes only once, maybe right after a
-// lost flight.
+// How often the last flight is sent again. Anyone who can forge the viewer's address can ask for it, until the viewer's
+// first report.
 const (
-	alertInterval = 50 * time.Millisecond
-	alertBurst    = 16
+	flightsInterval = 50 * time.Millisecond
+	flightsBurst    = 16
 )
+
+// alertLength is that of the datagram in which an alert of a viewer comes (RFC 5246 sections 6.2.3.3 and 7.2, RFC 5288
+// section 3): a record header, the nonce's explicit part, two bytes, and the tag.
+const alertLength = recordlayer.FixedHeaderSize + 8 + 2 + 16
 
 // idleDTLS is a finished DTLS connection at rest: its state without a goroutine. Once the media keys have been
 // exported, only two things can still matter: a goodbye of either side, and a viewer that has not received our last
@@ -36,7 +39,7 @@ const (
 type idleDTLS struct {
 	state   *dtls.State
 	flight  [][]byte
-	looking budget
+	flights budget // of times that it is sent again
 
 	mu      sync.Mutex
 	derived *recordKeys // made when they are first needed
@@ -56,7 +59,7 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsConn) error {
 		return errors.Join(errors.New("dtls: no state after the handshake"), conn.Close())
 	}
 	state.PeerCertificates = nil
-	parked := &idleDTLS{state: &state, flight: flight, looking: budget{interval: alertInterval, burst: alertBurst}}
+	parked := &idleDTLS{state: &state, flight: flight, flights: budget{interval: flightsInterval, burst: flightsBurst}}
 	l.mu.Lock()
 	closed := l.closed
 	l.pipe = nil
@@ -95,13 +98,17 @@ func drain(conn *dtls.Conn) {
 	}
 }
 
-// handle looks at a datagram of a viewer whose handshake is done.
+// handle looks at a datagram of a viewer whose handshake is done. Alerts are not limited by number: a forged one costs
+// the port's reader about as much as receiving it, and a limit could keep the viewer's own goodbye out.
 func (p *idleDTLS) handle(l *link, b []byte, now time.Time) {
-	if len(b) == 0 || b[0] < 20 || b[0] > 22 || !p.looking.take(now) {
+	if len(b) == 0 {
 		return
 	}
 	switch b[0] {
 	case 20, 22: // ChangeCipherSpec, Handshake: the viewer repeats its last flight
+		if l.finished.Load() || !p.flights.take(now) {
+			return
+		}
 		to := l.selected.Load()
 		for _, d := range p.flight {
 			l.transmit(d, to.path)
@@ -117,7 +124,7 @@ func (p *idleDTLS) handle(l *link, b []byte, now time.Time) {
 // section 7.2). A plaintext alert is not: anyone can forge it.
 func (p *idleDTLS) closes(datagram []byte) bool {
 	const header = recordlayer.FixedHeaderSize
-	if len(datagram) <= header || binary.BigEndian.Uint16(datagram[3:]) == 0 { // epoch 0: no keys
+	if len(datagram) != alertLength || binary.BigEndian.Uint16(datagram[3:]) != 1 { // epoch 0: no keys
 		return false
 	}
 	if int(binary.BigEndian.Uint16(datagram[header-2:])) != len(datagram)-header {
@@ -165,7 +172,7 @@ func (p *idleDTLS) goodbye(l *link) {
 func (p *idleDTLS) keys() *recordKeys {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.derived == nil {
+	if p.derived == nil && p.state != nil {
 		p.derived, _ = keysOf(p.state)
 		p.state = nil
 	}

@@ -3,12 +3,10 @@ package egress
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
 	"siaran/internal/pionlog"
-	"siaran/mediaport"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
@@ -104,37 +102,48 @@ func TestGoodbyeIsHeard(t *testing.T) {
 	}
 }
 
-// A goodbye comes only once, maybe right after a flight. Forged datagrams are looked at only so often.
-func TestAlertsAreBounded(t *testing.T) {
+// However much strangers send from a viewer's address, its goodbye is heard, and the last flight is sent again only so
+// often, and not at all once the viewer has shown that it is done with the handshake.
+func TestForgedRecordsHideNoGoodbye(t *testing.T) {
 	state, goodbye := goodbyes(t, suites[0], false)
 	forged := append([]byte(nil), goodbye...)
 	forged[len(forged)-1] ^= 1
-	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	l := testLink(socket, "r", "p")
-	proveAt(l, netip.MustParseAddrPort("127.0.0.1:9"))
+	l, out := reportingLink(t)
+	viewer := packetPipe(t)
+	here := proveAt(l, viewer.LocalAddr().(*net.UDPAddr).AddrPort())
 	heard := 0
 	ownerOf(l).onEnded = func(error) { heard++ }
-	parked := &idleDTLS{state: state, looking: budget{interval: alertInterval, burst: alertBurst}}
+	flight := []byte{22, 1, 2}
+	parked := &idleDTLS{
+		state: state, flight: [][]byte{flight}, flights: budget{interval: flightsInterval, burst: flightsBurst},
+	}
 	now := time.Now()
-	for range 5 { // the end of its last flight, sent again
+	for range 1000 {
 		parked.handle(l, []byte{22}, now)
-	}
-	parked.handle(l, goodbye, now)
-	if heard != 1 {
-		t.Error("a goodbye right after a flight was not heard")
-	}
-	for range 100 {
 		parked.handle(l, forged, now)
 	}
-	if parked.looking.take(now) {
-		t.Error("what is forged is looked at without end")
+	l.from(here, sealedReport(t, out, 1), now)
+	parked.handle(l, []byte{22}, now.Add(time.Hour))
+	parked.handle(l, goodbye, now)
+	if heard != 1 {
+		t.Error("a goodbye was not heard")
 	}
-	if !parked.looking.take(now.Add(alertInterval)) {
-		t.Error("after a flood no datagram is looked at any more")
+	l.transmit([]byte{99}, here.path) // the last that comes
+	buf := make([]byte, 100)
+	for flights := 0; ; flights++ {
+		if err := viewer.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := viewer.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			if flights != flightsBurst {
+				t.Errorf("the last flight was sent %d times, want %d", flights, flightsBurst)
+			}
+			return
+		}
 	}
 }
 

@@ -14,18 +14,12 @@ import (
 	"github.com/pion/srtp/v3"
 )
 
-// How much RTCP a link takes: on average one datagram each interval. A viewer with heavy loss sends 70 a second.
-const (
-	reportsInterval = 5 * time.Millisecond
-	reportsBurst    = 64
-)
-
 // linkEvents is what a link tells its owner. Its methods may be called from any goroutine and must not wait.
 type linkEvents interface {
 	// firstCheck is called once, with the first right check.
 	firstCheck()
-	// report takes an SRTCP datagram, which is the callee's, and the source that it came from; nil: an unknown one.
-	report(s *source, sealed []byte)
+	// report takes a genuine RTCP datagram, decrypted, which is the callee's.
+	report(plain []byte)
 	// ended says that the viewer has said goodbye or must not be served any longer. It may be called more than once.
 	ended(why error)
 	// goTracked runs f, which may wait, in a goroutine that the server waits for. False: it is too late for that.
@@ -38,11 +32,12 @@ type linkEvents interface {
 type drops struct {
 	sent      atomic.Uint64 // the system did not take it
 	handshake atomic.Uint64
-	reports   atomic.Uint64
+	reports   atomic.Uint64 // genuine ones
+	forged    atomic.Uint64 // RTCP
 }
 
-// link is a viewer's network side. The port's readers bring checks and datagrams, the session performs the handshake,
-// and from then on the viewer's worker sends and decrypts.
+// link is a viewer's network side. The port's readers bring checks and datagrams and decrypt, the session performs the
+// handshake, and from then on the viewer's worker sends.
 type link struct {
 	socket   *mediaport.Socket
 	endpoint *mediaport.Endpoint
@@ -56,13 +51,14 @@ type link struct {
 	selected  atomic.Pointer[source]
 	spoke     atomic.Int64  // when the viewer itself last used the selected path, in Unix nanoseconds
 	due       atomic.Int64  // when the next question is due, in Unix nanoseconds
-	reports   budget        // of RTCP datagrams
+	reports   budget        // of genuine RTCP datagrams
+	in        inbound       // opens them
+	finished  atomic.Bool   // one has come, so the viewer's handshake is over too
 	reachable chan struct{} // closed when there is a selected path
 
 	// Set by the handshake; then the worker's.
-	media   rtpSealer
-	out, in *srtp.Context // of RTCP
-	known   []uint32      // SSRCs of genuine RTCP
+	media rtpSealer
+	out   *srtp.Context // of RTCP
 
 	mu           sync.Mutex
 	*credentials              // of the path in use, before that the offer's
@@ -70,7 +66,7 @@ type link struct {
 	closed       bool
 	begun        bool // the first right check has come
 	proven       bool // reachable is closed
-	ids          recentIDs
+	ids          mediaport.RecentIDs
 	sources      []*source
 	pipe         *dtlsConn // while there is a handshake
 	parked       *idleDTLS // after it
@@ -102,7 +98,7 @@ func (l *link) HandlePacket(b []byte, from netip.AddrPort, local netip.Addr) {
 	case b[0] >= 20 && b[0] <= 63:
 		l.handleDTLS(b, from, local)
 	case b[0] >= 128 && b[0] <= 191:
-		l.handleRTCP(b, from, local)
+		l.handleRTCP(b, from, local, time.Now())
 	}
 }
 
@@ -152,21 +148,6 @@ func (l *link) push(b []byte, from netip.AddrPort, local netip.Addr) (*source, *
 		s.received += len(b)
 	}
 	return s, nil, l.pipe.push(b)
-}
-
-// handleRTCP takes an SRTCP datagram from a source that has proven itself.
-func (l *link) handleRTCP(b []byte, from netip.AddrPort, local netip.Addr) {
-	if !l.reports.take(time.Now()) {
-		l.drops.reports.Add(1)
-		return
-	}
-	s := l.selected.Load()
-	if s == nil || s.path.Address() != from || s.path.Local() != local {
-		l.mu.Lock()
-		s = l.at(from, local)
-		l.mu.Unlock()
-	}
-	l.events.report(s, append([]byte(nil), b...))
 }
 
 // send encrypts the packet whose header is in room, which is the batch's, and adds it to the batch. Only the worker

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/rtcp"
 	pionsdp "github.com/pion/sdp/v3"
+	"github.com/pion/srtp/v3"
 	"github.com/pion/stun/v3"
 	"github.com/pion/transport/v5/deadline"
 
@@ -188,6 +190,31 @@ func (v *rawViewer) connect() *dtls.Conn {
 	}
 	v.t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// seals returns what seals the viewer's RTCP.
+func (v *rawViewer) seals(conn *dtls.Conn) func(...rtcp.Packet) []byte {
+	v.t.Helper()
+	config := srtp.Config{Profile: srtp.ProtectionProfileAeadAes128Gcm}
+	state, _ := conn.ConnectionState()
+	if err := config.ExtractSessionKeysFromDTLS(&state, true); err != nil {
+		v.t.Fatal(err)
+	}
+	keys := config.Keys
+	context, err := srtp.CreateContext(keys.LocalMasterKey, keys.LocalMasterSalt, config.Profile)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return func(packets ...rtcp.Packet) []byte {
+		plain, err := rtcp.Marshal(packets)
+		if err == nil {
+			plain, err = context.EncryptRTCP(nil, plain, nil)
+		}
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		return plain
+	}
 }
 
 // receives waits until media comes.

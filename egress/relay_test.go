@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pion/srtp/v3"
 	"github.com/pion/stun/v3"
 
 	"siaran/mediaport"
@@ -87,9 +88,11 @@ func TestRelayedClient(t *testing.T) {
 		t.Errorf("the client is told to be %s: %v", mapped, err) // a browser would not know its own candidate by another
 	}
 	reports := 0
-	ownerOf(l).onReport = func(*source, []byte) { reports++ }
-	s.Receive([]byte{0x80, 201, 0, 0}, relayedClient)
-	s.Receive([]byte{0x80, 201, 0, 0}, otherClient) // somebody else's
+	ownerOf(l).onReport = func([]byte) { reports++ }
+	l.in.use(sealer(t, srtp.ProtectionProfileAeadAes128Gcm))
+	report := sealedReport(t, sealer(t, srtp.ProtectionProfileAeadAes128Gcm), 1)
+	s.Receive(report, otherClient) // somebody else's
+	s.Receive(report, relayedClient)
 	if reports != 1 {
 		t.Errorf("%d reports", reports)
 	}

@@ -17,6 +17,7 @@ import (
 	"siaran/mediaport"
 
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"github.com/pion/srtp/v3"
 	"github.com/pion/stun/v3"
 )
 
@@ -94,13 +95,13 @@ func TestRestartAtTheSameAddress(t *testing.T) {
 	c.selects(c.address())
 	var reports int
 	var mu sync.Mutex
-	ownerOf(l).onReport = func(from *source, _ []byte) {
+	ownerOf(l).onReport = func([]byte) {
 		mu.Lock()
 		defer mu.Unlock()
-		if from != nil {
-			reports++
-		}
+		reports++
 	}
+	l.in.use(sealer(t, srtp.ProtectionProfileAeadAes128Gcm))
+	out := sealer(t, srtp.ProtectionProfileAeadAes128Gcm)
 	for i := range 5 {
 		c.ice = restarted(t, l)
 		c.mute = true
@@ -116,7 +117,7 @@ func TestRestartAtTheSameAddress(t *testing.T) {
 					return l.selected.Load().ice == c.ice
 				})
 			}
-			if _, err := c.conn.Write(append([]byte{0x80, 201}, make([]byte, 30)...)); err != nil {
+			if _, err := c.conn.Write(sealedReport(t, out, 1)); err != nil {
 				t.Fatal(err)
 			}
 			testutil.Eventually(t, "its report", func() bool {

@@ -474,10 +474,9 @@ func (s *Server) Stats() Stats {
 		st.Overruns += w.stats.overruns.Load()
 		st.Drops.Seal += w.stats.failed.Load()
 		st.Drops.Reports += w.stats.rtcpDropped.Load()
-		st.Drops.Forged += w.stats.refused.Load()
 	}
 	st.Drops.Send, st.Drops.Handshake = s.drops.sent.Load(), s.drops.handshake.Load()
-	st.Drops.Guarded = s.socket.Limited()
+	st.Drops.Guarded, st.Drops.Forged = s.socket.Limited(), s.drops.forged.Load()
 	st.Drops.Reports += s.drops.reports.Load()
 	st.Panics = s.socket.Faults().Count()
 	return st

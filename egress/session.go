@@ -72,9 +72,9 @@ func (s *session) info() siaran.SessionInfo {
 var _ linkEvents = (*session)(nil)
 
 // report implements linkEvents: reports are for the worker.
-func (s *session) report(from *source, sealed []byte) {
+func (s *session) report(plain []byte) {
 	if v := s.viewer.Load(); v != nil {
-		s.worker.push(v, from, sealed)
+		s.worker.push(v, plain)
 	}
 }
 

@@ -176,29 +176,3 @@ func (l *link) consented(now time.Time) bool {
 	s := l.selected.Load()
 	return s != nil && s.trusted(now)
 }
-
-// recentIDs remembers the newest transaction ids of a link's checks, so that each counts once.
-type recentIDs struct {
-	ids  []uint64 // the first eight bytes of each
-	next int
-}
-
-const maxRecentIDs = 256
-
-// add remembers an id and reports whether it is new.
-func (r *recentIDs) add(id mediaport.TransactionID) bool {
-	short := uint64(0)
-	for _, b := range id[:8] {
-		short = short<<8 | uint64(b)
-	}
-	if slices.Contains(r.ids, short) {
-		return false
-	}
-	if len(r.ids) < maxRecentIDs {
-		r.ids = append(r.ids, short)
-		return true
-	}
-	r.ids[r.next] = short
-	r.next = (r.next + 1) % maxRecentIDs
-	return true
-}

@@ -1,8 +1,6 @@
 package egress
 
 import (
-	"encoding/binary"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -149,35 +147,7 @@ func ntp(t time.Time) uint64 {
 	return uint64(t.Unix()+from1900)<<32 | uint64(t.Nanosecond())<<32/1_000_000_000
 }
 
-// maxReportSources is how many SSRCs a viewer may send reports with. A browser has two or three. The SRTP context keeps
-// state for each.
-const maxReportSources = 16
-
-// handleRTCP takes an SRTCP datagram that came by one of the viewer's sources. It is not consent, as a client with the
-// session's keys can send it from anywhere, but it shows which of its proven paths the viewer uses.
-func (v *viewer) handleRTCP(w *worker, s *source, sealed []byte, now time.Time) {
-	if len(sealed) < 8 {
-		return
-	}
-	ssrc := binary.BigEndian.Uint32(sealed[4:])
-	known := slices.Contains(v.link.known, ssrc)
-	if !known && len(v.link.known) == maxReportSources {
-		w.stats.refused.Add(1)
-		return
-	}
-	plain, err := v.link.in.DecryptRTCP(nil, sealed, nil)
-	if err != nil {
-		w.stats.refused.Add(1)
-		return
-	}
-	if !known {
-		v.link.known = append(v.link.known, ssrc)
-	}
-	v.link.speaks(s, now)
-	v.handleCompound(w, plain, now)
-}
-
-// handleCompound takes the packets of a decrypted compound (RFC 3550 section 6.1).
+// handleCompound takes the packets of a genuine compound (RFC 3550 section 6.1).
 func (v *viewer) handleCompound(w *worker, plain []byte, now time.Time) {
 	for len(plain) >= 4 {
 		var h rtcp.Header

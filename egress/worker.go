@@ -14,7 +14,7 @@ import (
 const (
 	tickInterval = 100 * time.Millisecond
 	rateInterval = time.Second
-	inboxSize    = 1024 // RTCP datagrams of a worker's viewers
+	inboxSize    = 1024 // genuine RTCP datagrams of a worker's viewers
 	maxWaiting   = 16   // of these, of one viewer
 )
 
@@ -39,15 +39,14 @@ type worker struct {
 
 type rtcpDatagram struct {
 	viewer *viewer
-	source *source // nil if unknown by now
-	bytes  []byte
+	plain  []byte
 }
 
 // workerStats is counted by the worker and read by anyone.
 type workerStats struct {
-	packets, bytes                         atomic.Uint64
-	repaired, unrepaired                   atomic.Uint64
-	overruns, failed, refused, rtcpDropped atomic.Uint64
+	packets, bytes                atomic.Uint64
+	repaired, unrepaired          atomic.Uint64
+	overruns, failed, rtcpDropped atomic.Uint64
 }
 
 func newWorker(s *mediaport.Socket, shard, burst int, d *drops) *worker {
@@ -146,7 +145,7 @@ func (w *worker) tick(now time.Time) {
 func (w *worker) handleRTCP(d rtcpDatagram, now time.Time) {
 	defer w.faults.Recover("a viewer's report", d.viewer.fail)
 	if !d.viewer.gone {
-		d.viewer.handleRTCP(w, d.source, d.bytes, now)
+		d.viewer.handleCompound(w, d.plain, now)
 	}
 }
 
@@ -160,16 +159,16 @@ func (w *worker) tickOne(v *viewer, now time.Time) {
 	v.tick(w, now)
 }
 
-// push hands an RTCP datagram to the worker. It drops the datagram if the worker is far behind or has many of this
-// viewer's.
-func (w *worker) push(v *viewer, s *source, b []byte) {
+// push hands a genuine RTCP datagram to the worker. It drops the datagram if the worker is far behind or has many of
+// this viewer's.
+func (w *worker) push(v *viewer, plain []byte) {
 	if v.waiting.Add(1) > maxWaiting {
 		v.waiting.Add(-1)
 		w.stats.rtcpDropped.Add(1)
 		return
 	}
 	select {
-	case w.inbox <- rtcpDatagram{v, s, b}:
+	case w.inbox <- rtcpDatagram{v, plain}:
 	default:
 		v.waiting.Add(-1)
 		w.stats.rtcpDropped.Add(1)
