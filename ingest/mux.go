@@ -110,6 +110,7 @@ func (m *mux) leave(s *muxSession) {
 	if s.next != nil {
 		m.unname(s.next.ufrag, s)
 	}
+	s.forgetAnswers()
 	claims := make([]*mediaport.Claim, 0, len(s.bound))
 	for addr, r := range s.bound {
 		claims = append(claims, r.claim)

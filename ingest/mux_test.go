@@ -126,7 +126,8 @@ func TestMuxCannotBeDiverted(t *testing.T) {
 	victim, thief := join(t, m, "victim"), join(t, m, "thief")
 	from := udp("[100::1]:5000")
 	m.dispatch(request(t, "victim"), from)
-	if _, err := thief.v6.WriteTo(request(t, "x"), from); err != nil { // a check of the named candidate
+	check := request(t, "x")
+	if _, err := thief.v6.WriteTo(check, from); err != nil { // of the named candidate
 		t.Fatal(err)
 	}
 	m.dispatch(request(t, "thief"), from) // forged
@@ -136,9 +137,13 @@ func TestMuxCannotBeDiverted(t *testing.T) {
 	if a, b := victim.queued(), thief.queued(); a != 1 || b != 0 {
 		t.Fatalf("the victim got %d, the thief %d", a, b)
 	}
-	m.dispatch(response(t), from)
-	if thief.queued() != 1 {
-		t.Error("an answer to the thief's own check did not come")
+	answer := must(stun.Build(stun.NewTransactionIDSetter([stun.TransactionIDSize]byte(check[8:20])), stun.BindingSuccess,
+		stun.Fingerprint)).Raw
+	for _, answer := range [][]byte{answer, answer, response(t)} { // captured the second time, then forged
+		m.dispatch(answer, from)
+	}
+	if a, b := victim.queued(), thief.queued(); a != 0 || b != 1 {
+		t.Errorf("of the answer to the thief's own check the victim got %d, the thief %d", a, b)
 	}
 	// Another session may use the same address when the first has been silent.
 	victim.silent(from)
@@ -147,6 +152,32 @@ func TestMuxCannotBeDiverted(t *testing.T) {
 	m.dispatch(media(1), from)
 	if a, b := victim.queued(), thief.queued(); a != 0 || b != 1 {
 		t.Errorf("later the first got %d, the second %d", a, b)
+	}
+}
+
+// TestAnswersAreBounded: what a session expects is bounded, and nothing of it is left at the end.
+func TestAnswersAreBounded(t *testing.T) {
+	m := testMux(t)
+	s := join(t, m, "cats")
+	from := udp("[100::1]:5000")
+	var checks [][]byte
+	for range maxOpenChecks + 1 {
+		checks = append(checks, request(t, "x"))
+		if _, err := s.v6.WriteTo(checks[len(checks)-1], from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers := func(check []byte) int {
+		m.dispatch(must(stun.Build(stun.NewTransactionIDSetter([stun.TransactionIDSize]byte(check[8:20])),
+			stun.BindingSuccess, stun.Fingerprint)).Raw, from)
+		return s.queued()
+	}
+	if answers(checks[0]) != 0 || answers(checks[1]) != 1 || answers(checks[len(checks)-1]) != 1 {
+		t.Error("the answers to all checks but the oldest must come")
+	}
+	m.leave(s)
+	if answers(checks[2]) != 0 {
+		t.Error("an answer came after the session had left")
 	}
 }
 

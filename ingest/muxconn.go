@@ -29,6 +29,8 @@ type muxSession struct {
 	mu       sync.Mutex
 	left     bool
 	bound    map[netip.AddrPort]*remote
+	asked    asked
+	ids      mediaport.RecentIDs
 	tcpConns map[netip.AddrPort]*tcpConn // nil when TCP is not taken
 	generations
 	admission
@@ -37,7 +39,7 @@ type muxSession struct {
 var _ mediaport.Handler = (*muxSession)(nil)
 
 // HandleCheck implements mediaport.Handler. Anyone who sees a check knows the name in it; a session's places are for
-// those who know its password too.
+// those who know its password too, and not for who sends a captured one again.
 func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr) {
 	if len(b) >= maxDatagram {
 		return
@@ -53,6 +55,13 @@ func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr
 		return
 	}
 	r := s.bound[from]
+	if !s.ids.Add(mediaport.TransactionID(b[8:20])) {
+		// From the same address it is a retransmission, which wants its answer again. From elsewhere it is a copy.
+		if r != nil {
+			s.push(told, r)
+		}
+		return
+	}
 	now := time.Now()
 	if r == nil {
 		if r = s.bindOrEvict(from, now); r == nil {
@@ -66,11 +75,12 @@ func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr
 	s.push(told, r)
 }
 
-// HandleAnswer implements mediaport.Handler.
+// HandleAnswer implements mediaport.Handler. Each answer comes once, whoever has captured it.
 func (s *muxSession) HandleAnswer(b []byte, from netip.AddrPort, _ netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.bound[from]; r != nil {
+		s.endpoint.Forget(mediaport.TransactionID(b[8:20]))
 		if told := s.inwardAnswer(b); told != nil {
 			r.answers(told)
 			s.push(told, r)
@@ -239,14 +249,14 @@ func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		return len(b), nil
 	}
 	s := c.session
-	r := s.sent.Load()
-	if r == nil || r.claim.Address() != addr {
+	r, control := s.sent.Load(), stun.IsMessage(b)
+	if control || r == nil || r.claim.Address() != addr {
 		if r = s.maySend(b, addr); r == nil {
 			return len(b), nil // lost, as on the network
 		}
 	}
 	data := b
-	if stun.IsMessage(b) {
+	if control {
 		data = s.outward(b, s.iceAt(r), s.mappedFor(r))
 	}
 	if err := s.mux.port.Send(data, r.path.Load()); err != nil {

@@ -33,7 +33,6 @@ type remote struct {
 	// Guarded by the session's mu.
 	in, out int // bytes, until it is proven
 	proven  bool
-	awaited bool // its answers come to the session
 	pending [][stun.TransactionIDSize]byte
 	standing
 }
@@ -122,8 +121,8 @@ func (s *muxSession) bindOrEvict(addr netip.AddrPort, now time.Time) *remote {
 	return s.bind(addr)
 }
 
-// maySend counts b, which is to be sent to an address, and makes the session await answers from there. It returns nil
-// if b must not be sent.
+// maySend counts b, which is to be sent to an address, and makes the session expect an answer to a check. It returns
+// nil if b must not be sent.
 func (s *muxSession) maySend(b []byte, addr netip.AddrPort) *remote {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,15 +133,43 @@ func (s *muxSession) maySend(b []byte, addr netip.AddrPort) *remote {
 	if r == nil {
 		return nil
 	}
-	if !r.awaited {
-		r.awaited = true
-		r.claim.Await()
-	}
 	if !r.may(b) {
 		return nil
+	}
+	if id, request := transactionOf(b, stun.BindingRequest); request {
+		s.expectAnswer(id)
 	}
 	if r.proven {
 		s.sent.Store(r)
 	}
 	return r
+}
+
+// maxOpenChecks is how many of pion's newest checks may still be answered. It has 32 candidates to check at most, and
+// later one path.
+const maxOpenChecks = 512
+
+// asked are the transaction ids of checks that have not been answered.
+type asked struct {
+	ids  [][stun.TransactionIDSize]byte
+	next int // of ids, to be replaced
+}
+
+// expectAnswer makes the answer to a check come to the session. The caller holds mu.
+func (s *muxSession) expectAnswer(id [stun.TransactionIDSize]byte) {
+	if len(s.asked.ids) < maxOpenChecks {
+		s.asked.ids = append(s.asked.ids, id)
+	} else {
+		s.endpoint.Forget(s.asked.ids[s.asked.next])
+		s.asked.ids[s.asked.next] = id
+		s.asked.next = (s.asked.next + 1) % maxOpenChecks
+	}
+	s.endpoint.Expect(id)
+}
+
+// forgetAnswers takes back what expectAnswer has done. The caller holds mu.
+func (s *muxSession) forgetAnswers() {
+	for _, id := range s.asked.ids {
+		s.endpoint.Forget(id)
+	}
 }

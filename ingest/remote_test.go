@@ -98,20 +98,24 @@ func TestForgedChecksTakeNoPlaces(t *testing.T) {
 	m := testMux(t)
 	s := join(t, m, "cats")
 	real := udp("[100::1]:5000")
-	m.dispatch(request(t, "cats"), real)
+	captured := request(t, "cats")
+	m.dispatch(captured, real)
 	if s.queued() != 1 {
 		t.Fatal("the broadcaster's check did not come")
 	}
 	stranger := func(port int) *net.UDPAddr { return &net.UDPAddr{IP: net.ParseIP("100::3"), Port: 1000 + port} }
 	for port := range 200 {
 		m.dispatch(requestWith(t, "cats", "guessed"), stranger(port))
+		m.dispatch(captured, stranger(port))
 	}
 	if s.queued() != 0 || len(s.bound) != 1 {
 		t.Errorf("%d addresses are the session's", len(s.bound))
 	}
-	captured := request(t, "cats")
-	for port := range 200 {
-		m.dispatch(captured, stranger(port))
+	if m.dispatch(captured, real); s.queued() != 1 {
+		t.Error("a check that was sent again is not answered again")
+	}
+	for port := range 200 { // by who knows the password
+		m.dispatch(request(t, "cats"), stranger(port))
 	}
 	if len(s.bound) > maxBound {
 		t.Errorf("%d addresses are bound", len(s.bound))
@@ -127,6 +131,28 @@ func TestForgedChecksTakeNoPlaces(t *testing.T) {
 	m.dispatch(media(1), real)
 	if n := s.queued(); n != 2 {
 		t.Errorf("%d of 2 packets came after the broadcaster has moved", n)
+	}
+}
+
+// TestCapturedNominationMovesNothing: a nomination that was captured before the broadcaster moved does not move it
+// back.
+func TestCapturedNominationMovesNothing(t *testing.T) {
+	m := testMux(t)
+	s := join(t, m, "cats")
+	c := s.restart("theirs", testPassword)
+	nomination := func() []byte {
+		return must(stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(c.ufrag+":theirs"),
+			stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.NewShortTermIntegrity(c.password), stun.Fingerprint)).Raw
+	}
+	before, now := udp("[100::1]:5000"), udp("[100::1]:6000")
+	captured := nomination()
+	m.dispatch(captured, before)
+	m.dispatch(nomination(), now)
+	m.dispatch(captured, before)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, b := s.bound[before.AddrPort()].nominated, s.bound[now.AddrPort()].nominated; a >= b {
+		t.Errorf("the nomination before counts as number %d, the newest as %d", a, b)
 	}
 }
 

@@ -211,13 +211,25 @@ func TestTCPSaysNothing(t *testing.T) {
 func TestTCPBounds(t *testing.T) {
 	s := start(t, withTCP(t))
 	share := offerOnly(t, s, "cats")
-	right := frame(check(t, share.first.ufrag, share.first.password))
+	right := func() []byte { return frame(check(t, share.first.ufrag, share.first.password)) }
+	captured := right()
 	var known []*tcpClient
-	for range maxPerSession + 3 {
+	for i := range maxPerSession + 3 {
 		c := dialTCP(t, s)
-		c.put(t, right)
+		if i == 0 {
+			c.put(t, captured)
+		} else {
+			c.put(t, right())
+		}
 		if c.answered() {
 			known = append(known, c)
+		}
+		if i == 0 {
+			copied := dialTCP(t, s)
+			copied.put(t, captured)
+			if !copied.closed() {
+				t.Error("who has captured a check has a place")
+			}
 		}
 	}
 	if len(known) != maxPerSession {
@@ -236,7 +248,7 @@ func TestTCPBounds(t *testing.T) {
 		}
 	}
 	for _, c := range known { // in spite of the others
-		c.put(t, right)
+		c.put(t, right())
 		if !c.answered() {
 			t.Error("a known one is not answered")
 		}

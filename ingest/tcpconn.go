@@ -32,7 +32,9 @@ type tcpConn struct {
 	addr   netip.AddrPort // the same address
 	source netip.Prefix
 
-	standing // guarded by the session's mu
+	// Guarded by the session's mu.
+	standing
+	checked bool // its first check has been taken
 
 	queue chan []byte   // never closed
 	done  chan struct{} // closed when the connection must end
@@ -154,8 +156,8 @@ func readFrame(in *bufio.Reader) (datagram, error) {
 	}
 }
 
-// sessionOfCheck is the session that a connectivity check is for. It is nil if data is not a check or the check was not
-// made with the session's password.
+// sessionOfCheck is the session that the first check of a connection is for. It is nil if data is not a check, was not
+// made with the session's password, or has come before: somebody may have captured it.
 func (m *mux) sessionOfCheck(data []byte) *muxSession {
 	ufrag := mediaport.RequestUfrag(data)
 	s := m.find(ufrag)
@@ -165,7 +167,7 @@ func (m *mux) sessionOfCheck(data []byte) *muxSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.named(ufrag); c != nil {
-		if told, _ := s.inwardCheck(data, c); told != nil {
+		if told, _ := s.inwardCheck(data, c); told != nil && s.ids.Add(mediaport.TransactionID(data[8:20])) {
 			return s
 		}
 	}

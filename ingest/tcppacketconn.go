@@ -115,7 +115,10 @@ func (s *muxSession) inward(c *tcpConn, buf *[maxDatagram]byte, n int) (int, boo
 	} else if used := s.named(ufrag); used != nil {
 		var nominates bool
 		if told, nominates = s.inwardCheck(buf[:n], used); told != nil {
-			s.check(&c.standing, used, nominates)
+			if !c.checked || s.ids.Add(mediaport.TransactionID(buf[8:20])) { // the first counts since sessionOfCheck
+				s.check(&c.standing, used, nominates)
+			}
+			c.checked = true
 		}
 	}
 	if told == nil || len(told) > maxDatagram {

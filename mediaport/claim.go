@@ -2,7 +2,6 @@ package mediaport
 
 import (
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -25,16 +24,17 @@ type Claim struct {
 
 	proven atomic.Int64 // when the address last answered, in Unix nanoseconds; 0: never
 	heard  atomic.Int64 // when the endpoint was last heard from there, in Unix nanoseconds
+
+	dropped bool // guarded by the socket's mu
 }
 
 // place is what the socket knows of a remote address.
 type place struct {
-	bound    *Claim   // of an endpoint that asks for proof
-	vouched  *Claim   // of one that does not
-	awaiting []*Claim // of endpoints that wait for answers from there; never written to, only replaced
+	bound   *Claim // of an endpoint that asks for proof
+	vouched *Claim // of one that does not
 }
 
-// Claim makes a claim on an address. It has no effect before Bind, Vouch or Await. The address is without an
+// Claim makes a claim on an address. It has no effect before Bind or Vouch. The address is without an
 // IPv4-mapped IPv6 form.
 func (e *Endpoint) Claim(address netip.AddrPort) *Claim { return &Claim{endpoint: e, address: address} }
 
@@ -76,7 +76,7 @@ func (c *Claim) Bind(now time.Time) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !c.endpoint.open { // closed in the meantime
+	if c.over() {
 		return
 	}
 	at := s.byAddress[c.address]
@@ -98,7 +98,7 @@ func (c *Claim) Vouch(now time.Time) {
 	s := c.endpoint.socket
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !c.endpoint.open {
+	if c.over() {
 		return
 	}
 	at := s.byAddress[c.address]
@@ -120,29 +120,22 @@ func (c *Claim) Vouched() bool {
 	return s.byAddress[c.address].vouched == c
 }
 
-// Await makes STUN messages without a user name that come from the address go to the endpoint too, until Drop.
-func (c *Claim) Await() {
-	s := c.endpoint.socket
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.byAddress[c.address]
-	if c.endpoint.open && !slices.Contains(at.awaiting, c) {
-		at.awaiting = append(slices.Clone(at.awaiting), c)
-		s.byAddress[c.address] = at
-	}
-}
-
-// Drop gives the claim up. Another claim of the same endpoint on the same address takes effect again with its next
-// Bind.
+// Drop gives the claim up for good: a Bind or Vouch that another goroutine was about to call has no effect.
+// Another claim of the same endpoint on the same address takes effect again with its next Bind.
 func (c *Claim) Drop() {
 	c.endpoint.socket.mu.Lock()
 	defer c.endpoint.socket.mu.Unlock()
 	c.remove()
 }
 
+// over reports whether the claim was dropped or its endpoint closed, maybe while a datagram was being handled that
+// is about to claim the address. The caller holds the socket's mu.
+func (c *Claim) over() bool { return c.dropped || !c.endpoint.open }
+
 // remove takes the claim out and reports whether the address was its endpoint's. The caller holds the socket's mu.
 func (c *Claim) remove() (held bool) {
 	s := c.endpoint.socket
+	c.dropped = true
 	at := s.byAddress[c.address]
 	if at.bound == c {
 		at.bound, held = nil, true
@@ -150,16 +143,13 @@ func (c *Claim) remove() (held bool) {
 	if at.vouched == c {
 		at.vouched, held = nil, true
 	}
-	if slices.Contains(at.awaiting, c) {
-		at.awaiting = slices.DeleteFunc(slices.Clone(at.awaiting), func(o *Claim) bool { return o == c })
-	}
 	s.set(c.address, at)
 	return held
 }
 
 // set keeps what is known of an address, or nothing when nobody claims it. The caller holds mu.
 func (s *Socket) set(address netip.AddrPort, at place) {
-	if at.bound == nil && at.vouched == nil && len(at.awaiting) == 0 {
+	if at.bound == nil && at.vouched == nil {
 		delete(s.byAddress, address)
 		return
 	}

@@ -123,14 +123,12 @@ func TestAddressStaysWithItsBroadcaster(t *testing.T) {
 func TestClosedEndpointGetsNothing(t *testing.T) {
 	c := newClaims(t)
 	for name, claim := range c.claims {
-		claim.Await()
 		if name[0] == 'v' {
 			claim.Bind(c.now)
 		}
 		claim.endpoint.Close(claim)
 		claim.Bind(c.now)
 		claim.Vouch(c.now)
-		claim.Await()
 	}
 	c.goesTo("", "")
 	if len(c.byAddress) != 0 || len(c.byUfrag) != 0 {
@@ -138,21 +136,42 @@ func TestClosedEndpointGetsNothing(t *testing.T) {
 	}
 }
 
-// TestAnswersGoToThoseWhoWait: STUN without a user name goes to all who have asked there, but not a viewer's
-// keepalives.
-func TestAnswersGoToThoseWhoWait(t *testing.T) {
+// TestDroppedClaimGetsNothing: a datagram that was being handled when its session gave the address up does not take it
+// back. Nothing would give it up then.
+func TestDroppedClaimGetsNothing(t *testing.T) {
 	c := newClaims(t)
-	answer := built(t)(stun.Build(stun.TransactionID, stun.BindingSuccess, stun.Fingerprint)).Raw
-	c.claims["b1"].Await()
-	c.claims["b2"].Await()
-	c.claims["b2"].Await()
-	c.dispatch(newSourceLimiter(), answer, home, netip.Addr{})
-	c.claims["b1"].Drop()
-	c.dispatch(newSourceLimiter(), answer, home, netip.Addr{})
-	c.claims["v1"].Bind(c.now)
-	c.dispatch(newSourceLimiter(), answer, home, netip.Addr{})
-	if a, b := len(c.sessions["b1"].answers), len(c.sessions["b2"].answers); a != 1 || b != 2 {
-		t.Errorf("one got %d answers, the other %d", a, b)
+	for name, claim := range c.claims {
+		claim.Prove(c.now)
+		claim.Drop()
+		if name[0] == 'v' {
+			claim.Bind(c.now)
+		} else {
+			claim.Vouch(c.now)
+		}
+	}
+	c.goesTo("", "")
+	if len(c.byAddress) != 0 {
+		t.Errorf("%d addresses are left", len(c.byAddress))
+	}
+}
+
+// TestAnswersGoToWhoExpectsThem: no other answer comes to anybody.
+func TestAnswersGoToWhoExpectsThem(t *testing.T) {
+	c := newClaims(t)
+	c.claims["v1"].Vouch(c.now)
+	answer := built(t)(stun.Build(stun.TransactionID, stun.BindingSuccess, stun.Fingerprint))
+	send := func() { c.dispatch(newSourceLimiter(), answer.Raw, home, netip.Addr{}) }
+	send()
+	c.claims["b1"].endpoint.Expect(answer.TransactionID)
+	send()
+	c.claims["b2"].endpoint.Forget(answer.TransactionID) // not its own
+	send()
+	c.claims["b1"].endpoint.Forget(answer.TransactionID)
+	send()
+	for name, want := range map[string]int{"v1": 0, "b1": 2, "b2": 0} {
+		if got := len(c.sessions[name].answers); got != want {
+			t.Errorf("%s got %d answers, want %d", name, got, want)
+		}
 	}
 }
 

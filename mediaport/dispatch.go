@@ -57,38 +57,44 @@ func (s *Socket) dispatchSTUN(limits sourceLimits, b []byte, from netip.AddrPort
 	s.mu.RLock()
 	at, expecting := s.byAddress[from], s.byQuestion[TransactionID(b[8:20])]
 	s.mu.RUnlock()
-	// Of the classes of messages only responses have this bit (RFC 8489 section 5). Responses to our questions are not
-	// limited: nobody else can make one, and a viewer's consent depends on them.
-	if b[0] == 1 && expecting != nil {
-		expecting.handler.HandleAnswer(b, from, local)
-		return
-	}
-	now := time.Now()
-	if alone, together := limits.check(from, now); !alone || !together && !at.inUse(now) {
-		s.limited.Add(1)
-		return
-	}
-	if ufrag := RequestUfrag(b); ufrag != "" {
-		s.mu.RLock()
-		e := s.byUfrag[ufrag]
-		s.mu.RUnlock()
-		if e != nil {
-			e.handler.HandleCheck(b, from, local)
+	// Of the classes of messages only responses have this bit (RFC 8489 section 5). They are not limited: nobody else
+	// can make one that an endpoint expects, and consent depends on them.
+	if b[0] == 1 {
+		if expecting != nil {
+			expecting.handler.HandleAnswer(b, from, local)
 		}
 		return
 	}
-	if at.bound != nil { // a viewer's keepalives (RFC 8445 section 11)
+	now := time.Now()
+	holder := at.holder(now)
+	own := holder != nil && s.asked(b) == holder
+	if !limits.check(from, own, now) {
+		s.limited.Add(1)
 		return
 	}
-	for _, c := range at.awaiting {
-		c.endpoint.handler.HandleAnswer(b, from, local)
+	if e := s.asked(b); e != nil {
+		e.handler.HandleCheck(b, from, local)
 	}
 }
 
-// inUse reports whether a session has proven to be at an address or has been vouched for and heard from. Others behind
-// the same NAT, and those who forge other addresses of its host, must not keep its checks from us.
-func (p place) inUse(now time.Time) bool {
-	return p.bound != nil && p.bound.Proven() || p.vouched != nil && p.vouched.HeardWithin(AddressHold, now)
+// asked is the endpoint that a Binding request names, nil if there is none.
+func (s *Socket) asked(b []byte) *Endpoint {
+	ufrag := RequestUfrag(b)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byUfrag[ufrag]
+}
+
+// holder is the endpoint whose session has proven to be at an address, or has been vouched for and heard from; nil:
+// none. Others behind the same NAT, and those who forge its address, must not keep its checks from us.
+func (p place) holder(now time.Time) *Endpoint {
+	switch {
+	case p.bound != nil && p.bound.Proven():
+		return p.bound.endpoint
+	case p.vouched != nil && p.vouched.HeardWithin(AddressHold, now):
+		return p.vouched.endpoint
+	}
+	return nil
 }
 
 // RequestUfrag is the user name fragment of the agent that a Binding request asks: the first half of its USERNAME (RFC

@@ -17,8 +17,8 @@ type Handler interface {
 	// HandleCheck takes a STUN request that names a user name fragment of the endpoint. Its integrity has not been
 	// checked.
 	HandleCheck(b []byte, from netip.AddrPort, local netip.Addr)
-	// HandleAnswer takes a STUN response with a transaction id that the endpoint expects, and any other STUN message
-	// without a user name from an address whose answers it awaits. Its integrity has not been checked.
+	// HandleAnswer takes a STUN response with a transaction id that the endpoint expects. Its integrity has not been
+	// checked.
 	HandleAnswer(b []byte, from netip.AddrPort, local netip.Addr)
 	// HandlePacket takes what is not STUN from an address that belongs to the endpoint.
 	HandlePacket(b []byte, from netip.AddrPort, local netip.Addr)
@@ -83,7 +83,9 @@ func (e *Endpoint) Expect(id TransactionID) {
 func (e *Endpoint) Forget(id TransactionID) {
 	e.socket.mu.Lock()
 	defer e.socket.mu.Unlock()
-	delete(e.socket.byQuestion, id)
+	if e.socket.byQuestion[id] == e {
+		delete(e.socket.byQuestion, id)
+	}
 }
 
 // Close ends the endpoint and gives up these claims, which are all that it has. The relay is told about those of its

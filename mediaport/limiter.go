@@ -23,9 +23,10 @@ const (
 
 // sourceLimits is asked before work is done for a source that no session has a proven claim on.
 type sourceLimits interface {
-	// check counts a STUN message. It reports whether its address and port may send it, and whether its host and network
-	// may.
-	check(from netip.AddrPort, now time.Time) (alone, together bool)
+	// check counts a STUN message and reports whether it may be sent. own says that it names the session that holds the
+	// address, which only those can do who have seen its signalling or its checks. Such messages are counted by
+	// themselves, so that what others send from there, or forge, does not keep them away.
+	check(from netip.AddrPort, own bool, now time.Time) bool
 	// datagram counts anything else, which includes a broadcaster's media, and reports whether it may be sent.
 	datagram(from netip.AddrPort, now time.Time) bool
 }
@@ -41,9 +42,9 @@ type sourceLimiter struct {
 }
 
 type limiterSlot[K comparable] struct {
-	source            K
-	window            int64
-	checks, datagrams uint32
+	source                 K
+	window                 int64
+	checks, own, datagrams uint32
 }
 
 func newSourceLimiter() *sourceLimiter { return &sourceLimiter{seed: maphash.MakeSeed()} }
@@ -60,19 +61,23 @@ func slotOf[K comparable](
 }
 
 // check implements sourceLimits.
-func (l *sourceLimiter) check(from netip.AddrPort, now time.Time) (alone, together bool) {
+func (l *sourceLimiter) check(from netip.AddrPort, own bool, now time.Time) bool {
 	window := now.UnixNano() / int64(limiterWindow)
 	port := slotOf(l.seed, &l.ports, from, window)
+	if own {
+		port.own++
+		return port.own <= maxChecks
+	}
 	port.checks++
-	alone = port.checks <= maxChecks
+	alone := port.checks <= maxChecks
 	if Relayed(from) { // all of them are in one network, and the relay has bounds of its own
-		return alone, true
+		return alone
 	}
 	host := slotOf(l.seed, &l.hosts, netaddr.SourceOf(from.Addr()), window)
 	host.checks++
 	network := slotOf(l.seed, &l.networks, netaddr.NetworkOf(from.Addr()), window)
 	network.checks++
-	return alone, host.checks <= hostFactor*maxChecks && network.checks <= networkFactor*maxChecks
+	return alone && host.checks <= hostFactor*maxChecks && network.checks <= networkFactor*maxChecks
 }
 
 // datagram implements sourceLimits.

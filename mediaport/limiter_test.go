@@ -12,16 +12,15 @@ func TestSourceIsBounded(t *testing.T) {
 	a, b := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:2")
 	passed := 0
 	for range 10 * maxChecks {
-		if alone, together := g.check(a, now); alone && together {
+		if g.check(a, false, now) {
 			passed++
 		}
 	}
 	if passed != maxChecks {
 		t.Errorf("%d checks passed, want %d", passed, maxChecks)
 	}
-	another, _ := g.check(b, now)
-	later, _ := g.check(a, now.Add(limiterWindow))
-	if !another || !later || !g.datagram(a, now) {
+	if !g.check(b, false, now) || !g.check(a, true, now) || !g.check(a, false, now.Add(limiterWindow)) ||
+		!g.datagram(a, now) {
 		t.Error("another source, another kind or another time was refused")
 	}
 }
@@ -30,7 +29,7 @@ func TestSourceIsBounded(t *testing.T) {
 func admittedChecks(n int, from func(int) netip.AddrPort) (admitted int) {
 	g, now := newSourceLimiter(), time.Now()
 	for i := range n {
-		if alone, together := g.check(from(i), now); alone && together {
+		if g.check(from(i), false, now) {
 			admitted++
 		}
 	}

@@ -60,10 +60,10 @@ func (s *Socket) Mapped(address netip.AddrPort) netip.AddrPort {
 }
 
 // check implements sourceLimits: the relay's goroutines share one limiter.
-func (r *relays) check(from netip.AddrPort, now time.Time) (alone, together bool) {
+func (r *relays) check(from netip.AddrPort, own bool, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.shared().check(from, now)
+	return r.shared().check(from, own, now)
 }
 
 // datagram implements sourceLimits.
