@@ -213,7 +213,7 @@ func (p *sectionPlan) describe(s *sdp.AnswerSection) {
 		s.Attribute("ssrc-group", fmt.Sprintf("FID %d %d", p.SSRC, p.RTXSSRC))
 	}
 	for _, ssrc := range ssrcs {
-		s.Attribute("ssrc", fmt.Sprintf("%d cname:siaran", ssrc))
+		s.Attribute("ssrc", fmt.Sprintf("%d cname:%s", ssrc, cname))
 		s.Attribute("ssrc", fmt.Sprintf("%d msid:%s", ssrc, msid))
 	}
 }

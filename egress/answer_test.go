@@ -175,6 +175,9 @@ func checkAnswer(t *testing.T, offer *sdp.Offer, text string, plans []plan) {
 				t.Errorf("section %d has no %s", i, key)
 			}
 		}
+		if ssrc, _ := m.Attribute("ssrc"); !strings.HasSuffix(ssrc, " cname:"+cname) {
+			t.Errorf("section %d: a=ssrc:%s is not the cname of the sender reports", i, ssrc)
+		}
 		if setup, _ := m.Attribute("setup"); setup == offer.Setup || setup == "actpass" {
 			t.Errorf("setup %s to %s", setup, offer.Setup)
 		}

@@ -13,8 +13,9 @@ import (
 // reportInterval is how often a viewer gets sender reports. It is short enough for lips to be in sync soon.
 const reportInterval = time.Second
 
-// cname is the canonical name of everything that is sent (RFC 3550 section 6.5.1), audio and video alike. Its length is
-// a multiple of four, because aiortc 1.4 does not skip the padding of a chunk and so cannot read the next one.
+// cname is the canonical name of everything that is sent (RFC 3550 section 6.5.1), audio and video alike, in sender
+// reports and in the answer (RFC 5576 section 6.1). Its length is a multiple of four, because aiortc 1.4 does not skip
+// the padding of a chunk and so cannot read the next one.
 const cname = "siaran-1"
 
 // viewer is a connected viewer as its worker sees it; only the worker touches it.
