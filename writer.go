@@ -65,10 +65,10 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 		w.splice(seq, timestamp, arrival)
 	}
 	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival, Place: frame.Place}
-	for i, set := range frame.Prefix {
+	for i, parameters := range frame.Prefix {
 		set := Packet{
 			Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: arrival,
-			Payload: set, Keyframe: frame.Keyframe && i == 0, Place: frame.Place,
+			Payload: parameters, Keyframe: frame.Keyframe && i == 0, Place: frame.Place,
 		}
 		set.LayerEnd = false
 		l.append(&set)

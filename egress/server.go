@@ -77,7 +77,7 @@ type Server struct {
 	drops       drops
 	handshakes  chan struct{} // their slots; see dtlsConn
 
-	stop       context.CancelFunc // the janitor and the workers, after all sessions
+	stop       context.CancelFunc // ends expire and the workers, after all sessions
 	workersRun sync.WaitGroup
 
 	mu       sync.Mutex

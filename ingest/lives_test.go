@@ -441,7 +441,7 @@ func TestReportsAboutTooManySources(t *testing.T) {
 	s := start(t, nil)
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	for i := 0; s.count() > 0; i++ {
-		if i == 10*maxReportSSRCs {
+		if i == 10*maxNamedSSRCs {
 			t.Fatal("the session is still there")
 		}
 		_ = b.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(i)}}) // fails after the end

@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// maxReportSSRCs bounds the SSRCs of a session's RTCP, because pion keeps state for each.
-const maxReportSSRCs = 512
+// maxNamedSSRCs bounds the SSRCs that the RTCP of a session names, in its report blocks too, because pion keeps state
+// for each. admission sees only the sender of a packet, as the rest is encrypted.
+const maxNamedSSRCs = 512
 
 // sink replaces the buffer in which pion keeps the packets of one SSRC until they are read. It passes them on at once
 // and is always empty, so readers wait until it is closed.

@@ -295,7 +295,7 @@ func bufferFactory(to sinks, closing *atomic.Bool) packetBuffers {
 			}
 			return &sink{take: to.rtp, closed: make(chan struct{})}
 		}
-		if reports++; reports == maxReportSSRCs {
+		if reports++; reports == maxNamedSSRCs {
 			to.flooded()
 		}
 		return &sink{take: to.rtcp, closed: make(chan struct{})}

@@ -76,25 +76,25 @@ func newLiveFeed(l *listing.Cached, log *slog.Logger, most int, share netaddr.Sh
 }
 
 // run follows the listing until ctx ends, and then tells all followers that it is over.
-func (b *liveFeed) run(ctx context.Context) error {
+func (l *liveFeed) run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { b.lookAtPrivate(ctx) })
+	wg.Go(func() { l.lookAtPrivate(ctx) })
 	for ctx.Err() == nil {
-		err := b.listing.Watch(ctx, b.reset, b.change)
+		err := l.listing.Watch(ctx, l.reset, l.change)
 		if ctx.Err() != nil {
 			break
 		}
-		b.log.Warn("cannot follow changes of the listing; will retry", "error", err)
+		l.log.Warn("cannot follow changes of the listing; will retry", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(watchAgain):
 		}
 	}
 	wg.Wait()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.over = true
-	for f := range b.followers {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for f := range l.followers {
 		f.ended = true
 		f.poke()
 	}
@@ -102,40 +102,40 @@ func (b *liveFeed) run(ctx context.Context) error {
 }
 
 // follow adds a follower. It fails with ErrTooManySessions, also when the server is ending, or ErrShare.
-func (b *liveFeed) follow(f *follower) error {
+func (l *liveFeed) follow(f *follower) error {
 	f.wake = make(chan struct{}, 1)
 	f.changed = make(map[siaran.StreamName]struct{})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.over || len(b.followers) >= b.max {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over || len(l.followers) >= l.max {
 		return siaran.ErrTooManySessions
 	}
-	if b.from.Over(f.from, b.share, b.max) {
+	if l.from.Over(f.from, l.share, l.max) {
 		return siaran.ErrShare
 	}
-	b.from.Add(f.from)
+	l.from.Add(f.from)
 	f.fresh = !f.private // a private stream must be looked at first
-	b.followers[f] = struct{}{}
+	l.followers[f] = struct{}{}
 	if f.private {
-		b.lookNow()
+		l.lookNow()
 	}
-	if b.ready {
+	if l.ready {
 		f.poke()
 	}
 	return nil
 }
 
-func (b *liveFeed) unfollow(f *follower) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.followers, f)
-	b.from.Remove(f.from)
+func (l *liveFeed) unfollow(f *follower) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.followers, f)
+	l.from.Remove(f.from)
 }
 
 // take returns what is new for f.
-func (b *liveFeed) take(f *follower) delivery {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (l *liveFeed) take(f *follower) delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	d := delivery{ended: f.ended, within: f.within}
 	switch {
 	case f.fresh && f.private:
@@ -143,14 +143,14 @@ func (b *liveFeed) take(f *follower) delivery {
 		if f.shown.body != nil {
 			d.streams = [][]byte{f.shown.body}
 		}
-	case f.fresh && b.ready:
+	case f.fresh && l.ready:
 		d.snapshot = true
-		d.streams = b.all(f.only)
+		d.streams = l.all(f.only)
 	case f.fresh:
 		return delivery{ended: f.ended}
 	default:
 		for name := range f.changed {
-			p, live := b.streams[name]
+			p, live := l.streams[name]
 			if f.private {
 				p, live = f.shown, f.shown.body != nil
 			}
@@ -167,9 +167,9 @@ func (b *liveFeed) take(f *follower) delivery {
 }
 
 // all returns the streams in the order of the list: the newest first.
-func (b *liveFeed) all(only siaran.StreamName) [][]byte {
+func (l *liveFeed) all(only siaran.StreamName) [][]byte {
 	var list []rendered
-	for name, p := range b.streams {
+	for name, p := range l.streams {
 		if only == "" || only == name {
 			list = append(list, p)
 		}
@@ -185,19 +185,19 @@ func (b *liveFeed) all(only siaran.StreamName) [][]byte {
 }
 
 // reset replaces everything that is live.
-func (b *liveFeed) reset(streams []siaran.Stream) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ready = true
-	before := b.streams
-	b.streams = make(map[siaran.StreamName]rendered)
+func (l *liveFeed) reset(streams []siaran.Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ready = true
+	before := l.streams
+	l.streams = make(map[siaran.StreamName]rendered)
 	for _, s := range streams {
-		b.streams[s.Name] = render(s)
+		l.streams[s.Name] = render(s)
 		if _, was := before[s.Name]; !was {
-			b.call(s.Name)
+			l.call(s.Name)
 		}
 	}
-	for f := range b.followers {
+	for f := range l.followers {
 		if !f.private {
 			f.fresh = true
 			f.poke()
@@ -206,19 +206,19 @@ func (b *liveFeed) reset(streams []siaran.Stream) {
 }
 
 // change takes one event of the listing.
-func (b *liveFeed) change(e siaran.StreamEvent) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (l *liveFeed) change(e siaran.StreamEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if e.Gone {
-		delete(b.streams, e.Stream.Name)
+		delete(l.streams, e.Stream.Name)
 	} else {
-		_, was := b.streams[e.Stream.Name]
-		b.streams[e.Stream.Name] = render(e.Stream)
+		_, was := l.streams[e.Stream.Name]
+		l.streams[e.Stream.Name] = render(e.Stream)
 		if !was {
-			b.call(e.Stream.Name)
+			l.call(e.Stream.Name)
 		}
 	}
-	for f := range b.followers {
+	for f := range l.followers {
 		if !f.private && (f.only == "" || f.only == e.Stream.Name) {
 			f.changed[e.Stream.Name] = struct{}{}
 			f.poke()
@@ -231,15 +231,15 @@ const (
 	longestCome = 10 * time.Second     // for all of them, however many there are
 )
 
-// call tells the followers of a stream that has gone live to come one after the other. The caller holds b.mu.
-func (b *liveFeed) call(name siaran.StreamName) {
+// call tells the followers of a stream that has gone live to come one after the other. The caller holds l.mu.
+func (l *liveFeed) call(name siaran.StreamName) {
 	waiting := 0
-	for f := range b.followers {
+	for f := range l.followers {
 		if f.only == name {
 			waiting++
 		}
 	}
-	for f := range b.followers {
+	for f := range l.followers {
 		if f.only == name {
 			f.within = min(time.Duration(waiting)*joinTime, longestCome)
 		}

@@ -12,7 +12,7 @@ import (
 
 // lookAtPrivate looks up the private streams that have followers, because the watch of the listing does not include
 // them: once for all followers of a stream.
-func (b *liveFeed) lookAtPrivate(ctx context.Context) {
+func (l *liveFeed) lookAtPrivate(ctx context.Context) {
 	tick := time.NewTicker(privateEvery)
 	defer tick.Stop()
 	for {
@@ -20,43 +20,43 @@ func (b *liveFeed) lookAtPrivate(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-b.wake:
+		case <-l.wake:
 		}
-		for _, name := range b.privateNames() {
-			stream, err := b.look(ctx, name)
+		for _, name := range l.privateNames() {
+			stream, err := l.look(ctx, name)
 			switch {
 			case ctx.Err() != nil:
 				return
 			case err == nil:
-				b.showPrivate(stream, true)
+				l.showPrivate(stream, true)
 			case errors.Is(err, siaran.ErrUnknownStream):
-				b.showPrivate(unknown(name, stream.KeyGeneration), false)
+				l.showPrivate(unknown(name, stream.KeyGeneration), false)
 			}
 		}
 	}
 }
 
-func (b *liveFeed) look(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
-	if stream, found, ok := b.listing.Recent(name); ok && found {
+func (l *liveFeed) look(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
+	if stream, found, ok := l.listing.Recent(name); ok && found {
 		return stream, nil
 	}
-	return b.listing.Stream(ctx, name)
+	return l.listing.Stream(ctx, name)
 }
 
 // lookNow looks up private streams at once, for a new follower.
-func (b *liveFeed) lookNow() {
+func (l *liveFeed) lookNow() {
 	select {
-	case b.wake <- struct{}{}:
+	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (b *liveFeed) privateNames() []siaran.StreamName {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (l *liveFeed) privateNames() []siaran.StreamName {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	names := make(map[siaran.StreamName]struct{})
 	var list []siaran.StreamName
-	for f := range b.followers {
+	for f := range l.followers {
 		if _, seen := names[f.only]; f.private && !seen {
 			names[f.only] = struct{}{}
 			list = append(list, f.only)
@@ -65,15 +65,15 @@ func (b *liveFeed) privateNames() []siaran.StreamName {
 	return list
 }
 
-func (b *liveFeed) showPrivate(stream siaran.Stream, there bool) {
+func (l *liveFeed) showPrivate(stream siaran.Stream, there bool) {
 	var now rendered
 	if stream.Status != siaran.StatusOffline {
 		now = render(stream)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	called := false
-	for f := range b.followers {
+	for f := range l.followers {
 		if !f.private || f.only != stream.Name {
 			continue
 		}
@@ -87,7 +87,7 @@ func (b *liveFeed) showPrivate(stream siaran.Stream, there bool) {
 			continue
 		}
 		if !first && f.shown.body == nil && !called {
-			b.call(stream.Name)
+			l.call(stream.Name)
 			called = true
 		}
 		f.seen, f.shown = true, now
