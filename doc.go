@@ -9,10 +9,10 @@
 //
 // A [Broadcast] outlives the session that feeds it. When a broadcaster vanishes, the broadcast stays interrupted for a
 // grace time, and the next session of the same owner continues the same layers. Their sequence numbers and timestamps
-// never jump.
+// never jump. After the broadcaster has stopped, viewers may stay for the next broadcast ([Hub.KeepViewers]).
 //
-// The package uses the standard library only. The one thing it has to know about a codec, where a key frame begins,
-// comes from a [Framer], which the caller of [NewHub] supplies.
+// The package uses the standard library only. What it has to know about codecs (where frames and key frames begin, and
+// which temporal and spatial layer a packet belongs to) comes from a [Framer], which the caller of [NewHub] supplies.
 //
 // A [Feed] of the hub reports what changes. The package listing writes that to a [Listing]: what is live and who
 // watches, for every reader and across servers.

@@ -12,5 +12,8 @@
 // Decrypted packets leave the transport through its buffer factory, in the goroutine that decrypts. A [receiver]
 // finds the layer that a packet belongs to (mid, rid, SSRC or payload type), unpacks retransmissions, waits a little
 // for missing packets, and writes to the hub in order. The session's own goroutine sends feedback to the broadcaster
-// (lost packets, reports, requests for key frames). Only that goroutine ends the session.
+// (lost packets, reports, requests for key frames), and gives up on packets that do not come: it then writes those that
+// waited behind them. Only that goroutine ends the session.
+//
+// pion knows nothing of ICE restarts (restart.go): it gets every check as if it were one of the first ICE session.
 package ingest
