@@ -202,9 +202,9 @@ func (l *Layer) Stats() LayerStats {
 	return LayerStats{l.packets.Load(), l.bytes.Load(), l.lost.Load(), l.keyframes.Load(), l.backward.Load()}
 }
 
-// Follow sends to wake, without ever waiting, after each complete frame, and again whenever packets of an incomplete
-// frame have been waiting for GatherTime. The channel should have room for one value; it is never closed. The caller
-// calls unfollow once, when done.
+// Follow sends to wake, without ever waiting, after each complete frame, and with a packet of an incomplete one that
+// comes GatherTime or more after the first that nobody was woken for. The channel should have room for one value; it is
+// never closed. The caller calls unfollow once, when done.
 func (l *Layer) Follow(wake chan<- struct{}) (unfollow func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -121,7 +121,7 @@ type climber struct {
 	rose    bool          // the last change was upward
 }
 
-// choose returns the rung that a viewer should have, and the rate that probes should show first, or 0. now is the
+// choose returns the rung that a viewer should have, and the rate that probes should show first, or 0. present is the
 // viewer's present rung.
 func (c *climber) choose(l *ladder, present rung, p path, now time.Time) (next rung, probe int) {
 	rungs := l.list()
