@@ -43,7 +43,7 @@ func (v *viewer) watchPath() {
 // lossWindow takes the share of video packets that were lost in a window, in 256ths.
 func (v *viewer) lossWindow(t *track, share int, now time.Time) {
 	if v.estimate != nil {
-		v.estimate.Loss(share, now)
+		v.estimate.Loss(share, t.roundTrip, now)
 		return
 	}
 	t.gate.decide(share, t.roundTrip)

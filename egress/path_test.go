@@ -87,7 +87,7 @@ func TestThinPathsOfOneLayer(t *testing.T) {
 func TestPathWithoutFeedback(t *testing.T) {
 	for carries, layer := range map[float64]int{10e6: 2, 0.3e6: 0} {
 		x := newWorld(t, steady(carries), false, three()...)
-		x.run(time.Minute)
+		x.run(20 * time.Second)
 		x.expect(x.layer == layer, fmt.Sprintf("layer %d at %v kbit/s", layer, carries/1000))
 	}
 }

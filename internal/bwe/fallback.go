@@ -3,15 +3,25 @@ package bwe
 import "time"
 
 // fallback is what is known without transport-wide feedback. REMB is the receiver's estimate; receiver reports tell
-// about loss alone.
+// about loss and the round trip.
+//
+// REMB is at most one and a half times what arrives and grows by 8 % a second, so it says little about what the path
+// carries. What does is a trial: more is sent, and when a report about it shows neither loss nor a longer round trip,
+// and REMB has not fallen, the path is proven to carry it. Any of these signs ends the trial, and at another time the
+// proof.
 type fallback struct {
-	remb  int64 // when the newest came
-	heard int64 // when the newest receiver report came
-	clean bool  // the newest report had next to no loss
+	remb  int64   // when the newest came
+	said  float64 // by it, bits a second
+	heard int64   // when the newest receiver report came
+	trip  int64   // the shortest round trip; 0: unknown
 
-	probing bool
+	proven  float64 // bits a second that a trial has shown to be carried
+	trying  bool
 	begun   int64
-	retry   int64
+	rate    float64 // that is tried
+	retry   int64   // when the next trial may begin
+	patient int64   // how long the next failure puts it off
+	excused int64   // until then, loss and a queue are those of a trial
 }
 
 const (
@@ -20,9 +30,17 @@ const (
 	reportApart = 200 * millisecond
 
 	cleanLoss = 0.02
-	blindStep = 1.3 // of a probe without feedback
-	blindTime = 2 * second
-	blindWait = 3 * second / 2
+	fallen    = 0.97 // of the REMB before
+	// A round trip that is longer than the shortest by this much ends a trial, or lowers the target.
+	longTrip, longerTrip = 100 * millisecond, 250 * millisecond
+
+	rembStep      = 2   // of a trial, times the target
+	blindStep     = 1.6 // where nobody says at once that it is too much
+	trialTime     = 1200 * millisecond
+	trialMost     = 4 * second
+	trialEcho     = 3 * second / 2
+	leastPatience = 3 * second / 2
+	mostPatience  = 8 * second
 )
 
 // REMB takes the receiver's own estimate. It counts only while there is no transport-wide feedback.
@@ -31,14 +49,24 @@ func (e *Estimator) REMB(bitsPerSecond uint64, now time.Time) {
 	if e.heard {
 		return
 	}
-	e.fallback.remb = t
+	f := &e.fallback
+	bits := float64(min(bitsPerSecond, mostTarget))
+	fell := bits < fallen*f.said
+	f.remb, f.said = t, bits
+	if fell {
+		if t >= f.excused {
+			f.fail(t)
+		}
+		e.setTarget(max(f.proven, min(bits, e.target)))
+		return
+	}
 	// It says little beyond what arrives, so it cannot raise the target by more than a step.
-	e.setTarget(min(float64(min(bitsPerSecond, mostTarget)), max(e.target, 1.5*e.rate.bits)))
+	e.setTarget(max(f.proven, min(bits, max(e.target, 1.5*e.rate.bits))))
 }
 
-// Loss takes the share of packets lost by a receiver report, in 256ths. It counts only while there is no transport-wide
-// feedback.
-func (e *Estimator) Loss(share256 int, now time.Time) {
+// Loss takes the share of packets lost by a receiver report, in 256ths, and the round trip; 0: it is not known. It
+// counts only while there is no transport-wide feedback.
+func (e *Estimator) Loss(share256 int, roundTrip time.Duration, now time.Time) {
 	t := e.at(now)
 	f := &e.fallback
 	if e.heard || t-f.heard < reportApart {
@@ -46,32 +74,66 @@ func (e *Estimator) Loss(share256 int, now time.Time) {
 	}
 	f.heard = t
 	share := float64(min(max(share256, 0), 256)) / 256
-	f.clean = share < cleanLoss
+	longer := int64(0)
+	if trip := roundTrip.Microseconds(); trip > 0 {
+		if f.trip == 0 || trip < f.trip {
+			f.trip = trip
+		}
+		longer = trip - f.trip
+		f.trip += longer / 256 // the path may have become longer
+	}
+	said := f.remb != 0 && t-f.remb <= rembAge
 	switch {
+	case f.trying && (share >= cleanLoss || longer > longTrip):
+		f.fail(t)
+	case t < f.excused:
 	case share > heavyLoss:
+		f.fail(t)
 		e.setTarget(e.target * (1 - share/2))
-		f.probing = false
-		f.retry = t + blindWait
-	case f.clean && (f.remb == 0 || t-f.remb > rembAge) && e.rate.bits > 0.7*e.target:
+	case longer > longerTrip:
+		f.fail(t)
+		e.setTarget(e.target * 0.85)
+	case f.trying && t-f.begun >= trialTime:
+		f.trying, f.retry, f.patient = false, t, 0
+		if rate := min(f.rate, bitrate(int64(e.probe.sent), t-f.begun)); rate > e.target {
+			f.proven = rate
+			e.setTarget(rate)
+		}
+	case share < cleanLoss && !said && e.rate.bits > 0.7*e.target:
 		e.setTarget(e.target * 1.08)
 	}
 }
 
-// probe pads what is sent up to a step above the target.
+// fail ends a trial, or what trials have proven.
+func (f *fallback) fail(now int64) {
+	f.patient = min(max(2*f.patient, leastPatience), mostPatience)
+	f.retry = now + f.patient
+	if f.trying {
+		f.trying, f.excused = false, now+trialEcho
+	} else {
+		f.proven = 0
+	}
+}
+
+// probe pads what is sent up to the rate of a trial.
 func (f *fallback) probe(e *Estimator, now int64, want int) int {
 	if float64(want) <= e.target || f.heard == 0 && f.remb == 0 || now < f.retry {
-		f.probing = false
+		f.trying = false
 		return 0
 	}
-	if !f.probing {
-		f.probing, f.begun = true, now
+	if !f.trying {
+		step := blindStep
+		if f.remb != 0 && now-f.remb <= rembAge {
+			step = rembStep
+		}
+		f.trying, f.begun, f.rate = true, now, min(e.target*step, float64(want))
 		e.probe.sent = 0
 	}
-	if now-f.begun > blindTime {
-		f.probing, f.retry = false, now+blindWait
+	if now-f.begun > trialMost { // no report came
+		f.fail(now)
 		return 0
 	}
-	due := int(min(e.target*blindStep, float64(want))*float64(now-f.begun)/8e6) - e.probe.sent
+	due := int(f.rate*float64(now-f.begun)/8e6) - e.probe.sent
 	if due < leastAtOnce {
 		return 0
 	}

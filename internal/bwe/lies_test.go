@@ -57,7 +57,7 @@ func TestREMBDoesNotRule(t *testing.T) {
 			for range 100 {
 				w.run(100 * ms)
 				w.e.REMB(remb, w.clock())
-				w.e.Loss(256, w.clock())
+				w.e.Loss(256, time.Second, w.clock())
 			}
 			w.checkTarget(0, 1)
 		})
