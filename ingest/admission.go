@@ -21,7 +21,7 @@ const (
 )
 
 // admission decides which datagrams of a session reach pion. pion keeps state for each SSRC and each fragment of a
-// handshake before it has checked that they come from the broadcaster. It is guarded by muxSession.mu.
+// handshake before it has checked that they come from the broadcaster. Its owner guards it.
 type admission struct {
 	began       time.Time
 	declared    map[uint32]struct{} // in the offer: nothing else can take their places
@@ -99,8 +99,12 @@ func (a *admission) admitsDTLS(data []byte) bool {
 func (s *muxSession) connects() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connected = true
-	s.handshake.Finish()
+	s.admission.secured()
+}
+
+func (a *admission) secured() {
+	a.connected = true
+	a.handshake.Finish()
 }
 
 // isRTP reports whether a datagram is RTP, not RTCP or anything else (RFC 7983, RFC 5761 section 4).

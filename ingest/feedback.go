@@ -146,10 +146,39 @@ func (r *receiver) rtcp(data []byte, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range packets {
-		if sr, ok := p.(*rtcp.SenderReport); ok {
-			r.senderReport(sr, now)
+		switch p := p.(type) {
+		case *rtcp.SenderReport:
+			r.senderReport(p, now)
+		case *rtcp.Goodbye:
+			r.goodbye(p)
 		}
 	}
+}
+
+// goodbye notes who sends no more (RFC 3550 section 6.6).
+func (r *receiver) goodbye(bye *rtcp.Goodbye) {
+	for _, ssrc := range bye.Sources {
+		if s := r.demux.sources[ssrc]; s != nil {
+			s.gone = true
+			poke(r.wake)
+		}
+	}
+}
+
+// left reports whether all that feeds the layers has said that it sends no more.
+func (r *receiver) left() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	feeds, gone := 0, 0
+	for _, l := range r.demux.layers {
+		if l.current != nil {
+			feeds++
+			if l.current.gone {
+				gone++
+			}
+		}
+	}
+	return feeds > 0 && feeds == gone
 }
 
 func (r *receiver) senderReport(sr *rtcp.SenderReport, now time.Time) {

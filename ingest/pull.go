@@ -6,25 +6,30 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pion/webrtc/v3"
+
 	"siaran"
+	"siaran/internal/sdp"
 )
 
-// Why a pull has ended, besides what [siaran.Publication.Err] says when its broadcast was taken over or ended.
+// Why a pull has ended, besides what [siaran.Publication.Err] says when its broadcast was taken over or ended, and
+// ErrClosed.
 var (
-	ErrStalled     = errors.New("no packet has come from the parent for too long")
+	ErrStalled     = errors.New("nothing has come from the parent for too long")
 	ErrParentEnded = errors.New("the parent has ended the session")
 	ErrPullClosed  = errors.New("the pull was closed here")
 )
 
-// ErrParent is in every error of [Server.Pull] that is the parent's fault; the text says which.
+// ErrParent is in every error of [Server.Pull] that is the parent's fault; the text says which. It is also what
+// [Pulled.Err] has for a parent that has become unusable in another way than those above.
 var ErrParent = errors.New("the parent cannot be pulled from")
 
-// PullConfig describes a pull of a stream from another server, the parent. Stream, Owner and Exchange must be given.
+// PullConfig describes a pull of a stream from another server, the parent. All must be given.
 type PullConfig struct {
 	Stream siaran.StreamName // here
 
 	// Owner is the owner of the broadcast here. A pull takes over a broadcast of its owner; a broadcaster, who has
-	// another, gets ErrStreamTaken as long as the pull goes on.
+	// another, gets ErrStreamTaken as long as the pull goes on, unless Config.LetGo ends it.
 	Owner string
 
 	// Exchange posts the offer to the parent and returns what it answers. It is called once, with a context that ends
@@ -42,26 +47,224 @@ type PullAnswer struct {
 
 // Pulled is a stream that comes from another server. Its methods may be called from any goroutine.
 type Pulled struct {
-	done chan struct{}
-	err  error // set before done is closed
+	session  *session
+	audience audience
+	err      error // set before session.done is closed
 }
 
-// Pull starts a session that receives the stream from another server. It returns when the broadcast is live here: the
-// first media has come. A broadcast of the same owner goes on until then, and its viewers stay.
-func (s *Server) Pull(_ context.Context, _ PullConfig) (*Pulled, error) {
-	return nil, fmt.Errorf("ingest: pull: %w", errors.ErrUnsupported)
+// Pull starts a session that receives the stream from another server (draft-ietf-wish-whep). It returns when the
+// broadcast is live here: the first media has come. That takes SetupTimeout at most. Until the first media, a broadcast
+// of the same owner goes on as it was; then it continues with what comes from here, and its viewers stay.
+//
+// Pull fails with ErrParent, with the error of Exchange, with ErrStreamTaken, ErrTooManySessions or ErrClosed, and with
+// that of ctx. The session outlives ctx.
+func (s *Server) Pull(ctx context.Context, c PullConfig) (*Pulled, error) {
+	if c.Stream == "" || c.Owner == "" || c.Exchange == nil {
+		return nil, errors.New("ingest: Stream, Owner and Exchange must be given")
+	}
+	if taken, _ := s.hub.Taken(c.Stream, c.Owner); taken {
+		return nil, siaran.ErrStreamTaken
+	}
+	if err := s.reservePull(); err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, s.cfg.SetupTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)() // Close waits for it
+	p, err := s.pull(within, c)
+	switch {
+	case err == nil:
+	case s.life.Err() != nil:
+		err = siaran.ErrClosed
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return p, err
+}
+
+// reservePull reserves room for one more session.
+func (s *Server) reservePull() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return siaran.ErrClosed
+	case s.opening+len(s.sessions) >= s.cfg.MaxSessions:
+		return siaran.ErrTooManySessions
+	}
+	s.opening++
+	return nil
+}
+
+// opened ends what reservePull began. The session, unless it is nil, runs from now on.
+func (s *Server) opened(sess *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opening--
+	s.idle.Broadcast()
+	if sess != nil {
+		s.sessions[sess.id] = sess
+		s.running.Go(sess.run)
+	}
+}
+
+// pull begins a session and waits until it is live. On error nothing of it stays.
+func (s *Server) pull(ctx context.Context, c PullConfig) (*Pulled, error) {
+	sess, err := s.meet(ctx, c)
+	s.opened(sess)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(tickWaiting)
+	defer tick.Stop()
+	for {
+		select {
+		case <-sess.done:
+			return nil, fmt.Errorf("%w: %w", ErrParent, sess.pulled.err)
+		case <-ctx.Done():
+			sess.pulled.Close()
+			return nil, fmt.Errorf("%w: it sends no key frame", ErrParent)
+		case <-tick.C:
+			if b := sess.publication.Broadcast(); b.State().Status == siaran.StatusLive {
+				return sess.pulled, nil
+			}
+		}
+	}
+}
+
+// meet makes the offer, gets its answer, connects, and begins the broadcast with the first packets.
+func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error) {
+	own := s.certificate.Load()
+	l := local{
+		certificate: own.Certificate, fingerprint: own.fingerprint,
+		ufrag: sdp.RandomText(16), password: sdp.RandomText(32),
+	}
+	sess := newSession(s, c.Stream, c.Owner, &sdp.Offer{}, l)
+	sess.pulled = &Pulled{session: sess}
+	sess.log = s.log.With("of", "parent", "stream", c.Stream, "session", sess.id.String())
+	sess.receiver.rate.limit = 0 // the parent has applied its limit
+	to := sess.sinks()
+	var start *pullStart // set before the parent can send
+	to.rtp = func(b []byte) { sess.guarded(func() { start.rtp(b, time.Now()) }) }
+	t, candidates, err := openOffering(ctx, l, to, s.cfg.SetupTimeout, sess.log)
+	if err != nil {
+		return nil, err
+	}
+	sess.transport = t
+	defer func() {
+		if err == nil {
+			return
+		}
+		if start != nil {
+			start.giveUp()
+		}
+		t.close()
+		if sess.publication != nil {
+			sess.publication.Abandon()
+		}
+	}()
+	offered := pullFormats(s.cfg.VideoCodecs)
+	offer, err := writeOffer(offered, l, candidates)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: writing the offer: %w", err)
+	}
+	response, err := c.Exchange(ctx, offer)
+	if err != nil {
+		return nil, err
+	}
+	answer, agreed, err := readAnswer(response.SDP, offered)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrParent, err)
+	}
+	origin := siaran.Origin{ID: response.Broadcast, StartedAt: response.StartedAt, Relayed: true}
+	start = newPullStart(sess, answer, agreed, origin)
+	if err := t.accept(answer, func() { sess.abort(errHandshake) }); err != nil {
+		return nil, fmt.Errorf("%w: its answer: %w", ErrParent, err)
+	}
+	if err := sess.firstMedia(ctx, start); err != nil {
+		return nil, err
+	}
+	poke(sess.wake) // what woke it so far was for here
+	return sess, nil
+}
+
+// firstMedia waits until the first media has begun the broadcast.
+func (s *session) firstMedia(ctx context.Context, start *pullStart) error {
+	for {
+		select {
+		case <-start.published:
+			return start.err
+		case err := <-s.aborted:
+			return fmt.Errorf("%w: %w", ErrParent, pullError(err))
+		case <-s.wake:
+			if s.transport.state() == webrtc.PeerConnectionStateFailed {
+				if err := s.transport.impostor(start.answer.Fingerprints); err != nil {
+					return fmt.Errorf("%w: %w", ErrParent, err)
+				}
+				return fmt.Errorf("%w: %w", ErrParent, errUnconnected)
+			}
+		case <-ctx.Done():
+			switch stranger := start.giveUp(); {
+			case s.transport.state() != webrtc.PeerConnectionStateConnected:
+				return fmt.Errorf("%w: no connection: no answer to connectivity checks over UDP, or no DTLS", ErrParent)
+			case stranger >= 0:
+				return fmt.Errorf("%w: it sends payload type %d, which its answer does not have", ErrParent, stranger)
+			}
+			return fmt.Errorf("%w: it sends no media", ErrParent)
+		}
+	}
+}
+
+// parentGone returns why a pull has to end, nil when it does not: the parent has said BYE on all that it sends, or it
+// has not been heard for a while.
+func (s *session) parentGone(state webrtc.PeerConnectionState, now time.Time) error {
+	if s.receiver.left() {
+		return ErrParentEnded
+	}
+	if state != webrtc.PeerConnectionStateDisconnected {
+		s.absent = time.Time{}
+		return nil
+	}
+	if s.absent.IsZero() {
+		s.absent = now
+	}
+	if now.Sub(s.absent) < parentPatience {
+		return nil
+	}
+	return ErrStalled
+}
+
+// pullError is what the end of a session is called when it is a pull.
+func pullError(reason error) error {
+	switch reason {
+	case errHungUp:
+		return ErrParentEnded
+	case errGone:
+		return ErrStalled
+	case errShutdown:
+		return siaran.ErrClosed
+	case errReports, errHandshake, errUnconnected:
+		return fmt.Errorf("%w: %w", ErrParent, reason)
+	}
+	return reason
 }
 
 // Done returns a channel that is closed when the pull has ended and nothing of it is left. The broadcast waits for the
 // hub's grace time; who wants it to end before calls [siaran.Hub.EndOf].
-func (p *Pulled) Done() <-chan struct{} { return p.done }
+func (p *Pulled) Done() <-chan struct{} { return p.session.done }
 
 // Err says why it has ended, once Done is closed.
 func (p *Pulled) Err() error { return p.err }
 
 // Close ends the pull and waits until nothing of it is left.
-func (p *Pulled) Close() { <-p.done }
+func (p *Pulled) Close() {
+	p.session.requestEnd(closed)
+	<-p.session.done
+}
 
-// Audience tells the parent how many viewers are below it here now, and how many have joined so far (RTCP APP "SIRN",
-// RFC 3550 section 6.7). It may be called as often as there is something new.
-func (p *Pulled) Audience(_ int, _ uint64) {}
+// Broadcast is the broadcast that the pull feeds.
+func (p *Pulled) Broadcast() *siaran.Broadcast { return p.session.publication.Broadcast() }
+
+// Audience tells the parent how many viewers are below it here now, and how many have joined since the pull began. It
+// may be called as often as there is something new.
+func (p *Pulled) Audience(viewers int, joins uint64) { p.audience.set(viewers, joins) }

@@ -15,6 +15,7 @@ type rtpSource struct {
 	layer   *layer
 	repair  bool // it carries retransmissions (RFC 4588)
 	retired bool // another one feeds the layer now
+	gone    bool // it has said BYE
 
 	seqs        siaran.Unwrapper16
 	times       siaran.Unwrapper32

@@ -46,6 +46,10 @@ type Config struct {
 	MaxBitrate   int              // bits per second of one broadcast, headers included; unbounded when zero
 	MaxLayers    int              // simulcast layers of one broadcast; 3 when zero
 
+	// LetGo is asked when a broadcaster wants a stream that comes from another server. It reports whether it has closed
+	// the pull, so that the broadcaster gets the stream and its viewers. When nil, the broadcaster gets ErrStreamTaken.
+	LetGo func(ctx context.Context, stream siaran.StreamName, owner string) bool
+
 	// VideoCodecs are the accepted codecs in order of preference. When empty: H264, VP8, VP9, AV1, H265.
 	VideoCodecs []siaran.CodecName
 
@@ -65,9 +69,12 @@ type Server struct {
 	listener    *tcpListener // nil when TCP is not taken
 	certificate atomic.Pointer[ownCertificate]
 
+	life context.Context // of pulls that are beginning
+	end  context.CancelFunc
+
 	mu       sync.Mutex
 	closed   bool
-	opening  int // offers being answered
+	opening  int // offers being answered, and pulls
 	openers  netaddr.Tally
 	idle     *sync.Cond
 	sessions map[siaran.SessionID]*session
@@ -95,6 +102,7 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 		sessions: make(map[siaran.SessionID]*session), openers: make(netaddr.Tally),
 	}
 	s.idle = sync.NewCond(&s.mu)
+	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.UseCertificate(cfg.Certificate); err != nil {
 		return nil, err
 	}
@@ -169,8 +177,10 @@ func (s *Server) Offer(
 	if err := checkLayers(chosen, s.cfg.MaxLayers); err != nil {
 		return siaran.Answer{}, err
 	}
-	if b, err := s.hub.Broadcast(stream); err == nil && b.Owner() != owner {
-		return siaran.Answer{}, siaran.ErrStreamTaken
+	if taken, relayed := s.hub.Taken(stream, owner); taken {
+		if !relayed || s.cfg.LetGo == nil || !s.cfg.LetGo(ctx, stream, owner) {
+			return siaran.Answer{}, siaran.ErrStreamTaken
+		}
 	}
 	contested, err := s.reserve(stream, owner, from, time.Now())
 	if err != nil {
@@ -394,6 +404,7 @@ func (s *Server) forget(sess *session) {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
+	s.end()
 	for s.opening > 0 {
 		s.idle.Wait()
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -19,8 +20,20 @@ const (
 	tickUsual   = 100 * time.Millisecond
 
 	rttInterval = time.Second // connectivity checks measure it about every 2 s
+)
 
-	hangUp = "the broadcaster hung up"
+// Why a session ends, as its log says.
+var (
+	errHungUp      = errors.New("the broadcaster hung up")
+	errStopped     = errors.New("stopped")
+	errShutdown    = errors.New("the server is shutting down")
+	errFaulty      = errors.New("an internal error of the server")
+	errReports     = errors.New("it sends reports about too many SSRCs")
+	errHandshake   = errors.New("its DTLS handshake has too much data")
+	errUnconnected = errors.New("the connection failed")
+	errGone        = errors.New("the broadcaster is gone")
+	errSlowToMeet  = errors.New("it did not connect in time")
+	errSlowToSend  = errors.New("no media came in time")
 )
 
 // ending is how a session ends.
@@ -29,11 +42,13 @@ type ending int
 const (
 	vanished ending = iota // the broadcast waits for the broadcaster to come back
 	stopped                // the broadcast ends with the session
+	closed                 // as vanished, for a pull that is closed
 )
 
-// session is the session of one broadcaster. Only its own goroutine, run, ends it.
+// session is the session of one broadcaster, or a pull. Only its own goroutine, run, ends it.
 type session struct {
 	server *Server
+	pulled *Pulled // nil for a broadcaster
 	info   siaran.SessionInfo
 	id     siaran.SessionID
 	since  time.Time
@@ -47,7 +62,7 @@ type session struct {
 	publication *siaran.Publication
 
 	wake        chan struct{} // a packet is missing, or the transport's state has changed
-	aborted     chan string   // reason for the end, from the transport
+	aborted     chan error    // reason for the end, from the transport
 	endRequests chan ending   // from outside the session
 	done        chan struct{} // closed when nothing of the session is left
 
@@ -63,6 +78,7 @@ type session struct {
 	// owned by run
 	up      time.Time // when the transport came up
 	rttRead time.Time // when the round trip time was last read
+	absent  time.Time // since when the parent has not been heard; zero: it is there
 	times   feedbackTimes
 	asked   bool // a viewer's request for a key frame is still held back
 }
@@ -73,10 +89,10 @@ func newSession(server *Server, stream siaran.StreamName, owner string, offer *s
 		info: siaran.SessionInfo{
 			Stream: stream, Owner: owner, Tag: l.ufrag, RemoteUfrag: offer.Ufrag, RemotePassword: offer.Password,
 		},
-		wake: make(chan struct{}, 1), aborted: make(chan string, 1),
+		wake: make(chan struct{}, 1), aborted: make(chan error, 1),
 		endRequests: make(chan ending, 1), done: make(chan struct{}),
 	}
-	s.log = server.log.With("stream", stream, "session", s.id.String())
+	s.log = server.log.With("of", "broadcaster", "stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
 	s.receiver.rate.limit = server.cfg.MaxBitrate / 8
 	return s
@@ -99,22 +115,20 @@ func (s *session) sinks() sinks {
 		rtp:     func(b []byte) { s.guarded(func() { s.receiver.rtp(b, time.Now()) }) },
 		rtcp:    func(b []byte) { s.guarded(func() { s.receiver.rtcp(b, time.Now()) }) },
 		state:   func() { poke(s.wake) },
-		hangUp:  func() { s.abort(hangUp) },
-		flooded: func() { s.abort("it sends reports about too many SSRCs") },
-		spent:   func() { s.abort("its DTLS handshake has too much data") },
+		hangUp:  func() { s.abort(errHungUp) },
+		flooded: func() { s.abort(errReports) },
+		spent:   func() { s.abort(errHandshake) },
 	}
 }
 
-const faulty = "an internal error of the server"
-
-// guarded runs do on what the broadcaster has sent. A panic ends this session and no other.
+// guarded runs do on what the other side has sent. A panic ends this session and no other.
 func (s *session) guarded(do func()) {
-	defer s.server.mux.faults.Recover("a broadcaster's media", func() { s.abort(faulty) })
+	defer s.server.mux.faults.Recover("a broadcaster's media", func() { s.abort(errFaulty) })
 	do()
 }
 
 // abort makes the session end for a reason found by its transport.
-func (s *session) abort(reason string) {
+func (s *session) abort(reason error) {
 	select {
 	case s.aborted <- reason:
 	default:
@@ -132,9 +146,9 @@ func (s *session) requestEnd(how ending) {
 // run runs the session from its answer to its end.
 func (s *session) run() {
 	defer close(s.done)
-	s.log.Info("broadcaster's session opened")
+	s.log.Info("session opened")
 	reason := s.serve()
-	if reason == hangUp {
+	if reason == errHungUp && s.pulled == nil {
 		s.linger()
 	}
 	select {
@@ -142,16 +156,19 @@ func (s *session) run() {
 		s.finish(how)
 	default:
 	}
+	if s.pulled != nil {
+		s.pulled.err = pullError(reason)
+	}
 	s.publication.Abandon()
 	s.server.forget(s)
 	s.transport.close()
-	s.log.Info("broadcaster's session ended", "reason", reason, "connected", s.connected.Load(),
+	s.log.Info("session ended", "reason", reason, "connected", s.connected.Load(),
 		"lasted", time.Since(s.since).Round(time.Millisecond))
 }
 
 // serve works until the session is over, and returns the reason.
-func (s *session) serve() (reason string) {
-	defer s.server.mux.faults.Recover("a broadcaster's session", func() { reason = faulty })
+func (s *session) serve() (reason error) {
+	defer s.server.mux.faults.Recover("a session of ingest", func() { reason = errFaulty })
 	timer := time.NewTimer(tickUsual)
 	defer timer.Stop()
 	for {
@@ -159,7 +176,7 @@ func (s *session) serve() (reason string) {
 		case how := <-s.endRequests:
 			return s.finish(how)
 		case <-s.publication.Done():
-			return s.publication.Err().Error()
+			return s.publication.Err()
 		case reason := <-s.aborted:
 			return reason
 		case <-s.publication.KeyframeRequests():
@@ -168,19 +185,22 @@ func (s *session) serve() (reason string) {
 		case <-timer.C:
 		}
 		now := time.Now()
-		if reason := s.endReason(now); reason != "" {
+		if reason := s.endReason(now); reason != nil {
 			return reason
 		}
 		timer.Reset(s.work(now))
 	}
 }
 
-func (s *session) finish(how ending) (reason string) {
-	if how == stopped {
+func (s *session) finish(how ending) (reason error) {
+	switch how {
+	case stopped:
 		s.publication.Stop()
-		return "stopped"
+		return errStopped
+	case closed:
+		return ErrPullClosed
 	}
-	return "the server is shutting down"
+	return errShutdown
 }
 
 // linger keeps a session whose broadcaster has hung up for lingerTime, so that it can still be ended by request: OBS
@@ -198,29 +218,33 @@ func (s *session) linger() {
 	}
 }
 
-// endReason returns why the session has to end now, empty when it does not.
-func (s *session) endReason(now time.Time) string {
-	switch s.transport.state() {
+// endReason returns why the session has to end now, nil when it does not.
+func (s *session) endReason(now time.Time) error {
+	state := s.transport.state()
+	switch state {
 	case webrtc.PeerConnectionStateConnected:
 		if s.up.IsZero() {
 			s.up = now
 			s.connected.Store(true)
-			s.log.Info("broadcaster connected", "after", now.Sub(s.since).Round(time.Millisecond))
+			s.log.Info("connected", "after", now.Sub(s.since).Round(time.Millisecond))
 		}
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		if s.up.IsZero() {
-			return "the connection failed"
+			return errUnconnected
 		}
-		return "the broadcaster is gone"
+		return errGone
+	}
+	if s.pulled != nil {
+		return s.parentGone(state, now)
 	}
 	limit := s.server.cfg.SetupTimeout
 	switch {
 	case s.up.IsZero() && now.Sub(s.since) > limit:
-		return "it did not connect in time"
+		return errSlowToMeet
 	case !s.up.IsZero() && s.receiver.lastPacket().IsZero() && now.Sub(s.up) > limit:
-		return "no media came in time"
+		return errSlowToSend
 	}
-	return ""
+	return nil
 }
 
 // work sends the feedback that is due, and returns when it has to be called again.
@@ -246,6 +270,9 @@ func (s *session) work(now time.Time) time.Duration {
 	out, s.asked = s.receiver.dueKeyframeRequests(now, s.asked)
 	s.transport.send(s.receiver.datagrams(out))
 	s.receiver.measure(now)
+	if s.pulled != nil {
+		s.transport.send(s.receiver.datagrams(s.pulled.audience.due(now, s.receiver.ssrc)))
+	}
 	if waiting {
 		return tickWaiting
 	}
@@ -256,7 +283,7 @@ func (s *session) work(now time.Time) time.Duration {
 func (s *session) health() Health {
 	h := Health{
 		Since: s.since, Connected: s.connected.Load(), Silent: s.silent.Load(),
-		Transport: s.transport.mux.network(), Layers: s.receiver.health(time.Now()),
+		Transport: s.transport.network(), Layers: s.receiver.health(time.Now()),
 	}
 	h = s.receiver.addRate(h, time.Now())
 	h.warn()

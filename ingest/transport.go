@@ -34,7 +34,8 @@ const (
 // that it was opened with, never through pion's tracks.
 type transport struct {
 	pc      *webrtc.PeerConnection
-	mux     *muxSession
+	mux     *muxSession // a broadcaster's share of the media port; nil for a pull
+	sockets *sockets    // of a pull; else nil
 	closing atomic.Bool
 }
 
@@ -67,32 +68,47 @@ func openTransport(
 			t.close()
 		}
 	}()
-	api := webrtc.NewAPI(
-		webrtc.WithMediaEngine(fixedCodecs()),
-		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-		webrtc.WithSettingEngine(settings(l, share, server.cfg.consent, bufferFactory(to, &t.closing), to.hangUp, log)),
-	)
-	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{l.certificate}})
-	if err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
+	e := t.settings(l, to, log)
+	answering(&e, l, share, server.cfg.consent)
+	if err := t.connect(e, l, share.connects, to.state); err != nil {
+		return nil, err
 	}
-	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
-		if now == webrtc.PeerConnectionStateConnected {
-			share.connects()
-		}
-		to.state()
-	})
 	gathered := webrtc.GatheringCompletePromise(t.pc)
 	if err := t.negotiate(offer, l.reach); err != nil {
 		return nil, err
 	}
+	return t, gather(ctx, gathered)
+}
+
+// connect opens the PeerConnection. up is called when it is connected, changed when its state has changed.
+func (t *transport) connect(e webrtc.SettingEngine, l local, up, changed func()) (err error) {
+	api := webrtc.NewAPI(
+		webrtc.WithMediaEngine(fixedCodecs()),
+		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
+		webrtc.WithSettingEngine(e),
+	)
+	t.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{l.certificate}})
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
+		if now == webrtc.PeerConnectionStateConnected {
+			up()
+		}
+		changed()
+	})
+	return nil
+}
+
+// gather waits until pion has its candidates.
+func gather(ctx context.Context, gathered <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, negotiationTime)
 	defer cancel()
 	select {
 	case <-gathered:
-		return t, nil
+		return nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("ingest: gathering candidates: %w", ctx.Err())
+		return fmt.Errorf("ingest: gathering candidates: %w", ctx.Err())
 	}
 }
 
@@ -114,28 +130,32 @@ func (t *transport) negotiate(offer *sdp.Offer, from reach) error {
 	return nil
 }
 
-func settings(
-	l local, share *muxSession, consent time.Duration, factory packetBuffers, hangUp func(), log *slog.Logger,
-) webrtc.SettingEngine {
+// settings are those of both kinds of session.
+func (t *transport) settings(l local, to sinks, log *slog.Logger) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
-	e.LoggerFactory = &pionLogs{log: log, hangUp: hangUp}
-	e.BufferFactory = factory
-	e.SetICEUDPMux(share)
+	e.LoggerFactory = &pionLogs{log: log, hangUp: to.hangUp}
+	e.BufferFactory = bufferFactory(to, &t.closing)
 	e.SetICECredentials(l.ufrag, l.password)
-	e.SetICEBindingRequestHandler(share.moves)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	e.DisableActiveTCP(true)
-	if len(l.tcp) > 0 {
-		takeTCP(&e, share)
-	}
-	e.SetICETimeouts(consent/6, consent-consent/6, min(2*time.Second, consent/6)) // RFC 7675 section 5.1
 	e.SetReceiveMTU(1500)
 	e.SetSRTPReplayProtectionWindow(replayWindow)
 	// GCM is cheaper, but some builds of OBS and FFmpeg have AES-CM only.
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	e.SetDTLSInsecureSkipHelloVerify(true) // the handshake runs on a path that ICE has proven
 	e.SetDTLSRetransmissionInterval(250 * time.Millisecond)
+	return e
+}
+
+// answering are the settings of a broadcaster's session.
+func answering(e *webrtc.SettingEngine, l local, share *muxSession, consent time.Duration) {
+	e.SetICEUDPMux(share)
+	e.SetICEBindingRequestHandler(share.moves)
+	if len(l.tcp) > 0 {
+		takeTCP(e, share)
+	}
+	e.SetICETimeouts(consent/6, consent-consent/6, min(2*time.Second, consent/6)) // RFC 7675 section 5.1
 	role := webrtc.DTLSRoleClient
 	if l.setup == "passive" {
 		role = webrtc.DTLSRoleServer
@@ -143,7 +163,6 @@ func settings(
 	if err := e.SetAnsweringDTLSRole(role); err != nil {
 		panic(err) // only for a role that is neither client nor server
 	}
-	return e
 }
 
 // fixedCodecs are the codecs of the fixed description, whatever is broadcast.
@@ -160,9 +179,9 @@ func fixedCodecs() *webrtc.MediaEngine {
 	return &e
 }
 
-// fixedOffer is the description that pion gets instead of the offer: the broadcaster's transport and two sections
-// without meaning. There are two, and no mid extension, because then pion gives up on every SSRC at once instead of
-// reading its first packets to find out what it is.
+// fixedOffer is the description that pion gets instead of the offer, or instead of a parent's answer: the other side's
+// transport and two sections without meaning. There are two, and no mid extension, because then pion gives up on every
+// SSRC at once instead of reading its first packets to find out what it is.
 func fixedOffer(offer *sdp.Offer, from reach) (string, error) {
 	print, err := fingerprint(offer.Fingerprints)
 	if err != nil {
@@ -243,7 +262,24 @@ func (t *transport) close() {
 		t.settle()
 		_ = t.pc.GracefulClose()
 	}
-	t.mux.mux.leave(t.mux)
+	t.leave()
+}
+
+// leave takes the transport off the network.
+func (t *transport) leave() {
+	if t.mux != nil {
+		t.mux.mux.leave(t.mux)
+	} else {
+		t.sockets.shut.Store(true)
+	}
+}
+
+// network is the transport by which the newest packet of media came.
+func (t *transport) network() string {
+	if t.mux != nil {
+		return t.mux.network()
+	}
+	return pathNames[pathUDP]
 }
 
 // settle takes a transport that has no path yet off the network, and waits while pion is assembling it: a close at that
@@ -253,7 +289,7 @@ func (t *transport) settle() {
 	if dtls.State() != webrtc.DTLSTransportStateNew {
 		return
 	}
-	t.mux.mux.leave(t.mux)
+	t.leave()
 	t.pc.LocalDescription() // asks the agent, which first finishes what it was doing
 	if pair, err := dtls.ICETransport().GetSelectedCandidatePair(); err != nil || pair == nil {
 		return
