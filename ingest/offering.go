@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pion/webrtc/v3"
@@ -72,6 +73,9 @@ func openOffering(ctx context.Context, l local, to sinks, patience time.Duration
 // accept takes the parent's answer. The operator has chosen the parent, so its candidates may be addresses of private
 // networks and of this machine.
 func (t *transport) accept(answer *sdp.Offer, spent func()) error {
+	if usable := usableCandidates(answer.Candidates, 1, reachLocal); len(usable) > 0 {
+		t.nudge = disguised(usable[0])
+	}
 	text, err := fixedOffer(answer, reachLocal)
 	if err != nil {
 		return err
@@ -87,4 +91,22 @@ func (t *transport) impostor(described []sdp.Fingerprint) error {
 		return nil
 	}
 	return sdp.VerifyCertificate([][]byte{chain}, described)
+}
+
+// hurry makes pion's agent look at once whether a pair can be nominated, which it otherwise does every 200 ms. It looks
+// when it gets another candidate. This one is an address that it has, in the guise of a worse one.
+func (t *transport) hurry() {
+	if t.nudge != "" {
+		t.add([]string{t.nudge})
+		t.nudge = ""
+	}
+}
+
+// disguised is a candidate as a reflexive one with the lowest priority.
+func disguised(candidate string) string {
+	fields := strings.Fields(candidate)
+	if len(fields) < 6 {
+		return ""
+	}
+	return fmt.Sprintf("nudge 1 udp 1 %s %s typ srflx raddr 0.0.0.0 rport 0", fields[4], fields[5])
 }

@@ -190,10 +190,15 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 
 // firstMedia waits until the first media has begun the broadcast.
 func (s *session) firstMedia(ctx context.Context, start *pullStart) error {
+	var settled <-chan time.Time
 	for {
 		select {
 		case <-start.published:
 			return start.err
+		case <-s.transport.sockets.reached:
+			settled = time.After(tickWaiting) // by then pion has seen the answer, and those of better pairs
+		case <-settled:
+			s.transport.hurry()
 		case err := <-s.aborted:
 			return fmt.Errorf("%w: %w", ErrParent, pullError(err))
 		case <-s.wake:

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pion/stun"
 	piontransport "github.com/pion/transport/v2"
 	"github.com/pion/transport/v2/stdnet"
 
@@ -19,7 +20,8 @@ const socketBuffer = 4 << 20
 // sends none, and two servers that pull from each other would have one pair of addresses for both sessions.
 type sockets struct {
 	*stdnet.Net
-	shut atomic.Bool // from then on nothing comes in
+	shut    atomic.Bool   // from then on nothing comes in
+	reached chan struct{} // receives when the parent has answered a check
 
 	mu       sync.Mutex
 	expected bool // the answer is here; before it, nobody has a reason to send
@@ -28,7 +30,7 @@ type sockets struct {
 
 func newSockets() (*sockets, error) {
 	n, err := stdnet.NewNet()
-	return &sockets{Net: n}, err
+	return &sockets{Net: n, reached: make(chan struct{}, 1)}, err
 }
 
 // expect lets in what the parent that has sent this answer may send. spent is as in admission.
@@ -48,7 +50,15 @@ func (s *sockets) connects() {
 func (s *sockets) takes(data []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.expected && !s.shut.Load() && s.admits(data)
+	if !s.expected || s.shut.Load() || !s.admits(data) {
+		return false
+	}
+	if !s.connected {
+		if _, success := transactionOf(data, stun.BindingSuccess); success {
+			poke(s.reached)
+		}
+	}
+	return true
 }
 
 // ListenUDP opens one of the sockets; pion calls it, and closes them.

@@ -36,6 +36,7 @@ type transport struct {
 	pc      *webrtc.PeerConnection
 	mux     *muxSession // a broadcaster's share of the media port; nil for a pull
 	sockets *sockets    // of a pull; else nil
+	nudge   string      // see hurry
 	closing atomic.Bool
 }
 
