@@ -41,8 +41,8 @@ func (b *Broadcast) renew(reason EndReason, id BroadcastID) {
 // forsaken reports whether the broadcast is relayed and no session feeds it. The caller holds hub.mu.
 func (b *Broadcast) forsaken() bool { return b.origin.Relayed && b.publication == nil }
 
-// Taken reports whether somebody else than owner has the stream, so that Publish would fail with ErrStreamTaken; relayed
-// says whether what is there comes from another server.
+// Taken reports whether somebody else than owner has the stream, so that Publish would fail with ErrStreamTaken;
+// relayed says whether what is there comes from another server.
 func (h *Hub) Taken(stream StreamName, owner string) (taken, relayed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,8 +15,8 @@ const (
 	audienceRepeat = 5 * time.Second // of the same numbers, as a report may be lost
 )
 
-// audience is what a pull tells its parent: an RTCP APP packet (RFC 3550 section 6.7) with 32 bits for the viewers below
-// it now, and 64 for how many have joined since the session began.
+// audience is what a pull tells its parent: an RTCP APP packet (RFC 3550 section 6.7) with 32 bits for the viewers
+// below it now, and 64 for how many have joined since the session began.
 type audience struct {
 	mu      sync.Mutex
 	known   bool // there is something to tell

@@ -16,4 +16,8 @@
 // waited behind them. Only that goroutine ends the session.
 //
 // pion knows nothing of ICE restarts (restart.go): it gets every check as if it were one of the first ICE session.
+//
+// A stream may also be pulled from another server by WHEP ([Server.Pull]). A pull is a session like a broadcaster's,
+// from decrypted packets on, but we make the offer ([writeOffer]) and read the answer ([readAnswer]), its transport has
+// [sockets] of its own, and the first packets decide what is broadcast ([pullStart]).
 package ingest

@@ -15,6 +15,12 @@ func answered(pattern, with string) func([]byte) []byte {
 	return func(answer []byte) []byte { return regexp.MustCompile(pattern).ReplaceAll(answer, []byte(with)) }
 }
 
+// fingerprinted gives an answer a fingerprint that no certificate has.
+func fingerprinted(algorithm string, size int) func([]byte) []byte {
+	value := strings.TrimSuffix(strings.Repeat("00:", size), ":")
+	return answered(`a=fingerprint:.*\r\n`, "a=fingerprint:"+algorithm+" "+value+"\r\n")
+}
+
 func TestBadParents(t *testing.T) {
 	const patience = time.Second
 	fixed := func(text string) func([]byte) []byte { return func([]byte) []byte { return []byte(text) } }
@@ -29,8 +35,8 @@ func TestBadParents(t *testing.T) {
 		"cut off":           {func(b []byte) []byte { return b[:len(b)/2] }, "its answer"},
 		"binary":            {fixed("\x00\x01\x02\r\n"), "not text"},
 		"no fingerprint":    {answered(`a=fingerprint:.*\r\n`, ""), "no a=fingerprint"},
-		"weak fingerprint":  {answered(`a=fingerprint:.*\r\n`, "a=fingerprint:sha-1 "+strings.Repeat("00:", 19)+"00\r\n"), "SHA-256"},
-		"other fingerprint": {answered(`a=fingerprint:.*\r\n`, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00\r\n"), "certificate"},
+		"weak fingerprint":  {fingerprinted("sha-1", 20), "SHA-256"},
+		"other fingerprint": {fingerprinted("sha-256", 32), "certificate"},
 		"no credentials":    {answered(`a=ice-pwd:.*\r\n`, ""), "belong together"},
 		"refused":           {answered(`m=(audio|video) \d+ `, "m=$1 0 "), "refuses both"},
 		"inactive":          {answered(`a=sendonly`, "a=inactive"), "neither audio nor video"},
@@ -102,10 +108,13 @@ func FuzzPullAnswer(f *testing.F) {
 const sampleAnswer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-lite\r\na=group:BUNDLE 0 1\r\n" +
 	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n" +
 	"a=ice-ufrag:abcdefgh\r\na=ice-pwd:abcdefghabcdefghabcdefgh\r\n" +
-	"a=fingerprint:sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n" +
+	"a=fingerprint:sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00" +
+	":00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n" +
 	"a=setup:passive\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=sendonly\r\na=rtcp-mux\r\n" +
 	"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 stereo=1\r\na=msid:s audio\r\n" +
 	"m=video 9 UDP/TLS/RTP/SAVPF 116 117 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\n" +
 	"a=ice-ufrag:abcdefgh\r\na=ice-pwd:abcdefghabcdefghabcdefgh\r\na=setup:passive\r\na=sendonly\r\na=rtcp-mux\r\n" +
-	"a=rtpmap:116 VP8/90000\r\na=rtcp-fb:116 nack\r\na=rtcp-fb:116 nack pli\r\na=rtpmap:117 rtx/90000\r\na=fmtp:117 apt=116\r\n" +
-	"a=rtpmap:96 H264/90000\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=msid:s video\r\na=ssrc:5 msid:s video\r\n"
+	"a=rtpmap:116 VP8/90000\r\na=rtcp-fb:116 nack\r\na=rtcp-fb:116 nack pli\r\n" +
+	"a=rtpmap:117 rtx/90000\r\na=fmtp:117 apt=116\r\n" +
+	"a=rtpmap:96 H264/90000\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n" +
+	"a=msid:s video\r\na=ssrc:5 msid:s video\r\n"

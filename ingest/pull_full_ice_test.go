@@ -57,7 +57,8 @@ func (f *fullParent) exchange(edit func([]byte) []byte) func(context.Context, []
 			go readAll(sender)
 			tracks = append(tracks, track)
 		}
-		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(offer)}); err != nil {
+		remote := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(offer)}
+		if err := pc.SetRemoteDescription(remote); err != nil {
 			return PullAnswer{}, err
 		}
 		gathered := webrtc.GatheringCompletePromise(pc)

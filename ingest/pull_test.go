@@ -109,7 +109,10 @@ func (p *parent) play(gop int64) (stop func()) {
 			}
 		}
 	})
-	testutil.Eventually(p.t, "the broadcast to begin", func() bool { _, err := p.hub.Broadcast("cats"); return err == nil })
+	testutil.Eventually(p.t, "the broadcast to begin", func() bool {
+		_, err := p.hub.Broadcast("cats")
+		return err == nil
+	})
 	stop = sync.OnceFunc(func() { close(done); playing.Wait() })
 	p.t.Cleanup(stop)
 	return stop
@@ -175,8 +178,9 @@ func TestPull(t *testing.T) {
 	}
 	packets := follow(t, b.Video().Layers[0], 60*framePackets)
 	for i, packet := range packets {
-		if n := numberIn(packet); n != numberIn(packets[0])+uint32(i/framePackets) || packet.Payload[24] != byte(i%framePackets) ||
-			packet.Marker != (i%framePackets == framePackets-1) {
+		frame, within := numberIn(packets[0])+uint32(i/framePackets), i%framePackets
+		if n := numberIn(packet); n != frame || packet.Payload[24] != byte(within) ||
+			packet.Marker != (within == framePackets-1) {
 			t.Fatalf("packet %d is %d of frame %d", i, packet.Payload[24], n)
 		}
 	}
