@@ -56,6 +56,7 @@ type Broadcast struct {
 	publication *Publication // that feeds it now; nil after its session has died
 	grace       *time.Timer  // runs while interrupted, and while only viewers are left
 	viewers     map[ViewerID]Viewer
+	below       map[SessionID]below // see Below
 	peak, total int
 }
 
@@ -108,7 +109,7 @@ func (b *Broadcast) Join(v Viewer) error {
 	}
 	b.viewers[v.ID] = v
 	b.total++
-	b.peak = max(b.peak, len(b.viewers))
+	b.peak = max(b.peak, b.audience())
 	b.hub.notify(b, func(c *pendingChange) { c.join(v) })
 	return nil
 }
@@ -171,7 +172,8 @@ func (b *Broadcast) fed(at time.Time, changed bool) {
 		if !b.origin.StartedAt.IsZero() {
 			b.started = b.origin.StartedAt
 		}
-		b.peak, b.total = len(b.viewers), len(b.viewers) // who were kept
+		b.peak = b.audience() // who were kept
+		b.total = b.peak
 	}
 	if b.status != StatusLive {
 		b.setStatus(StatusLive)
@@ -218,7 +220,7 @@ func (b *Broadcast) state() BroadcastState {
 	s := BroadcastState{
 		ID: b.id, Stream: b.stream, Owner: b.owner, Relayed: b.origin.Relayed, Status: b.status,
 		StartedAt: b.started, EndedAt: b.ended, EndReason: b.reason,
-		Viewers: len(b.viewers), PeakViewers: b.peak, TotalViewers: b.total,
+		Viewers: b.audience(), PeakViewers: b.peak, TotalViewers: b.total,
 	}
 	if b.audio != nil {
 		s.Audio = &AudioState{Codec: b.audio.Codec.Name}

@@ -22,4 +22,11 @@ var (
 	ErrTooManySessions = errors.New("the server has as many sessions as it can serve")
 	ErrShare           = errors.New("your address or network has as many sessions as it may have; end some of them first")
 	ErrClosed          = errors.New("the server is shutting down")
+
+	// Of streams that come from another server, the parent.
+	ErrParent = errors.New("the server that has the stream does not answer; try again in a moment")
+	ErrAbove  = errors.New("the stream is that of another server, the parent of this one: change it there")
+	ErrWay    = errors.New("the way is not a short list of servers")
+	ErrLoop   = errors.New("the request goes in a circle: a server is its own parent, or two have the same --node")
+	ErrTooFar = errors.New("the stream has passed as many servers as it may: pull it from one of those before")
 )

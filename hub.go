@@ -218,7 +218,7 @@ func (b *Broadcast) finish(reason EndReason) map[ViewerID]Viewer {
 // stop ends a broadcast, but keeps its viewers for a while. To them b is now the stream's next broadcast, which has no
 // media yet. For everybody else there is none. The caller holds h.mu.
 func (h *Hub) stop(b *Broadcast, reason EndReason) {
-	if h.keep <= 0 || len(b.viewers) == 0 {
+	if h.keep <= 0 || b.audience() == 0 {
 		h.end(b, reason)
 		return
 	}

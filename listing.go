@@ -24,6 +24,9 @@ type Stream struct {
 	Visibility    Visibility
 	KeyGeneration int // starts at 0; tokens of older generations are void
 
+	// Of a stream that is another server's: the generation there of tokens for all streams. nil: this server's counts.
+	TokenGeneration *int
+
 	// Zero while the stream is offline, except UpdatedAt.
 	Status      Status // live or interrupted only while the lease of its node is valid
 	Node        string // where it is live
@@ -40,6 +43,7 @@ type Stream struct {
 func (s Stream) Equal(other Stream) bool {
 	return s.Name == other.Name && s.Title == other.Title && s.Description == other.Description &&
 		s.Owner == other.Owner && s.Visibility == other.Visibility && s.KeyGeneration == other.KeyGeneration &&
+		sameTrack(s.TokenGeneration, other.TokenGeneration) &&
 		s.Status == other.Status && s.Node == other.Node && s.BroadcastID == other.BroadcastID &&
 		s.StartedAt.Equal(other.StartedAt) && s.Viewers == other.Viewers && s.UpdatedAt.Equal(other.UpdatedAt) &&
 		sameTrack(s.Video, other.Video) && sameTrack(s.Audio, other.Audio) && slices.Equal(s.Layers, other.Layers)

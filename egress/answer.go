@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"siaran"
 	"siaran/internal/sdp"
@@ -25,8 +26,8 @@ type plan struct {
 }
 
 // answer writes the answer to a viewer's offer, and notes what the answers to its restarts are to repeat.
-func (s *Server) answer(offer *sdp.Offer, b *siaran.Broadcast, l *link) ([]byte, []plan, error) {
-	plans, err := planSections(offer, b)
+func (s *Server) answer(offer *sdp.Offer, b *siaran.Broadcast, l *link, child bool) ([]byte, []plan, error) {
+	plans, err := planSections(offer, b, child)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,10 +98,10 @@ type sectionPlan struct {
 }
 
 // planSections decides what is sent in which section of the offer; nil stands for a section that is refused.
-func planSections(offer *sdp.Offer, b *siaran.Broadcast) ([]*sectionPlan, error) {
+func planSections(offer *sdp.Offer, b *siaran.Broadcast, child bool) ([]*sectionPlan, error) {
 	plans := make([]*sectionPlan, len(offer.Sections))
 	taken := map[siaran.Kind]bool{}
-	choice := hasChoice(b.Video())
+	choice := !child && hasChoice(b.Video())
 	for i := range offer.Sections {
 		section := &offer.Sections[i]
 		track := trackOf(b, section.Kind)
@@ -121,6 +122,9 @@ func planSections(offer *sdp.Offer, b *siaran.Broadcast) ([]*sectionPlan, error)
 		}
 		taken[section.Kind] = true
 		plans[i] = planSection(section, track, codec, choice)
+		if child {
+			plans[i].forChild(time.Now())
+		}
 	}
 	return plans, nil
 }

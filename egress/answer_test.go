@@ -71,7 +71,7 @@ func TestAnswersToRealViewers(t *testing.T) {
 			if answerable := choose(offer.Sections[videoSection(offer)].Codecs, h264); answerable == nil {
 				video = siaran.Codec{Name: siaran.VP8, ClockRate: 90000}
 			}
-			answer, plans, err := s.answer(offer, liveBroadcast(t, video), answeringLink(socket, offer))
+			answer, plans, err := s.answer(offer, liveBroadcast(t, video), answeringLink(socket, offer), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +101,7 @@ func TestRefusedSectionsNameTheirPayloadTypes(t *testing.T) {
 		siaran.KindAudio: {Name: siaran.Opus, ClockRate: 48000, Channels: 2},
 		siaran.KindVideo: {Name: siaran.VP8, ClockRate: 90000},
 	} {
-		answer, plans, err := s.answer(offer, broadcastOf(t, codec), answeringLink(socket, offer))
+		answer, plans, err := s.answer(offer, broadcastOf(t, codec), answeringLink(socket, offer), false)
 		if err != nil || len(plans) != 1 || plans[0].Kind != kind {
 			t.Fatalf("%s alone: %v, %v", kind, plans, err)
 		}

@@ -121,7 +121,7 @@ func TestBitstreamCountsForMoreThanTheOffer(t *testing.T) {
 		data = data[size:]
 	}
 	offer := offerOf(t, "whep-chromium")
-	plans, err := planSections(offer, pub.Broadcast())
+	plans, err := planSections(offer, pub.Broadcast(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

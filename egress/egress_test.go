@@ -35,6 +35,7 @@ type stage struct {
 	time   int64 // of the newest frame
 	start  time.Time
 	from   netip.Addr // where offers come from
+	child  bool       // they come from a server
 }
 
 const stream = siaran.StreamName("cats")
@@ -216,7 +217,7 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 		t.Fatal(err)
 	}
 	<-gathered
-	answer, err := s.server.Offer(context.Background(), stream, "", s.from, []byte(edit(pc.LocalDescription().SDP)))
+	answer, err := s.offer([]byte(edit(pc.LocalDescription().SDP)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +228,13 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 	}
 	t.Cleanup(p.close)
 	return p
+}
+
+func (s *stage) offer(text []byte) (siaran.Answer, error) {
+	if s.child {
+		return s.server.OfferToChild(context.Background(), stream, "key:relay edge", text)
+	}
+	return s.server.Offer(context.Background(), stream, "", s.from, text)
 }
 
 func (p *peer) close() {

@@ -104,7 +104,7 @@ func TestHoldIsNegotiatedWithRTXOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := liveBroadcast(t, siaran.Codec{Name: siaran.VP8, ClockRate: 90000})
-		answer, plans, err := s.answer(offer, b, answeringLink(socket, offer))
+		answer, plans, err := s.answer(offer, b, answeringLink(socket, offer), false)
 		if err != nil {
 			t.Fatal(err)
 		}

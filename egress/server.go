@@ -26,6 +26,7 @@ const (
 	defaultSetupTimeout = 15 * time.Second
 	defaultMaxSessions  = 5000
 	defaultMaxSetups    = 10_000
+	defaultMaxChildren  = 64
 	defaultBurst        = 64 << 10
 )
 
@@ -37,9 +38,11 @@ type Config struct {
 	Share        netaddr.Share    // of either limit, for the clients of one source
 	// Sessions that are not connected yet; 0 means 10000: they cost little, and anyone can open them.
 	MaxSetups int
-	Workers   int          // 0 means one for each CPU
-	Burst     int          // most bytes sent to one viewer back to back; 0 means 64 KiB
-	Logger    *slog.Logger // nil: nothing is logged
+	// Servers that pass a stream on, which count apart from viewers; 0 means 64.
+	MaxChildren int
+	Workers     int          // 0 means one for each CPU
+	Burst       int          // most bytes sent to one viewer back to back; 0 means 64 KiB
+	Logger      *slog.Logger // nil: nothing is logged
 }
 
 func (c *Config) complete() error {
@@ -54,6 +57,9 @@ func (c *Config) complete() error {
 	}
 	if c.MaxSetups <= 0 {
 		c.MaxSetups = defaultMaxSetups
+	}
+	if c.MaxChildren <= 0 {
+		c.MaxChildren = defaultMaxChildren
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
@@ -88,7 +94,8 @@ type Server struct {
 	sessions map[siaran.SessionID]*session
 	// Sessions whose viewer has closed its connection of late; they can still be ended.
 	recentlyEnded map[siaran.SessionID]endedSession
-	setups        int
+	setups        int           // of viewers
+	children      int           // sessions, connected or not
 	setupsBy      netaddr.Tally // setups, by the source of their offers
 	viewersBy     netaddr.Tally // connected viewers
 	audiences     map[*siaran.Broadcast]map[*session]struct{}
@@ -148,6 +155,20 @@ const lingerTime = 5 * time.Second
 func (s *Server) Offer(
 	_ context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte,
 ) (siaran.Answer, error) {
+	return s.open(stream, owner, from, text, false)
+}
+
+// OfferToChild is Offer for another server, a child, that passes the stream on to viewers of its own. It fails with
+// ErrTooManySessions if there are as many children as there may be, whatever the number of viewers.
+func (s *Server) OfferToChild(
+	_ context.Context, stream siaran.StreamName, owner string, text []byte,
+) (siaran.Answer, error) {
+	return s.open(stream, owner, netip.Addr{}, text, true)
+}
+
+func (s *Server) open(
+	stream siaran.StreamName, owner string, from netip.Addr, text []byte, child bool,
+) (siaran.Answer, error) {
 	broadcast, err := s.hub.Broadcast(stream)
 	if err != nil {
 		return siaran.Answer{}, err
@@ -157,13 +178,13 @@ func (s *Server) Offer(
 		return siaran.Answer{}, err
 	}
 	sess := &session{
-		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, from: from,
+		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, from: from, child: child,
 		setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast,
 		deadline: time.Now().Add(s.cfg.SetupTimeout), done: make(chan struct{}),
 	}
 	l := newLink(s.socket, offer.Ufrag, offer.Password, sess, &s.drops)
 	l.certificate = s.certificate.Load()
-	answer, plans, err := s.answer(offer, broadcast, l)
+	answer, plans, err := s.answer(offer, broadcast, l, child)
 	if err != nil {
 		return siaran.Answer{}, err
 	}
@@ -181,12 +202,8 @@ func (s *Server) begin(sess *session) error {
 	if s.closing {
 		return siaran.ErrClosed
 	}
-	if s.full() || s.setups >= s.cfg.MaxSetups {
-		return siaran.ErrTooManySessions
-	}
-	if s.setupsBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSetups) ||
-		s.viewersBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSessions) {
-		return siaran.ErrShare
+	if err := s.admit(sess); err != nil {
+		return err
 	}
 	audience := s.audiences[sess.broadcast]
 	if audience == nil {
@@ -198,14 +215,48 @@ func (s *Server) begin(sess *session) error {
 	sess.worker = s.leastLoaded()
 	sess.worker.load.Add(1)
 	s.sessions[sess.id] = sess
-	s.setups++
-	s.setupsBy.Add(sess.from)
+	if sess.child {
+		s.children++
+	} else {
+		s.setups++
+		s.setupsBy.Add(sess.from)
+	}
 	sess.link.endpoint.Open()
 	return nil
 }
 
+// admit fails if there are too many sessions for another one. The caller holds s.mu.
+func (s *Server) admit(sess *session) error {
+	if sess.child {
+		if s.children >= s.cfg.MaxChildren {
+			return siaran.ErrTooManySessions
+		}
+		return nil
+	}
+	if s.full() || s.setups >= s.cfg.MaxSetups {
+		return siaran.ErrTooManySessions
+	}
+	if s.setupsBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSetups) ||
+		s.viewersBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSessions) {
+		return siaran.ErrShare
+	}
+	return nil
+}
+
 // full reports whether no more viewers can connect. The caller holds s.mu.
-func (s *Server) full() bool { return len(s.sessions)-s.setups >= s.cfg.MaxSessions }
+func (s *Server) full() bool { return len(s.sessions)-s.setups-s.children >= s.cfg.MaxSessions }
+
+// Sessions is how many viewers and children a stream has, those included that are about to connect.
+func (s *Server) Sessions(stream siaran.StreamName) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b, audience := range s.audiences {
+		if b.Stream() == stream {
+			n += len(audience)
+		}
+	}
+	return n
+}
 
 // watchBroadcast waits for the end of a broadcast and ends the sessions of its viewers.
 func (s *Server) watchBroadcast(b *siaran.Broadcast) {
@@ -263,7 +314,7 @@ func (s *Server) overdue(now time.Time) []*session {
 			delete(s.recentlyEnded, id)
 		}
 	}
-	if s.setups == 0 {
+	if s.setups == 0 && s.children == 0 {
 		return nil
 	}
 	var list []*session
@@ -300,6 +351,11 @@ func (s *Server) leastLoaded() *worker {
 func (s *Server) connected(sess *session, v *viewer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sess.child {
+		sess.viewer.Store(v)
+		s.cfg.Logger.Info("child connected", "stream", sess.broadcast.Stream(), "child", sess.owner)
+		return nil
+	}
 	if s.full() {
 		return siaran.ErrTooManySessions
 	}
@@ -322,10 +378,13 @@ func (s *Server) forget(sess *session, why error) {
 		s.recentlyEnded[sess.id] = endedSession{sess.info(), time.Now()}
 	}
 	delete(s.audiences[sess.broadcast], sess)
-	if sess.viewer.Load() == nil {
+	switch {
+	case sess.child:
+		s.children--
+	case sess.viewer.Load() == nil:
 		s.setups--
 		s.setupsBy.Remove(sess.from)
-	} else {
+	default:
 		s.viewersBy.Remove(sess.from)
 	}
 	sess.worker.load.Add(-1)

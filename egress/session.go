@@ -33,6 +33,7 @@ type session struct {
 	viewerID  siaran.ViewerID
 	owner     string
 	from      netip.Addr // where its offer came from; invalid: it is not counted
+	child     bool       // another server, which is no viewer
 	broadcast *siaran.Broadcast
 	link      *link
 	plans     []plan
@@ -124,21 +125,41 @@ func (s *session) connect(ctx context.Context) error {
 		}
 		return err
 	}
-	way := "direct"
-	if s.link.selected.Load().path.Relayed() {
-		way = "relayed"
-	}
-	if err := s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: way}); err != nil {
+	if err := s.arrive(); err != nil {
 		return err
 	}
 	v := newViewer(s.link, s.plans, func(why error) { s.server.spawn(func() { s.end(why) }) })
 	v.wishes = &s.wishes
+	if s.child {
+		v.child = newChild(s.broadcast, s.id, v)
+	}
 	if err := s.join(v); err != nil {
-		s.broadcast.Leave(s.viewerID)
+		s.depart()
 		return err
 	}
 	s.worker.add(v)
 	return nil
+}
+
+// arrive counts the viewer among those of the broadcast. A child says itself how many it brings.
+func (s *session) arrive() error {
+	if s.child {
+		return nil
+	}
+	way := "direct"
+	if s.link.selected.Load().path.Relayed() {
+		way = "relayed"
+	}
+	return s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: way})
+}
+
+// depart undoes arrive, and forgets the viewers that a child has brought.
+func (s *session) depart() {
+	if s.child {
+		s.broadcast.GoneBelow(s.id)
+		return
+	}
+	s.broadcast.Leave(s.viewerID)
 }
 
 // join makes the session that of a connected viewer, unless it is being ended.
@@ -176,15 +197,20 @@ func (s *session) end(why error) {
 	}
 	if v != nil {
 		s.worker.remove(v)
-		s.broadcast.Leave(s.viewerID)
+		s.depart()
 		s.link.close()
 	}
 	level := slog.LevelInfo
 	if errors.Is(why, errSetup) {
 		level = slog.LevelWarn
 	}
-	s.server.cfg.Logger.Log(context.Background(), level, "viewer gone",
-		"stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
+	if s.child {
+		s.server.cfg.Logger.Log(context.Background(), level, "child gone",
+			"stream", s.broadcast.Stream(), "child", s.owner, "why", why)
+	} else {
+		s.server.cfg.Logger.Log(context.Background(), level, "viewer gone",
+			"stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
+	}
 	close(s.done)
 }
 

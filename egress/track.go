@@ -59,6 +59,7 @@ type track struct {
 	inKey     bool  // within a key frame, while only those are sent
 	key       int64 // its timestamp
 
+	asItIs   bool // for a child: no packet goes out under another number or timestamp than it has in the layer
 	choice   siaran.LayerChoice
 	muted    bool           // nothing is sent, as the viewer wants
 	sel      *selector      // nil: there is nothing to choose
@@ -71,6 +72,9 @@ func (t *track) start(w *worker, now time.Time) bool {
 	if !ok {
 		t.layer.RequestKeyframe()
 		return false
+	}
+	if t.asItIs {
+		return t.startAsItIs(w, keyframe, now)
 	}
 	t.cursor = keyframe
 	t.seq.forget()   // frames may go out a second time, with other timestamps,
@@ -145,7 +149,7 @@ func (t *track) advance(w *worker, l *link, now time.Time) (paced bool) {
 		}
 		edge := p.Timestamp
 		if t.catching {
-			if newest := t.layer.Get(head - 1); newest != nil {
+			if newest := t.layer.Get(head - 1); newest != nil && !t.asItIs {
 				edge = newest.Timestamp
 			}
 			t.opening = t.opening && !p.FrameEnd
@@ -162,7 +166,9 @@ func (t *track) jumpAhead() {
 	if t.Kind == siaran.KindAudio {
 		if t.cursor < t.layer.Tail() {
 			t.cursor = max(keyframe, 0)
-			t.seq.jump(t.layer, t.cursor)
+			if !t.asItIs {
+				t.seq.jump(t.layer, t.cursor)
+			}
 		}
 		return
 	}
@@ -176,11 +182,12 @@ func (t *track) jumpAhead() {
 
 // begin says that a key frame with this number is sent next.
 func (t *track) begin(keyframe int64) {
-	if t.sel != nil {
+	switch {
+	case t.sel != nil:
 		t.sel.restart()
-		return
+	case !t.asItIs:
+		t.seq.jump(t.layer, keyframe)
 	}
-	t.seq.jump(t.layer, keyframe)
 }
 
 // keep reports whether a viewer that gets key frames only gets this packet. The timestamp says which packets belong to
@@ -201,6 +208,9 @@ func (t *track) keep(p *siaran.Packet) bool {
 // rate is how fast packets may follow each other, in bytes a second: fast in a viewer's first key frame and at the live
 // edge, slower while the viewer is brought from one to the other.
 func (t *track) rate(now time.Time) int {
+	if t.asItIs {
+		return max(childRate, catchUp*t.feed.rate)
+	}
 	rate := max(minimumRate, catchUp*t.feed.rate)
 	if t.opening || !t.catching {
 		rate = max(startRate, catchUp*t.feed.rate)
@@ -220,7 +230,10 @@ func (t *track) burst(w *worker, now time.Time) int {
 }
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.Time) {
-	how := sentPacket{pad: t.feed.padding(p.Seq), marker: p.Marker}
+	how := sentPacket{marker: p.Marker}
+	if !t.asItIs {
+		how.pad = t.feed.padding(p.Seq)
+	}
 	begins := p.Timestamp != t.time.in // this is a frame's first packet
 	how.timestamp = uint32(t.time.at(p.Timestamp, edge))
 	out := t.assign(p, &how)
@@ -410,7 +423,7 @@ func (t *track) tick(w *worker, now time.Time) {
 	if t.wanted.IsZero() || now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
 		return
 	}
-	if t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
+	if t.asItIs || t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
 		return
 	}
 	t.cursor = -1

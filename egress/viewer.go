@@ -29,6 +29,7 @@ type viewer struct {
 	wishes     *wishes
 	estimate   *bwe.Estimator // of what its path carries; nil: there is nothing to choose
 	probed     time.Time      // when probes were last sent
+	child      *child         // what it says of its own viewers; nil: it is no server
 }
 
 func newViewer(l *link, plans []plan, lost func(error)) *viewer {
@@ -88,6 +89,9 @@ func (v *viewer) tick(w *worker, now time.Time) {
 		}
 	}
 	v.wishes.say(viewing)
+	if v.child != nil {
+		v.child.tell(now)
+	}
 	if !now.Before(v.nextReport) && v.sendReports(now) {
 		v.nextReport = now.Add(reportInterval)
 	}
@@ -175,12 +179,14 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 		for _, r := range report.Reports {
 			if t := v.track(r.SSRC); t != nil && t.Kind == siaran.KindVideo {
 				t.roundTrip = roundTrip(r, now)
-				if share := t.gate.report(r, now); share >= 0 {
+				if share := t.gate.report(r, now); share >= 0 && v.child == nil {
 					t.hold.window(share, t.roundTrip)
 					v.lossWindow(t, share, now)
 				}
 			}
 		}
+	case h.Type == rtcp.TypeApplicationDefined && v.child != nil:
+		v.child.hear(b)
 	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTLN:
 		var nack rtcp.TransportLayerNack
 		if nack.Unmarshal(b) != nil {

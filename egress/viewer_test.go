@@ -33,6 +33,7 @@ func FuzzRTCP(f *testing.F) {
 	f.Add([]byte{0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9})
 	f.Add([]byte{0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 1, 0, 0, 0})
 	f.Add(arrivals(nil, 0, 20, time.Second))
+	f.Add(append([]byte{0x80, 204, 0, 5, 0, 0, 0, 1, 'S', 'I', 'R', 'N', 0, 0, 0, 7}, make([]byte, 8)...))
 	f.Add([]byte{0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 0xff, 0xff, 0xff, 0, 0, 0, 9})
 	hub := siaran.NewHub(time.Second, codec.NewFramer)
 	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}})
@@ -54,6 +55,9 @@ func FuzzRTCP(f *testing.F) {
 				if choice {
 					v.estimate.Sent(time.Now(), 1200)
 				}
+			}
+			if !choice {
+				v.child = newChild(pub.Broadcast(), "child", v)
 			}
 			v.handleCompound(newWorker(socket, 0, defaultBurst, new(drops)), b, time.Now())
 		}

@@ -279,9 +279,9 @@ func TestCheck(t *testing.T) {
 
 // FuzzVerify looks for tokens that are taken though this secret has not signed them.
 func FuzzVerify(f *testing.F) {
-	s := &Secret{key: bytes.Repeat([]byte{7}, secretSize)}
+	s := newSecret("", bytes.Repeat([]byte{7}, secretSize))
 	valid := mint(f, s, Claims{Stream: "cats", Scopes: []Scope{Publish}, ID: "x", Expires: time.Now().Add(time.Hour)})
-	other := &Secret{key: bytes.Repeat([]byte{8}, secretSize)}
+	other := newSecret("", bytes.Repeat([]byte{8}, secretSize))
 	for _, seed := range []string{
 		"", ".", "..", "...", valid, valid[:len(valid)-1], "undefined", "e30.e30.", "eyJhbGciOiJub25lIn0.e30.",
 		mint(f, other, Claims{Stream: AllStreams, Scopes: []Scope{Admin}}),

@@ -12,6 +12,9 @@ type Target struct {
 	KeyGeneration int
 	Owner         string // the account that owns it; empty: it is run with keys
 	New           bool   // nobody has used the name yet
+
+	// TokenGeneration is that of tokens for all streams at the server that the stream comes from; nil: it is this one.
+	TokenGeneration *int
 }
 
 // Check returns nil if the claims give scope over a stream. Otherwise it returns ErrForbidden or ErrRevoked, or for an
@@ -20,7 +23,11 @@ func (c Claims) Check(scope Scope, on Target) error {
 	if !c.has(scope) || !c.Concern(on.Stream) {
 		return ErrForbidden
 	}
-	if c.Stream != AllStreams && c.KeyGeneration != on.KeyGeneration {
+	switch {
+	case c.IsRelay():
+		return nil
+	case c.Stream != AllStreams && c.KeyGeneration != on.KeyGeneration,
+		c.Stream == AllStreams && c.Account == "" && on.TokenGeneration != nil && c.KeyGeneration != *on.TokenGeneration:
 		return ErrRevoked
 	}
 	switch {

@@ -2,11 +2,17 @@ package access
 
 import (
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"siaran/internal/durable"
 )
@@ -16,10 +22,89 @@ const (
 	secretSize = 32 // bytes; what HS256 takes in full (RFC 7518 section 3.2)
 )
 
-// Secret signs and checks the tokens of one server. Its methods may be called from any goroutine.
+// Secret signs and checks the tokens of one server, or of several that share it. Its methods may be called from any
+// goroutine.
 type Secret struct {
-	key []byte
-	dir string // the data folder
+	key      []byte
+	accepted jwt.VerificationKeySet // key, and those from before a change
+	shared   bool
+	dir      string // the data folder
+}
+
+func newSecret(dir string, key []byte, others ...[]byte) *Secret {
+	s := &Secret{key: key, dir: dir, accepted: jwt.VerificationKeySet{Keys: []jwt.VerificationKey{key}}}
+	for _, other := range others {
+		s.accepted.Keys = append(s.accepted.Keys, other)
+	}
+	return s
+}
+
+// Shared reports whether other servers have the secret too.
+func (s *Secret) Shared() bool { return s.shared }
+
+// OpenShared reads a secret that servers share from the first of some files. Tokens that were signed with that of
+// another of the files are accepted too, so that a secret can be changed while the servers run. A file holds 32 bytes,
+// or a line with them in base64 or hexadecimal. What is kept beside the secret is in dir, the data folder.
+func OpenShared(dir string, files []string) (*Secret, error) {
+	if err := makeFolder(dir); err != nil {
+		return nil, fmt.Errorf("cannot make the data folder: %w", err)
+	}
+	var keys [][]byte
+	for _, path := range files {
+		key, err := readShared(path)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no file with a secret is given")
+	}
+	s := newSecret(dir, keys[0], keys[1:]...)
+	s.shared = true
+	return s, nil
+}
+
+const maxSharedFile = 256 // bytes
+
+func readShared(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
+	}
+	defer f.Close() // it is only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return nil, fmt.Errorf("%s can be read by everybody (mode %04o): run chmod o= on it", path, mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSharedFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
+	}
+	key, ok := parseShared(text)
+	if !ok {
+		return nil, fmt.Errorf("%s must hold 32 bytes, such as a copy of another server's %s, or a line with them in "+
+			"base64 or hexadecimal: make one with openssl rand -base64 32", path, secretFile)
+	}
+	return key, nil
+}
+
+func parseShared(text []byte) ([]byte, bool) {
+	if len(text) == secretSize {
+		return text, true
+	}
+	line := strings.TrimSpace(string(text))
+	for _, decode := range []func(string) ([]byte, error){
+		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+	} {
+		if key, err := decode(line); err == nil && len(key) == secretSize {
+			return key, true
+		}
+	}
+	return nil, false
 }
 
 // String hides the key from logs.
@@ -85,7 +170,7 @@ func readSecret(path string) (*Secret, error) {
 	if _, err := f.ReadAt(key, 0); err != nil {
 		return nil, fmt.Errorf("cannot read the secret: %w", err)
 	}
-	return &Secret{key: key, dir: filepath.Dir(path)}, nil
+	return newSecret(filepath.Dir(path), key), nil
 }
 
 // createSecret writes a whole secret to path or nothing. It does not replace one: then it returns fs.ErrExist.

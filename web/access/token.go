@@ -20,12 +20,17 @@ import (
 type Scope string
 
 // The scopes. Publish includes Watch and managing the stream: its title, its viewers, its keys, ending its broadcast.
-// Admin includes everything.
+// Admin includes everything but Relay, which is for servers with the same secret: it allows to pass the stream on to
+// viewers, whatever the stream's keys, and nothing else.
 const (
 	Publish Scope = "publish"
 	Watch   Scope = "watch"
 	Admin   Scope = "admin"
+	Relay   Scope = "relay"
 )
+
+// relayLife is how long a token for Relay is valid. It is made for one request.
+const relayLife = time.Minute
 
 // AllStreams stands in Claims.Stream for every stream.
 const AllStreams = "*"
@@ -112,7 +117,7 @@ func (c Claims) check() error {
 	return nil
 }
 
-func (s Scope) known() bool { return s == Publish || s == Watch || s == Admin }
+func (s Scope) known() bool { return s == Publish || s == Watch || s == Admin || s == Relay }
 
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))
 
@@ -127,7 +132,7 @@ func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 		return Claims{}, ErrBadToken
 	}
 	var body jwtClaims
-	_, err := parser.ParseWithClaims(token, &body, func(*jwt.Token) (any, error) { return s.key, nil })
+	_, err := parser.ParseWithClaims(token, &body, func(*jwt.Token) (any, error) { return s.accepted, nil })
 	expired := errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenNotValidYet)
 	if err != nil && !expired { // the signature is checked before the claims
 		return Claims{}, ErrBadToken
@@ -180,8 +185,21 @@ func (s *Secret) revoked(c Claims) error {
 }
 
 func (c Claims) has(scope Scope) bool {
+	if c.IsRelay() {
+		return scope == Watch
+	}
 	return slices.Contains(c.Scopes, scope) || slices.Contains(c.Scopes, Admin) ||
 		scope == Watch && slices.Contains(c.Scopes, Publish)
+}
+
+// IsRelay reports whether the claims are those of another server that passes the stream on.
+func (c Claims) IsRelay() bool { return slices.Contains(c.Scopes, Relay) }
+
+// MintRelay makes a token with which another server that has this secret lets this one, node, have a stream.
+func (s *Secret) MintRelay(stream siaran.StreamName, node string) (string, error) {
+	return s.Mint(Claims{
+		Stream: string(stream), Scopes: []Scope{Relay}, ID: "relay " + node, Expires: time.Now().Add(relayLife),
+	})
 }
 
 // IsAdmin reports whether the claims allow everything everywhere.
