@@ -255,6 +255,19 @@ func (h *Hub) EndOf(stream StreamName, owner string, reason EndReason) error {
 	return h.endHeld(b, reason)
 }
 
+// StopOf ends the broadcast of this owner as its broadcaster does: viewers may stay; see KeepViewers. It fails with
+// ErrNotLive when there is none.
+func (h *Hub) StopOf(stream StreamName, owner string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.broadcasts[stream]
+	if b == nil || b.owner != owner || b.kept() {
+		return ErrNotLive
+	}
+	h.stop(b, EndStopped)
+	return nil
+}
+
 func (h *Hub) endHeld(b *Broadcast, reason EndReason) error {
 	if b == nil {
 		return ErrNotLive

@@ -15,7 +15,8 @@ const everything = "..."
 
 // arrows is which of our packages may import which: they point inward, and only the command knows all.
 var arrows = map[string][]string{
-	"siaran": {},
+	"siaran":         {},
+	"siaran/cluster": {"siaran"},
 	"siaran/egress": {
 		"siaran",
 		"siaran/internal/bwe",
@@ -70,6 +71,7 @@ var arrows = map[string][]string{
 	"siaran/internal/testca":            {},
 	"siaran/internal/testutil":          {},
 	"siaran/internal/tlsmux":            {"siaran/internal/netaddr"},
+	"siaran/internal/upstream":          {"siaran", "siaran/cluster"},
 	"siaran/internal/vulns":             {},
 	"siaran/internal/whep":              {"siaran/internal/signalling"},
 	"siaran/internal/whip":              {"siaran/internal/signalling"},
@@ -102,6 +104,7 @@ var arrows = map[string][]string{
 
 	"siaran/e2e":                  {},
 	"siaran/e2e/browser":          {},
+	"siaran/e2e/cluster":          {},
 	"siaran/e2e/firestore":        {},
 	"siaran/e2e/harness":          {everything},
 	"siaran/e2e/harness/chromium": {"siaran/e2e/harness"},
@@ -114,6 +117,7 @@ var arrows = map[string][]string{
 // HTTP and no database; sessions do not use our HTTP; pages do not use a database.
 var foreign = map[string][]string{
 	"siaran":            {"net", "net/http", "database/sql"},
+	"siaran/cluster":    {"net/http", "database/sql"},
 	"siaran/ingest":     {"github.com/labstack/echo/v4", "database/sql"},
 	"siaran/egress":     {"github.com/labstack/echo/v4", "database/sql"},
 	"siaran/mediaport":  {"net/http", "database/sql", "github.com/pion/webrtc/v3"},

@@ -171,6 +171,9 @@ func (s *Server) open(
 ) (siaran.Answer, error) {
 	broadcast, err := s.hub.Broadcast(stream)
 	if err != nil {
+		if s.hub.Closed() {
+			err = siaran.ErrClosed // whoever asks should come back, here or elsewhere
+		}
 		return siaran.Answer{}, err
 	}
 	offer, err := sdp.ParseOffer(text)

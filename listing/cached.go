@@ -212,6 +212,7 @@ func (c *Cached) LastSeen(name siaran.StreamName) (stream siaran.Stream, ok bool
 	return siaran.Stream{
 		Name: name, Status: siaran.StatusOffline,
 		Visibility: l.stream.Visibility, KeyGeneration: l.stream.KeyGeneration, Owner: l.stream.Owner,
+		TokenGeneration: l.stream.TokenGeneration,
 	}, ok
 }
 

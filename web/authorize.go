@@ -23,6 +23,7 @@ func (g grant) target() access.Target { return target(g.stream, g.found) }
 func target(stream siaran.Stream, found bool) access.Target {
 	return access.Target{
 		Stream: stream.Name, KeyGeneration: stream.KeyGeneration, Owner: stream.Owner, New: !found,
+		TokenGeneration: stream.TokenGeneration,
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Server) claimForBroadcast(ctx context.Context, g grant) error {
 	case errors.Is(err, siaran.ErrStreamTaken):
 		where := s.whereLive(ctx, g.stream.Name)
 		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", where)
-	case errors.Is(err, siaran.ErrNotOwner):
+	case errors.Is(err, siaran.ErrNotOwner), errors.Is(err, siaran.ErrAbove):
 		return err
 	case err != nil && acquires: // the owner must be recorded first
 		return listingFailed(err)

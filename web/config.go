@@ -33,12 +33,29 @@ type Sessions interface {
 // Viewers are the sessions of viewers, which can be ended one by one.
 type Viewers interface {
 	Sessions
+	// OfferToChild is Offer for another server that passes the stream on.
+	OfferToChild(ctx context.Context, stream siaran.StreamName, owner string, offer []byte) (siaran.Answer, error)
 	Kick(stream siaran.StreamName, viewer siaran.ViewerID) error
 	// Choose says what a viewer wants to get. It fails with ErrUnknownSession, and ErrUnacceptable if that cannot be.
 	Choose(id siaran.SessionID, choice siaran.LayerChoice) error
 	// Viewing says what a viewer gets. It fails with ErrUnknownSession.
 	Viewing(id siaran.SessionID) (siaran.Viewing, error)
 }
+
+// Cluster has streams here that are live on another server, the parent.
+type Cluster interface {
+	// Ensure returns when the media of a stream comes. It fails with ErrNotLive, ErrParent, ErrLoop, ErrTooFar,
+	// ErrTooManySessions and ErrClosed, all of package siaran.
+	Ensure(ctx context.Context, stream siaran.StreamName) error
+	// Way returns the servers that a stream passes, from where it begins up to this one.
+	Way(stream siaran.StreamName) siaran.Way
+}
+
+// alone is the Cluster of a server without a parent.
+type alone struct{ node string }
+
+func (alone) Ensure(context.Context, siaran.StreamName) error { return siaran.ErrNotLive }
+func (a alone) Way(siaran.StreamName) siaran.Way              { return siaran.Way{a.node} }
 
 // ICEServer is a STUN or TURN server for a client (RFC 9725 section 4.6).
 type ICEServer struct {
@@ -82,6 +99,7 @@ type Config struct {
 	Secret  *access.Secret       // makes tokens
 	Tokens  access.TokenVerifier // verifies them; nil: Secret, which accepts only its own
 	Node    string               // this server's name in the listing
+	Cluster Cluster              // pulls streams from another server; nil: there is none
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
 	// Health returns what the server knows about a broadcaster's sending, fit for JSON; nil: nothing.
@@ -123,6 +141,9 @@ func (c Config) checked() (Config, error) {
 		if err := c.SignIn.Check(); err != nil {
 			return c, fmt.Errorf("web: sign-in: %w", err)
 		}
+	}
+	if c.Cluster == nil {
+		c.Cluster = alone{c.Node}
 	}
 	if c.Tokens == nil {
 		c.Tokens = c.Secret

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"strings"
 	"time"
@@ -89,8 +88,10 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	if s.draining.Load() {
 		return siaran.ErrClosed
 	}
-	if err := p.limit.take(c); err != nil {
-		return err
+	if !isRelay(c) {
+		if err := p.limit.take(c); err != nil {
+			return err
+		}
 	}
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
@@ -113,7 +114,17 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 	}
-	answer, err := p.answer(ctx, name, g.claims.Owner(), s.client(c), offer)
+	if err := s.checkDepth(ctx, name); err != nil {
+		return err
+	}
+	answer, err := s.answer(ctx, c, p, g, offer)
+	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
+		if err = s.cfg.Cluster.Ensure(ctx, name); err == nil {
+			if err = s.checkDepth(ctx, name); err == nil {
+				answer, err = s.answer(ctx, c, p, g, offer)
+			}
+		}
+	}
 	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
 		if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
 			return redirectTo(c, url)
@@ -145,12 +156,15 @@ func (s *Server) readOffer(c echo.Context, p *protocol) ([]byte, error) {
 	if len(offer) == 0 {
 		return nil, fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
 	}
+	if isRelay(c) {
+		return offer, nil
+	}
 	return offer, p.limit.takeN(c, len(offer)/offerUnit)
 }
 
 // answer waits for a slot before it has an offer answered: answering many at once would finish none of them sooner.
-func (p *protocol) answer(
-	ctx context.Context, name siaran.StreamName, owner string, from netip.Addr, offer []byte,
+func (s *Server) answer(
+	ctx context.Context, c echo.Context, p *protocol, g grant, offer []byte,
 ) (siaran.Answer, error) {
 	select {
 	case p.slots <- struct{}{}:
@@ -158,7 +172,10 @@ func (p *protocol) answer(
 	case <-ctx.Done():
 		return siaran.Answer{}, ctx.Err()
 	}
-	return p.sessions.Offer(ctx, name, owner, from, offer)
+	if p.scope == access.Watch && g.claims.IsRelay() {
+		return s.cfg.Egress.OfferToChild(ctx, g.stream.Name, g.claims.Owner(), offer)
+	}
+	return p.sessions.Offer(ctx, g.stream.Name, g.claims.Owner(), s.client(c), offer)
 }
 
 func (s *Server) created(c echo.Context, p *protocol, name siaran.StreamName, answer siaran.Answer) error {
@@ -170,6 +187,7 @@ func (s *Server) created(c echo.Context, p *protocol, name siaran.StreamName, an
 	h.Set("Cache-Control", "no-store")
 	addLinks(h, s.iceServers(c.Request(), answer.Session))
 	if p.scope == access.Watch {
+		s.tellChild(c, name)
 		h.Add("Link", fmt.Sprintf(`<%s/events>; rel="%s"; events="%s"`, url, relEvents, strings.Join(eventNames, ",")))
 		h.Add("Link", fmt.Sprintf(`<%s/layers>; rel="%s"`, url, relLayer))
 	}

@@ -108,7 +108,8 @@ func TestOffersWaitForTheirTurn(t *testing.T) {
 	ctx := t.Context()
 	done := make(chan error, 1)
 	go func() {
-		_, err := p.answer(ctx, "cats", "", netip.Addr{}, []byte("v=0"))
+		g := grant{stream: siaran.Stream{Name: "cats"}}
+		_, err := s.server.answer(ctx, from("192.0.2.1"), p, g, []byte("v=0"))
 		done <- err
 	}()
 	select {

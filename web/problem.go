@@ -47,6 +47,11 @@ func fail(status int, format string, args ...any) error {
 
 // listingFailed is what clients get while the database does not answer.
 func listingFailed(err error) error {
+	for _, told := range []error{siaran.ErrAbove, siaran.ErrLoop, siaran.ErrTooFar, siaran.ErrParent} {
+		if errors.Is(err, told) {
+			return told
+		}
+	}
 	return &failure{
 		status: http.StatusServiceUnavailable, detail: "the list of streams does not answer; try again in a moment",
 		retryAfter: 2, cause: err,
@@ -74,6 +79,11 @@ var statuses = []struct {
 	{siaran.ErrTooManySessions, http.StatusServiceUnavailable, 5},
 	{siaran.ErrShare, http.StatusTooManyRequests, 5},
 	{siaran.ErrClosed, http.StatusServiceUnavailable, 5},
+	{siaran.ErrParent, http.StatusServiceUnavailable, 2},
+	{siaran.ErrAbove, http.StatusConflict, 0},
+	{siaran.ErrWay, http.StatusBadRequest, 0},
+	{siaran.ErrLoop, http.StatusLoopDetected, 0},
+	{siaran.ErrTooFar, http.StatusLoopDetected, 0},
 	{access.ErrNoToken, http.StatusUnauthorized, 0},
 	{access.ErrBadToken, http.StatusUnauthorized, 0},
 	{access.ErrExpired, http.StatusUnauthorized, 0},
@@ -88,6 +98,9 @@ var statuses = []struct {
 // codes distinguish errors that have the same status, for pages.
 var codes = map[error]string{
 	siaran.ErrNotOwner:    "not-owner",
+	siaran.ErrAbove:       "above",
+	siaran.ErrLoop:        "loop",
+	siaran.ErrTooFar:      "too-far",
 	access.ErrKeptByKeys:  "kept-by-keys",
 	access.ErrExpired:     "expired",
 	access.ErrDisabled:    "account-disabled",

@@ -30,6 +30,7 @@ type streamDetail struct {
 	streamView
 	Description string            `json:"description"`
 	Visibility  siaran.Visibility `json:"visibility"`
+	Rules       *rules            `json:"rules,omitempty"` // for other servers that have the secret
 }
 
 func viewOf(s siaran.Stream) streamView {
@@ -120,5 +121,11 @@ func (s *Server) showStream(c echo.Context) error {
 	if !g.found {
 		return siaran.ErrUnknownStream
 	}
-	return sendJSON(c, http.StatusOK, detailOf(g.stream))
+	detail := detailOf(g.stream)
+	if g.claims.IsRelay() {
+		if detail.Rules, err = s.rulesOf(g.stream); err != nil {
+			return err
+		}
+	}
+	return sendJSON(c, http.StatusOK, detail)
 }

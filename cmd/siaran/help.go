@@ -77,7 +77,11 @@ var serveHelp = map[string]string{
 	"firebase-project": "Firebase project of the listing and of the accounts (default: that of the credentials).",
 	"presence": "What Firestore stores about viewers: documents (one for each viewer), counts (only their number) " +
 		"or off (default ${default}).",
-	"node": "Name of this server in the listing (default: the host name).",
+	"parent": "Server to pull streams from that this one does not have, such as https://origin.example.org.",
+	"secret-file": "File with the secret that several servers share, in place of the one in the data folder: 32 bytes, " +
+		"or a line with them in base64. Tokens made with that of a further file are accepted too.",
+	"max-children": "Servers that pull streams from this one, one for each stream, at the same time (default ${default}).",
+	"node":         "Name of this server in the listing (default: the host name).",
 
 	"data":  "Folder of the secret, the media certificate and the listing (default ${default}).",
 	"grace": "How long viewers wait for a broadcaster that has vanished (default ${default}).",
@@ -160,6 +164,7 @@ var tokenHelp = map[string]string{
 	"data":             "Data folder of the server (default ${default}).",
 	"stream":           "Stream that the token is for; '*' for all streams.",
 	"scope":            "What the token allows: publish, watch or admin. May be repeated.",
+	"secret-file":      serveHelp["secret-file"],
 	"listing":          serveHelp["listing"],
 	"firebase-project": serveHelp["firebase-project"],
 	"ttl": "How long the token is valid; never, or 0, for a token that does not expire (default: 24h to watch, 30 " +

@@ -77,8 +77,9 @@ type tokenCommand struct {
 	Stream string   `placeholder:"NAME"`
 	Scope  []string `enum:"publish,watch,admin"`
 	server.ListingPlace
-	TTL       life `name:"ttl" placeholder:"24h"`
-	RevokeAll bool `name:"revoke-all"`
+	SecretFile []string `name:"secret-file" placeholder:"FILE"`
+	TTL        life     `name:"ttl" placeholder:"24h"`
+	RevokeAll  bool     `name:"revoke-all"`
 }
 
 // Run prints one token. The server need not be running, and may never have run.
@@ -91,7 +92,7 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	case len(t.Scope) == 0:
 		return usageError{errors.New("--scope: give what the token allows: publish, watch or admin")}
 	}
-	secret, _, err := access.OpenSecret(t.Data)
+	secret, err := server.Config{Data: t.Data, ClusterConfig: server.ClusterConfig{SecretFile: t.SecretFile}}.OpenSecret()
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func Start(t testing.TB, options ...func(*server.Config)) *Server {
 		t.Fatalf("the server does not start: %v", err)
 	}
 	t.Cleanup(func() { s.Stop(t) })
-	if s.Secret, _, err = access.OpenSecret(cfg.Data); err != nil {
+	if s.Secret, err = cfg.OpenSecret(); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -28,6 +28,9 @@ func (s *Secret) RevokeAll() (generation int, err error) {
 	return now + 1, s.storeGeneration(now + 1)
 }
 
+// TokenGeneration is the generation of tokens for all streams that are accepted here.
+func (s *Secret) TokenGeneration() (int, error) { return s.generation() }
+
 // generation reads the file at each use of such a token, so that a running server sees a change at once. There are few.
 func (s *Secret) generation() (int, error) {
 	path := filepath.Join(s.dir, generationFile)

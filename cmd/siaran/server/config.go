@@ -25,6 +25,7 @@ type Config struct {
 	TLSConfig
 	AuthConfig
 	ListingConfig
+	ClusterConfig
 
 	Node string `placeholder:"NAME"`
 
@@ -64,6 +65,7 @@ func (c Config) Checked() (Config, error) {
 		c.Listen = ":8080"
 	}
 	wrong := []error{c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check()}
+	wrong = append(wrong, c.checkCluster())
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {
 			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"siaran"
+	"siaran/cluster"
 	"siaran/egress"
 	"siaran/ingest"
 	"siaran/internal/codec"
@@ -61,6 +62,9 @@ type server struct {
 	hub          *siaran.Hub
 	ingest       *ingest.Server
 	egress       *egress.Server
+	shown        siaran.Listing   // what web works with: the listing, with what the parent says
+	directory    directory        // of the parent
+	cluster      *cluster.Cluster // nil without a parent
 	web          *web.Server
 	relay        *turn.Server // nil if it is off
 	relayed      relayed
@@ -124,7 +128,7 @@ func (s *server) openData(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, s.lock.Close)
-	if s.secret, _, err = access.OpenSecret(dir); err != nil {
+	if s.secret, err = s.cfg.OpenSecret(); err != nil {
 		return err
 	}
 	return s.openListing(ctx)
@@ -138,6 +142,9 @@ func (s *server) openMedia(context.Context) error {
 	s.hub = siaran.NewHub(s.cfg.Grace, codec.NewFramer)
 	s.hub.KeepViewers(s.cfg.KeepViewers)
 	s.hub.LimitMemory(int64(s.cfg.RingMemory))
+	if err := s.openDirectory(); err != nil {
+		return err
+	}
 	s.openReporter()
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
 		Port:         s.socket,
@@ -161,6 +168,7 @@ func (s *server) openMedia(context.Context) error {
 		SetupTimeout: s.cfg.SetupTimeout,
 		MaxSessions:  s.cfg.MaxViewers,
 		Share:        netaddr.Share(s.cfg.SourceShare),
+		MaxChildren:  s.cfg.MaxChildren,
 		Burst:        s.cfg.Burst,
 		Logger:       s.logger,
 	})
@@ -168,6 +176,7 @@ func (s *server) openMedia(context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.egress.Close)
+	s.openCluster()
 	s.keepCertificate(certificate)
 	s.closers = append(s.closers, func() error { s.hub.Close(); return nil }) // closed first: sessions say goodbye
 	return nil
@@ -192,7 +201,7 @@ func (s *server) keepCertificate(certificate *tls.Certificate) {
 
 // openReporter starts the reporter. It stops after everything that it reports on, and before the listing.
 func (s *server) openReporter() {
-	reporter := listing.NewReporter(s.hub, s.listing, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
+	reporter := listing.NewReporter(s.hub, s.shown, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- reporter.Run(ctx) }()
@@ -204,9 +213,14 @@ func (s *server) openReporter() {
 }
 
 func (s *server) openWeb(context.Context) (err error) {
+	var pulls web.Cluster
+	if s.cluster != nil {
+		pulls = s.cluster
+	}
 	s.web, err = web.New(web.Config{
+		Cluster:        pulls,
 		Hub:            s.hub,
-		Listing:        s.listing,
+		Listing:        s.shown,
 		Ready:          s.listingReady,
 		Ingest:         s.ingest,
 		Egress:         s.egress,

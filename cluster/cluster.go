@@ -1,0 +1,205 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"siaran"
+)
+
+// Owner is the owner of all broadcasts that are pulled.
+const Owner = "relay"
+
+const (
+	waitTime    = 3 * time.Second // of viewers, for the first media
+	attemptTime = 5 * time.Second // for a pull, up to its first media
+	refusedTime = time.Second     // for how long a failure is the answer to the next who ask
+	maxRefused  = 4096
+	maxPulls    = 1000
+	Linger      = 30 * time.Second // a stream stays here for so long after its last viewer
+)
+
+// Parent is the server that streams are pulled from.
+//
+// Its methods fail with siaran.ErrUnknownStream or siaran.ErrNotLive if the parent has no such stream or does not tell
+// this server about it, with siaran.ErrLoop or siaran.ErrTooFar, and otherwise with an error that says in plain words
+// what is wrong with the parent. They tell it the way of the request (siaran.WayOf), with this server at its end.
+type Parent interface {
+	// Stream returns what the parent knows about a stream.
+	Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error)
+	// Watch reports the streams that are live there, as siaran.Listing does.
+	Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error
+	// Open trades an offer for an answer.
+	Open(ctx context.Context, name siaran.StreamName, offer []byte) (Session, error)
+	// Close ends a session that Open has made. It may be gone already.
+	Close(ctx context.Context, s Session)
+}
+
+// Session is a session at the parent.
+type Session struct {
+	URL       string // a secret; empty: there is none
+	Answer    []byte
+	Broadcast siaran.BroadcastID
+	StartedAt time.Time
+	Way       siaran.Way // of the media up to there, the parent included; empty if it does not say
+}
+
+// Puller receives streams from other servers, as package ingest does.
+type Puller interface {
+	// Pull returns when the first media has come. exchange is called once.
+	Pull(
+		ctx context.Context, name siaran.StreamName, exchange func(ctx context.Context, offer []byte) (Session, error),
+	) (Pull, error)
+}
+
+// Pull is a stream that is being received.
+type Pull interface {
+	Done() <-chan struct{}
+	// Err says why it has ended: siaran.ErrEnded or siaran.ErrTakenOver if that was decided here.
+	Err() error
+	Close()
+	// Audience tells the parent how many watch here now, and how many have joined since the session began.
+	Audience(viewers int, joins uint64)
+}
+
+// Config is what a Cluster needs. All fields must be set.
+type Config struct {
+	Hub       *siaran.Hub
+	Directory *Directory
+	Puller    Puller
+	Node      string                      // this server's name
+	Sessions  func(siaran.StreamName) int // of viewers and children here, connected or not
+	Logger    *slog.Logger
+}
+
+// Cluster pulls streams. Its methods may be called from any goroutine.
+type Cluster struct {
+	cfg     Config
+	parent  Parent
+	trouble *trouble
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	pulls   map[siaran.StreamName]*pull
+	refused map[siaran.StreamName]refusal
+}
+
+// refusal is why a stream could not be had a moment ago.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
+// New prepares a cluster. It asks nothing of the parent before Ensure.
+func New(cfg Config) *Cluster {
+	c := &Cluster{
+		cfg: cfg, parent: cfg.Directory.parent, trouble: cfg.Directory.trouble,
+		pulls: make(map[siaran.StreamName]*pull), refused: make(map[siaran.StreamName]refusal),
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// Close ends all pulls and waits until nothing of them is left.
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+	return nil
+}
+
+// Ensure has a stream here, and returns when its media has begun to come, or has come before. It fails with ErrNotLive,
+// ErrParent, ErrLoop, ErrTooFar, ErrTooManySessions and ErrClosed, all of package siaran.
+func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
+	defer cancel()
+	// A name that the parent does not know costs it no offer, and this server no session.
+	if above, err := c.cfg.Directory.Stream(ctx, name); errors.Is(err, siaran.ErrUnknownStream) ||
+		err == nil && above.Status == siaran.StatusOffline {
+		return siaran.ErrNotLive
+	}
+	for {
+		p, err := c.join(ctx, name)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-p.settled:
+		case <-ctx.Done():
+			return siaran.ErrParent
+		}
+		if p.err != nil || !p.leaving() {
+			return p.err
+		}
+		select { // it is being let go: wait for that, and ask anew
+		case <-p.gone:
+		case <-ctx.Done():
+			return siaran.ErrParent
+		}
+	}
+}
+
+// join returns the pull of a stream, and begins it if there is none.
+func (c *Cluster) join(ctx context.Context, name siaran.StreamName) (*pull, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, siaran.ErrClosed
+	case c.pulls[name] != nil:
+		return c.pulls[name], nil
+	}
+	if r, there := c.refused[name]; there && time.Now().Before(r.until) {
+		return nil, r.err
+	}
+	if len(c.pulls) >= maxPulls {
+		return nil, siaran.ErrTooManySessions
+	}
+	p := &pull{
+		cluster: c, name: name, settled: make(chan struct{}), gone: make(chan struct{}),
+		log: c.cfg.Logger.With("stream", name),
+	}
+	c.pulls[name] = p
+	c.running.Go(func() { p.run(siaran.WithWay(c.ctx, siaran.WayOf(ctx))) })
+	return p, nil
+}
+
+// Way returns the servers that a stream passes, from where it begins up to this one.
+func (c *Cluster) Way(name siaran.StreamName) siaran.Way {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var above siaran.Way
+	if p := c.pulls[name]; p != nil {
+		above = p.way
+	}
+	return above.Extended(c.cfg.Node)
+}
+
+// forget removes a pull that has ended, with an error if it never came to media.
+func (c *Cluster) forget(p *pull) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.pulls, p.name)
+	if p.err == nil {
+		return
+	}
+	now := time.Now()
+	if len(c.refused) >= maxRefused {
+		for name, r := range c.refused {
+			if now.After(r.until) {
+				delete(c.refused, name)
+			}
+		}
+	}
+	if len(c.refused) < maxRefused {
+		c.refused[p.name] = refusal{p.err, now.Add(refusedTime)}
+	}
+}

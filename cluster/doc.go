@@ -1,0 +1,20 @@
+// Package cluster makes this server an edge of another one, its parent: a stream that viewers ask for and that is not
+// here is pulled from there, once for all of them, and let go when nobody watches it any more.
+//
+// [Cluster] has one goroutine for each stream that is pulled:
+//
+//	            Ensure                    first media
+//	(nothing) ─────────► asking the parent ──────────► SERVING ──nobody for Linger──► (nothing)
+//	    ▲                     │ it fails                │    ▲
+//	    │◄────────────────────┘              media ends │    │ media again
+//	    │                                               ▼    │
+//	    └──── the broadcast has ended here ◄─────── asking again, after 0.25, 0.5, 1, 2, 2, ... seconds
+//
+// While it asks again, viewers keep their sessions and the broadcast is interrupted, for the grace time of the hub. If
+// the parent says that the stream is not live, the broadcast stops, as if its broadcaster had stopped it.
+//
+// [Directory] is what the parent says about streams, and [Listing] adds that to the server's own listing.
+//
+// Requests between servers carry the way that they have come (siaran.Way), and answers the way of the media, so that no
+// server pulls from itself.
+package cluster

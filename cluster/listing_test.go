@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"siaran"
+	"siaran/listing/sqlite"
+)
+
+// edgeListing is the listing of an edge on a real database.
+func edgeListing(t *testing.T, w *world) *Listing {
+	t.Helper()
+	own, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "siaran.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { own.Close() })
+	return NewListing(own, w.hub, w.cluster.cfg.Directory)
+}
+
+// expire makes the directory ask again.
+func (d *Directory) expire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, a := range d.answers {
+		a.until = time.Time{}
+		d.answers[name] = a
+	}
+}
+
+func TestListingOfAnEdge(t *testing.T) {
+	w := newWorld(t)
+	defer w.close()
+	l := edgeListing(t, w)
+	ctx, title := t.Context(), "Mine"
+	private := liveStream("far")
+	private.Visibility, private.KeyGeneration, private.Owner = siaran.VisibilityPrivate, 3, "firebase:x"
+	w.streams[cats] = private
+	if s, err := l.Stream(ctx, cats); err != nil || !s.Equal(private) {
+		t.Errorf("what the parent has: %+v, %v", s, err)
+	}
+	if _, err := l.Stream(ctx, "dogs"); !errors.Is(err, siaran.ErrUnknownStream) {
+		t.Errorf("what nobody has: %v", err)
+	}
+	_, edited := l.Edit(ctx, cats, siaran.StreamEdit{Title: &title})
+	_, rotated := l.RotateKeys(ctx, cats)
+	for _, err := range []error{edited, rotated, l.Claim(ctx, cats, "edge", "", 0)} {
+		if !errors.Is(err, siaran.ErrAbove) {
+			t.Errorf("what is the parent's is changed: %v", err)
+		}
+	}
+	if err := l.Claim(ctx, "dogs", "edge", "", 0); err != nil {
+		t.Error(err)
+	}
+	w.set(func() { w.streams["dogs"] = private })
+	w.cluster.cfg.Directory.expire()
+	if s, err := l.Stream(ctx, "dogs"); err != nil || s.KeyGeneration != 0 {
+		t.Errorf("what is here has become the parent's: %+v, %v", s, err)
+	}
+	down := errors.New("down")
+	w.set(func() { w.lookErr, w.openErr = down, down })
+	w.cluster.cfg.Directory.expire()
+	if _, err := l.Stream(ctx, cats); !errors.Is(err, siaran.ErrParent) {
+		t.Errorf("while the parent is away: %v", err)
+	}
+	if _, err := l.Stream(ctx, "dogs"); err != nil {
+		t.Errorf("what is here while the parent is away: %v", err)
+	}
+	if err := l.Claim(ctx, "birds", "edge", "", 0); !errors.Is(err, siaran.ErrParent) {
+		t.Errorf("a new name while the parent is away: %v", err)
+	}
+}
+
+// TestPulledStreamsAreNotWritten: they are the origin's to list.
+func TestPulledStreamsAreNotWritten(t *testing.T) {
+	w := newWorld(t)
+	defer w.close()
+	l := edgeListing(t, w)
+	ctx := t.Context()
+	if err := l.Renew(ctx, siaran.Node{Name: "edge", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	state := func(name siaran.StreamName, relayed bool) siaran.Change {
+		return siaran.Change{State: siaran.BroadcastState{
+			ID: siaran.BroadcastID(name), Stream: name, Status: siaran.StatusLive, StartedAt: time.Now(), Relayed: relayed,
+		}}
+	}
+	u := siaran.Update{Node: "edge", At: time.Now(), Changes: []siaran.Change{state("pulled", true), state("own", false)}}
+	if err := l.Apply(ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	if len(u.Changes) != 2 || u.Changes[0].State.Stream != "pulled" {
+		t.Error("the caller's update was changed")
+	}
+	list, err := l.Streams(ctx, siaran.StreamQuery{All: true})
+	if err != nil || len(list) != 1 || list[0].Name != "own" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestInterruptedWithoutTheParent: a stream that is pulled is as it was last said to be, but interrupted.
+func TestInterruptedWithoutTheParent(t *testing.T) {
+	w := newWorld(t)
+	defer w.close()
+	l := edgeListing(t, w)
+	s := liveStream("far")
+	s.Title, s.KeyGeneration = "Cats", 5
+	w.streams[cats] = s
+	ensure(t, w)
+	down := errors.New("down")
+	w.set(func() { w.lookErr, w.openErr = down, down })
+	w.newest().end(errors.New("stalled"))
+	w.cluster.cfg.Directory.expire()
+	got, err := l.Stream(t.Context(), cats)
+	if err != nil || got.Status != siaran.StatusInterrupted || got.Title != "Cats" || got.KeyGeneration != 5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// watched is what a listing has told.
+type watched struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (w *watched) say(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, text)
+}
+
+func (w *watched) has(want ...string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Equal(w.text, want)
+}
+
+func TestWatchAnEdge(t *testing.T) {
+	w := newWorld(t)
+	defer w.close()
+	l, d := edgeListing(t, w), w.cluster.cfg.Directory
+	named := func(name siaran.StreamName, node string) siaran.Stream {
+		s := liveStream(node)
+		s.Name = name
+		return s
+	}
+	d.reset([]siaran.Stream{named("cats", "far"), named("echo", "edge")})
+	ctx, stop := context.WithCancel(t.Context())
+	var got watched
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.Watch(ctx, func(list []siaran.Stream) {
+			var names []string
+			for _, s := range list {
+				names = append(names, string(s.Name))
+			}
+			slices.Sort(names)
+			got.say("all " + strings.Join(names, " "))
+		}, func(e siaran.StreamEvent) { got.say(fmt.Sprint(e.Stream.Name, " ", e.Gone)) })
+	}()
+	eventually(t, func() bool { return got.has("all cats") })
+	d.change(siaran.StreamEvent{Stream: named("dogs", "far")})
+	eventually(t, func() bool { return got.has("all cats", "dogs false") })
+	d.change(siaran.StreamEvent{Gone: true, Stream: named("cats", "far")})
+	eventually(t, func() bool { return got.has("all cats", "dogs false", "cats true") })
+	list, err := l.Streams(t.Context(), siaran.StreamQuery{})
+	if err != nil || len(list) != 1 || list[0].Name != "dogs" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not happen")
+		}
+	}
+}

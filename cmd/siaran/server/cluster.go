@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"siaran"
+	"siaran/cluster"
+	"siaran/ingest"
+	"siaran/internal/upstream"
+	"siaran/web/access"
+)
+
+// ClusterConfig says how the server works together with others.
+type ClusterConfig struct {
+	Parent      string   `placeholder:"URL"`
+	SecretFile  []string `name:"secret-file" placeholder:"FILE"`
+	MaxChildren int      `name:"max-children" default:"64"`
+}
+
+func (c *Config) checkCluster() error {
+	var wrong []error
+	if c.MaxChildren == 0 {
+		c.MaxChildren = 64
+	}
+	if c.MaxChildren < 1 {
+		wrong = append(wrong, fmt.Errorf("--max-children %d: give 1 or more", c.MaxChildren))
+	}
+	if c.Parent == "" {
+		return errors.Join(wrong...)
+	}
+	u, err := upstream.ParseURL(c.Parent)
+	switch {
+	case err != nil:
+		wrong = append(wrong, fmt.Errorf("--parent %w", err))
+	case c.BaseURL != "" && c.BaseURL == u.String():
+		wrong = append(wrong, fmt.Errorf("--parent %s: this is the server's own --base-url: give that of another server",
+			c.Parent))
+	case c.Listing == "firestore":
+		wrong = append(wrong, errors.New("--parent is for servers with a list of their own: choose --listing sqlite"))
+	default:
+		c.Parent = u.String()
+	}
+	return errors.Join(wrong...)
+}
+
+// OpenSecret opens the secret that the server shares with others, or its own in the data folder.
+func (c Config) OpenSecret() (*access.Secret, error) {
+	if len(c.SecretFile) == 0 {
+		secret, _, err := access.OpenSecret(c.Data)
+		return secret, err
+	}
+	secret, err := access.OpenShared(c.Data, c.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("--secret-file: %w", err)
+	}
+	return secret, nil
+}
+
+// directory is what the parent says, and the way to it.
+type directory struct {
+	parent *upstream.Parent
+	*cluster.Directory
+}
+
+// openDirectory begins to follow the parent, if there is one. From then on the server shows the parent's streams beside
+// its own.
+func (s *server) openDirectory() error {
+	s.shown = s.listing
+	if s.cfg.Parent == "" {
+		return nil
+	}
+	cfg := upstream.Config{URL: s.cfg.Parent, Node: s.cfg.Node, Logger: s.logger.With("parent", s.cfg.Parent)}
+	if s.secret.Shared() {
+		cfg.Token = func(name siaran.StreamName) (string, error) { return s.secret.MintRelay(name, s.cfg.Node) }
+	}
+	parent, err := upstream.New(cfg)
+	if err != nil {
+		return fmt.Errorf("--parent %w", err)
+	}
+	s.directory = directory{parent, cluster.NewDirectory(parent, s.cfg.Node, cfg.Logger)}
+	s.shown = cluster.NewListing(s.listing, s.hub, s.directory.Directory)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.directory.Run(ctx)
+	}()
+	s.closers = append(s.closers, func() error {
+		stop()
+		<-done
+		parent.Shut()
+		return nil
+	})
+	return nil
+}
+
+// openCluster makes the server an edge of its parent, if there is one.
+func (s *server) openCluster() {
+	if s.cfg.Parent == "" {
+		return
+	}
+	s.cluster = cluster.New(cluster.Config{
+		Hub: s.hub, Directory: s.directory.Directory, Puller: puller{s.ingest}, Node: s.cfg.Node,
+		Sessions: s.egress.Sessions, Logger: s.logger,
+	})
+	s.closers = append(s.closers, s.cluster.Close)
+}
+
+// puller is ingest as the cluster sees it.
+type puller struct{ *ingest.Server }
+
+// Pull implements cluster.Puller.
+func (p puller) Pull(
+	ctx context.Context, name siaran.StreamName,
+	exchange func(ctx context.Context, offer []byte) (cluster.Session, error),
+) (cluster.Pull, error) {
+	pulled, err := p.Server.Pull(ctx, ingest.PullConfig{
+		Stream: name, Owner: cluster.Owner,
+		Exchange: func(ctx context.Context, offer []byte) (ingest.PullAnswer, error) {
+			session, err := exchange(ctx, offer)
+			return ingest.PullAnswer{
+				SDP: session.Answer, Broadcast: session.Broadcast, StartedAt: session.StartedAt,
+			}, err
+		},
+	})
+	if err != nil { // not a nil pointer in an interface
+		return nil, err
+	}
+	return pulled, nil
+}

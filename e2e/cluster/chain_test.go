@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+	"siaran/web/access"
+)
+
+// TestChain has a stream pass an edge on its way to another, and no further.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	secret := secretFile(t)
+	origin := node(t, "origin", secret)
+	middle := node(t, "middle", secret, below(origin.URL))
+	end := node(t, "end", secret, below(middle.URL))
+	beyond := node(t, "beyond", secret, below(end.URL))
+	b := harness.GoLive(t, origin)
+	v := end.Watch(t, harness.Cats)
+	v.WaitFrame(b.Sent() + 25)
+	if err := v.CheckContinuous(); err != nil {
+		t.Error(err)
+	}
+	other := middle.Watch(t, harness.Cats)
+	other.WaitFrame(b.Sent())
+	harness.Eventually(t, "the origin counts the whole tree", func() bool {
+		return origin.Stream(t, harness.Cats).Viewers == 2
+	})
+	if n := lines(origin, "child connected"); n != 1 {
+		t.Errorf("the origin has %d children", n)
+	}
+	wantStatus(t, "a fourth server", offer(t, beyond, harness.Cats, ""), http.StatusLoopDetected)
+	v.Leave()
+	harness.Eventually(t, "who has left is not counted any more", func() bool {
+		return origin.Stream(t, harness.Cats).Viewers == 1
+	})
+}
+
+// freeAddress is one where nothing listens for now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestCircles: a server that is its own parent, and two that are each other's, say so and do nothing else.
+func TestCircles(t *testing.T) {
+	t.Parallel()
+	secret := secretFile(t)
+	at := func(address string) func(*server.Config) { return func(c *server.Config) { c.Listen = address } }
+	own, left, right := freeAddress(t), freeAddress(t), freeAddress(t)
+	for _, s := range []*harness.Server{
+		node(t, "own", secret, at(own), below("http://"+own)),
+		node(t, "left", secret, at(left), below("http://"+right)),
+		node(t, "right", secret, at(right), below("http://"+left)),
+	} {
+		wantStatus(t, s.Config.Node, offer(t, s, harness.Cats, ""), http.StatusLoopDetected)
+		if n := lines(s, "cannot be had"); n > 1 || s.Config.Node == "own" && lines(s, "a server is its own parent") != 1 {
+			t.Errorf("%s says so %d times", s.Config.Node, n)
+		}
+	}
+}
+
+// TestNoOtherServer: whoever is no server gets nothing by saying so.
+func TestNoOtherServer(t *testing.T) {
+	t.Parallel()
+	origin := node(t, "origin", secretFile(t))
+	b := harness.GoLive(t, origin)
+	b.WaitSent(1)
+	ask := func(way, token string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodGet, origin.URL+"/api/streams/cats", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Siaran-Path", way)
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res
+	}
+	if res := ask("edge", origin.Admin); res.StatusCode != 200 || res.Header.Get("Siaran-Node") != "" {
+		t.Errorf("an administrator: %v", res)
+	}
+	if res := ask("edge", origin.Token(t, "cats", access.Relay)); res.Header.Get("Siaran-Node") != "origin" {
+		t.Errorf("a server: %v", res)
+	}
+	for _, way := range []string{",", strings.Repeat("a", 5000), "a, b, c, d, e"} {
+		if res := ask(way, ""); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%.20q: %v", way, res.Status)
+		}
+	}
+	relay := origin.Token(t, "cats", access.Relay)
+	for _, tt := range []struct{ method, path string }{
+		{http.MethodPost, "/whip/cats"}, {http.MethodPatch, "/api/streams/cats"}, {http.MethodPost, "/api/streams/cats/keys"},
+		{http.MethodDelete, "/api/streams/cats/broadcast"}, {http.MethodGet, "/api/streams/cats/viewers"},
+		{http.MethodGet, "/api/streams/cats/health"}, {http.MethodDelete, "/api/streams/cats"},
+	} {
+		if status := origin.Call(t, tt.method, tt.path, relay, "{}"); status != http.StatusForbidden {
+			t.Errorf("%s %s with a relay's token: %d", tt.method, tt.path, status)
+		}
+	}
+}

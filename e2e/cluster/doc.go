@@ -1,0 +1,2 @@
+// Package cluster tests servers that pull streams from one another.
+package cluster
