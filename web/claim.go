@@ -40,6 +40,8 @@ func (s *Server) claimForBroadcast(ctx context.Context, g grant) error {
 		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", where)
 	case errors.Is(err, siaran.ErrNotOwner), errors.Is(err, siaran.ErrAbove):
 		return err
+	case errors.Is(err, siaran.ErrParent), errors.Is(err, siaran.ErrLoop), errors.Is(err, siaran.ErrTooFar):
+		return err // it may be a private stream of the parent's: listed here, it would be a public one
 	case err != nil && acquires: // the owner must be recorded first
 		return listingFailed(err)
 	case err != nil:

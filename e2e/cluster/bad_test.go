@@ -34,8 +34,8 @@ func TestBadParents(t *testing.T) {
 	}
 	t.Cleanup(func() { deaf.Close() })
 	for name, tt := range map[string]struct{ parent, says string }{
-		"nobody":  {"http://" + freeAddress(t), "cannot be reached"},
-		"a page":  {serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }), "text/html"},
+		"nobody": {"http://" + freeAddress(t), "cannot be reached"},
+		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }), "text/html"},
 		"circles": {serve(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 		}), "redirects"},
@@ -66,6 +66,8 @@ func TestBadParents(t *testing.T) {
 				t.Errorf("the log says it %d times", n)
 			}
 			wantStatus(t, "the page", s.Get(t, s.URL+"/watch/cats", ""), http.StatusOK)
+			wantStatus(t, "a broadcaster with a new name", s.Request(t, http.MethodPost, s.WHIP("own"), s.Admin,
+				"application/sdp", "v=0\r\n"), http.StatusServiceUnavailable)
 			wantStatus(t, "the list", s.Get(t, s.URL+"/api/streams", ""), http.StatusOK)
 		})
 	}
