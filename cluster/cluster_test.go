@@ -231,6 +231,36 @@ func TestStreamEndsAtTheParent(t *testing.T) {
 	}
 }
 
+// TestParentIsStartedAgain: until its broadcasters are back, it says that the stream is not live, which means nothing.
+func TestParentIsStartedAgain(t *testing.T) {
+	for _, noticed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.close()
+			ensure(t, w)
+			b, _ := w.hub.Broadcast(cats)
+			if noticed {
+				w.set(func() { w.openErr, w.lookErr = errors.New("down"), errors.New("down") })
+			} else { // it was too fast for questions, but its list has been cut off
+				w.cluster.cfg.Directory.broke = time.Now()
+				time.Sleep(time.Second)
+			}
+			w.end()
+			time.Sleep(3 * time.Second)
+			w.set(func() { w.openErr, w.lookErr = nil, nil })
+			time.Sleep(10 * time.Second)
+			if s := b.State(); s.Status != siaran.StatusInterrupted {
+				t.Errorf("it is %s", s.Status)
+			}
+			w.set(func() { w.streams[cats] = liveStream("far") })
+			time.Sleep(2 * lastPause)
+			if s := b.State(); s.Status != siaran.StatusLive {
+				t.Errorf("after its return it is %s", s.Status)
+			}
+		})
+	}
+}
+
 // TestEndedHere: what is decided here is not undone.
 func TestEndedHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

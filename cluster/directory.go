@@ -40,13 +40,14 @@ type Directory struct {
 	flights map[siaran.StreamName]*flight
 	live    map[siaran.StreamName]siaran.Stream // public ones, as the parent reports them
 	lost    time.Time                           // since when it does not; zero: it does, or never has
+	broke   time.Time                           // when it last stopped to
 	watched map[chan struct{}]struct{}
 }
 
 type answer struct {
 	stream siaran.Stream
 	err    error
-	last   *siaran.Stream // as the parent last said it; nil: it has no such stream, or nothing is known
+	last   *siaran.Stream // as the parent last said it; nil: never of late
 	until  time.Time
 }
 
@@ -86,8 +87,9 @@ func (d *Directory) Run(ctx context.Context) {
 // lose waits before the parent is followed again. In the meantime what is known becomes doubtful.
 func (d *Directory) lose(ctx context.Context, pause time.Duration) {
 	d.mu.Lock()
+	d.broke = time.Now()
 	if d.lost.IsZero() {
-		d.lost = time.Now()
+		d.lost = d.broke
 	}
 	d.mu.Unlock()
 	timer := time.NewTimer(pause)
@@ -163,6 +165,13 @@ func (d *Directory) follow() (changed chan struct{}, done func()) {
 		defer d.mu.Unlock()
 		delete(d.watched, changed)
 	}
+}
+
+// brokeSince reports whether the parent has been out of reach at some time since t, or has been started anew.
+func (d *Directory) brokeSince(t time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broke.After(t)
 }
 
 // Live returns the public streams that are live at the parent. While it cannot be reached they count as interrupted
@@ -248,11 +257,8 @@ func (d *Directory) Last(name siaran.StreamName) (stream siaran.Stream, known bo
 // keep remembers an answer. The caller holds d.mu.
 func (d *Directory) keep(name siaran.StreamName, a answer) {
 	before, known := d.answers[name]
-	switch {
-	case a.err == nil:
+	if a.last = before.last; a.err == nil {
 		a.last = &a.stream
-	case !errors.Is(a.err, siaran.ErrUnknownStream):
-		a.last = before.last
 	}
 	if !known && len(d.answers) >= maxAnswers {
 		now := time.Now()

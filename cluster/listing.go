@@ -24,28 +24,45 @@ func NewListing(own siaran.Listing, hub *siaran.Hub, d *Directory) *Listing {
 	return &Listing{Listing: own, hub: hub, directory: d}
 }
 
-// Stream implements siaran.Listing. While the parent does not answer, a stream that is pulled is as it was last said to
-// be, but for its status.
+// Stream implements siaran.Listing. While the parent does not answer, or says nothing about it, a stream that is pulled
+// is as it was last said to be, but for its status.
 func (l *Listing) Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
 	own, err := l.Listing.Stream(ctx, name)
 	if !errors.Is(err, siaran.ErrUnknownStream) {
 		return own, err
 	}
 	above, aboveErr := l.directory.Stream(ctx, name)
-	if errors.Is(aboveErr, siaran.ErrUnknownStream) {
-		return own, err
-	}
-	if aboveErr == nil {
+	state, here := l.pulled(name)
+	if !here {
+		switch {
+		case errors.Is(aboveErr, siaran.ErrUnknownStream):
+			return own, err
+		case aboveErr != nil:
+			return siaran.Stream{}, unanswered(aboveErr)
+		}
 		return above, nil
 	}
-	last, known := l.directory.Last(name)
-	b, here := l.hub.Broadcast(name)
-	if !known || here != nil {
-		return siaran.Stream{}, unanswered(aboveErr)
+	// What is here has been private, perhaps, and must not become a stream that nobody knows, which is a public one.
+	if aboveErr != nil {
+		var known bool
+		if above, known = l.directory.Last(name); !known {
+			return siaran.Stream{}, siaran.ErrParent
+		}
 	}
-	state := b.State()
-	last.Status, last.Viewers = state.Status, state.Viewers
-	return last, nil
+	if aboveErr != nil || above.Status == siaran.StatusOffline {
+		above.Status, above.StartedAt, above.Viewers = state.Status, state.StartedAt, state.Viewers
+	}
+	return above, nil
+}
+
+// pulled returns the state of a stream that comes from the parent, if it does.
+func (l *Listing) pulled(name siaran.StreamName) (state siaran.BroadcastState, here bool) {
+	b, err := l.hub.Broadcast(name)
+	if err != nil {
+		return state, false
+	}
+	state = b.State()
+	return state, state.Relayed
 }
 
 // Streams implements siaran.Listing. What is live at the parent comes with what is live here.

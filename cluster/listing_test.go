@@ -125,6 +125,41 @@ func TestInterruptedWithoutTheParent(t *testing.T) {
 	}
 }
 
+// TestPulledStreamsStayPrivate: whatever the parent says or does not say, what is here and was private stays so.
+func TestPulledStreamsStayPrivate(t *testing.T) {
+	w := newWorld(t)
+	defer w.close()
+	l := edgeListing(t, w)
+	private := liveStream("far")
+	private.Visibility, private.KeyGeneration = siaran.VisibilityPrivate, 3
+	w.streams[cats] = private
+	ensure(t, w)
+	offline := private
+	offline.Status = siaran.StatusOffline
+	for name, change := range map[string]func(){
+		"live":    func() {},
+		"offline": func() { w.streams[cats] = offline },
+		"refused": func() { w.lookErr = siaran.ErrUnknownStream },
+		"circle":  func() { w.lookErr = siaran.ErrLoop },
+		"away":    func() { w.lookErr = errors.New("down") },
+	} {
+		w.set(change)
+		w.cluster.cfg.Directory.expire()
+		s, err := l.Stream(t.Context(), cats)
+		if err != nil || s.Visibility != siaran.VisibilityPrivate || s.KeyGeneration != 3 || s.Status != siaran.StatusLive {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+		w.set(func() { w.lookErr, w.streams[cats] = nil, private })
+	}
+	w.set(func() { w.lookErr = siaran.ErrUnknownStream })
+	w.cluster.cfg.Directory.mu.Lock()
+	clear(w.cluster.cfg.Directory.answers)
+	w.cluster.cfg.Directory.mu.Unlock()
+	if s, err := l.Stream(t.Context(), cats); !errors.Is(err, siaran.ErrParent) {
+		t.Errorf("of a stream that nothing is known about: %+v, %v", s, err)
+	}
+}
+
 // watched is what a listing has told.
 type watched struct {
 	mu   sync.Mutex

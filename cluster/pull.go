@@ -209,6 +209,9 @@ func (p *pull) again(ctx context.Context) *running {
 	if err != nil {
 		return nil
 	}
+	// If the parent has died, it does not know yet what its broadcasters will send it again.
+	before := time.Now().Add(-doubtTime)
+	died := false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		wait := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -229,7 +232,12 @@ func (p *pull) again(ctx context.Context) *running {
 		case err == nil:
 			p.log.Info("pulling again", "way", s.session.Way)
 			return s
+		case errors.Is(err, siaran.ErrParent):
+			died = true
 		case errors.Is(err, siaran.ErrNotLive):
+			if died || p.cluster.cfg.Directory.brokeSince(before) {
+				continue
+			}
 			// Its viewers may stay for the next broadcast, which is then looked for.
 			_ = p.cluster.cfg.Hub.StopOf(p.name, Owner)
 		case errors.Is(err, siaran.ErrStreamTaken), errors.Is(err, siaran.ErrLoop), errors.Is(err, siaran.ErrTooFar):

@@ -39,7 +39,8 @@ func ask(t *testing.T, h http.HandlerFunc) (p *Parent, log *bytes.Buffer) {
 func TestAddresses(t *testing.T) {
 	for text, good := range map[string]bool{
 		"https://origin.example.org": true, "http://127.0.0.1:8080/": true, "": false, "origin.example.org": false,
-		"ftp://a": false, "https://a/path": false, "https://user:password@a": false, "https://a?b": false, "https://a#b": false,
+		"ftp://a": false, "https://a/path": false, "https://user:password@a": false, "https://a?b": false,
+		"https://a#b": false,
 	} {
 		if _, err := ParseURL(text); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)

@@ -65,7 +65,6 @@ func (c Config) Checked() (Config, error) {
 		c.Listen = ":8080"
 	}
 	wrong := []error{c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check()}
-	wrong = append(wrong, c.checkCluster())
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {
 			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))
@@ -75,7 +74,7 @@ func (c Config) Checked() (Config, error) {
 	if c.Data == "" {
 		wrong = append(wrong, errors.New("--data: give a folder"))
 	}
-	wrong = append(wrong, c.checkLimits(), c.checkBaseURL(), c.checkNode())
+	wrong = append(wrong, c.checkLimits(), c.checkBaseURL(), c.checkNode(), c.checkCluster())
 	return c, errors.Join(wrong...)
 }
 
