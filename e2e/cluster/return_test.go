@@ -1,11 +1,53 @@
 package cluster
 
 import (
+	"bufio"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
+	"siaran/web/access"
 )
+
+// TestParentIsKilled: the same without a goodbye. The edge has a copy of the secret that the parent has made.
+func TestParentIsKilled(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	if _, _, err := access.OpenSecret(data); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	start := func() *harness.Process {
+		t.Helper()
+		return harness.StartCommand(t, exec.Command(harness.Command(t), "serve", "--demo", "--listen", address,
+			"--udp=127.0.0.1:0", "--turn=", "--node=origin", "--data", data))
+	}
+	origin := start()
+	edge := node(t, "edge", filepath.Join(data, "secret.key"), below("http://"+address))
+	edge.WaitListed(t, server.DemoStream)
+	v := edge.Watch(t, server.DemoStream)
+	harness.Eventually(t, "the demo plays", func() bool { return len(v.VideoFrames()) > 25 })
+	harness.Eventually(t, "its viewer counts", func() bool { return origin.Stream(t, server.DemoStream).Viewers == 1 })
+	origin.Kill(t)
+	harness.Eventually(t, "the edge says that it is interrupted", func() bool {
+		return edge.Stream(t, server.DemoStream).Status == "interrupted"
+	})
+	before := len(v.VideoFrames())
+	again := start()
+	harness.Eventually(t, "the demo plays again", func() bool { return len(v.VideoFrames()) > before+25 })
+	harness.Eventually(t, "its viewer counts again", func() bool {
+		return again.Stream(t, server.DemoStream).Viewers == 1
+	})
+	if n := lines(edge, "viewer gone"); n != 0 {
+		t.Error("the viewer was sent away")
+	}
+	t.Logf("the longest time between two packets was %v", v.LongestGap())
+}
 
 // TestParentReturns ends the origin while viewers watch at an edge. They keep their sessions until it is back, with
 // another broadcast of the stream.
@@ -54,16 +96,67 @@ func TestBroadcasterReturns(t *testing.T) {
 	b := harness.GoLive(t, origin)
 	v := edge.Watch(t, harness.Cats)
 	v.WaitFrame(b.Sent())
+	told := tells(t, v)
+	wantTold(t, told, "active")
 	b.Stop()
+	wantTold(t, told, "inactive")
 	harness.Eventually(t, "the edge says that it is over", func() bool {
 		return edge.Stream(t, harness.Cats).Status == "offline"
 	})
 	before := len(v.VideoFrames())
 	harness.GoLive(t, origin)
+	wantTold(t, told, "active")
 	harness.Eventually(t, "the viewer sees the next broadcast", func() bool { return len(v.VideoFrames()) > before+25 })
 	select {
 	case <-v.Session.Lost():
 		t.Error("the viewer has lost its session")
 	default:
+	}
+}
+
+// tells follows the events of a viewer's session, and returns those that say whether the stream is live.
+func tells(t *testing.T, v *harness.Viewer) <-chan string {
+	t.Helper()
+	post, err := http.Post(v.Session.Resource()+"/events", "application/json", strings.NewReader(`["active","inactive"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post.Body.Close()
+	at, err := post.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Get(at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, done := make(chan string, 16), make(chan struct{})
+	go func() {
+		defer close(done)
+		for text := bufio.NewScanner(res.Body); text.Scan(); {
+			if event, ok := strings.CutPrefix(text.Text(), "event: "); ok {
+				select {
+				case told <- event:
+				default:
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		res.Body.Close()
+		<-done
+	})
+	return told
+}
+
+func wantTold(t *testing.T, told <-chan string, want string) {
+	t.Helper()
+	select {
+	case got := <-told:
+		if got != want {
+			t.Errorf("the viewer is told %q, want %q", got, want)
+		}
+	case <-time.After(time.Minute):
+		t.Errorf("the viewer is not told that it is %s", want)
 	}
 }
