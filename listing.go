@@ -118,7 +118,9 @@ type Listing interface {
 	// name: deleting a stream does not reset it.
 	Stream(ctx context.Context, name StreamName) (Stream, error)
 
-	// Streams returns streams: first those that are live, the newest broadcast first, then the others by name.
+	// Streams returns streams: first those that are live, the newest broadcast first, then the others by name. Without an
+	// Owner in the query their Owner and KeyGeneration are empty: reading them may cost more, and Stream is what to ask
+	// before a decision.
 	Streams(ctx context.Context, q StreamQuery) ([]Stream, error)
 
 	// Edit changes a stream, and creates it when it does not exist; a new one is public. A change of owner makes all

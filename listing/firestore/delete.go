@@ -46,22 +46,30 @@ func (f *Listing) deleteHistory(ctx context.Context, name siaran.StreamName) (mo
 	return len(snaps) == sweepBatch, err
 }
 
-// remove clears a stream's document except for its key generation.
+// remove clears a stream's document, and its rights except for the key generation.
 func (f *Listing) remove(ctx context.Context, name siaran.StreamName) error {
 	unlock, err := f.locks.take(ctx, string(name))
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	mixed, err := f.olderServers(ctx)
+	if err != nil {
+		return err
+	}
 	var before live.Row
 	at, err := f.transact(ctx, func(tx *transaction) error {
 		snap, err := tx.read(f.stream(name))
 		if err != nil {
 			return err
 		}
-		before = readStreamDocument(string(name), snap.Data())
+		m := fields(snap.Data())
+		before = readStreamDocument(string(name), m)
 		if !snap.Exists() || before.Removed {
 			return siaran.ErrUnknownStream
+		}
+		if err := f.readRights(tx, &before, m); err != nil {
+			return err
 		}
 		if before.Node != "" {
 			node, err := tx.read(f.node(before.Node))
@@ -74,7 +82,10 @@ func (f *Listing) remove(ctx context.Context, name siaran.StreamName) error {
 		}
 		set := newStream(f.clock.now())
 		set["visibility"], set["removed"] = string(siaran.VisibilityPrivate), true
-		set["keyGeneration"] = int64(before.KeyGeneration) + 1
+		err = f.putRights(tx, name, m, set, rightsIn(before), rights{generation: before.KeyGeneration + 1}, mixed)
+		if err != nil {
+			return err
+		}
 		return tx.update(f.stream(name), set)
 	})
 	if err != nil {

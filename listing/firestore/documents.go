@@ -142,13 +142,16 @@ func (m tracks) put(into fields) {
 	into["codecs"], into["layers"] = codecs, layers
 }
 
-// readStreamDocument returns a row without a lease.
+// readStreamDocument returns a row without a lease, and with the rights that older servers have put there.
 func readStreamDocument(name string, m fields) live.Row {
 	r := live.Row{Stream: siaran.Stream{
-		Name: siaran.StreamName(name), Title: m.text("title"), Description: m.text("description"), Owner: m.text("owner"),
-		Visibility: siaran.VisibilityPrivate, KeyGeneration: m.number("keyGeneration"),
-		Status: siaran.StatusOffline, UpdatedAt: live.FromMicros(m.time("updatedAt")),
+		Name: siaran.StreamName(name), Title: m.text("title"), Description: m.text("description"),
+		Visibility: siaran.VisibilityPrivate,
+		Status:     siaran.StatusOffline, UpdatedAt: live.FromMicros(m.time("updatedAt")),
 	}}
+	if m.rightsVersion() == "" {
+		m.rights().putInto(&r)
+	}
 	if m.text("visibility") == string(siaran.VisibilityPublic) { // anything else is no permission to show it
 		r.Visibility = siaran.VisibilityPublic
 	}
@@ -172,8 +175,7 @@ func readNodeDocument(name string, m fields) siaran.Node {
 // newStream returns the fields of a stream that is new.
 func newStream(at time.Time) fields {
 	m := fields{
-		"title": "", "description": "", "owner": "", "visibility": string(siaran.VisibilityPublic), "keyGeneration": 0,
-		"updatedAt": at,
+		"title": "", "description": "", "visibility": string(siaran.VisibilityPublic), "updatedAt": at,
 	}
 	for k, v := range offlineFields() {
 		m[k] = v

@@ -43,6 +43,9 @@ func testCost(t *testing.T, presence Presence) {
 	viewers := figure(t, "SIARAN_VIEWERS", 200)
 	period := time.Duration(figure(t, "SIARAN_SECONDS", 4)) * time.Second
 	s := startStation(t, "here", Config{Project: emulator.Project(), Presence: presence})
+	if err := s.f.Claim(t.Context(), "cats", "here", alice, 0); err != nil { // so that there are rights to read
+		t.Fatal(err)
+	}
 	p := listingtest.Publish(t, s.hub, "cats")
 	testutil.Eventually(
 		t,

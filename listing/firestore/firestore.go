@@ -40,6 +40,7 @@ type Config struct {
 	strict bool             // every read asks the database
 	grace  time.Duration    // in place of listenGrace
 	open   time.Duration    // in place of openTimeout
+	move   time.Duration    // in place of movePause
 }
 
 const (
@@ -61,6 +62,8 @@ type Listing struct {
 	id       string // of this handle, among those that sweep
 
 	mirror       *mirror
+	moved        atomic.Bool // no stream has rights in its document any more that older servers have written
+	movePause    time.Duration
 	health       health
 	stats        counters
 	writeLimiter *rate.Limiter
@@ -98,6 +101,9 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 	if cfg.grace == 0 {
 		cfg.grace = listenGrace
 	}
+	if cfg.move == 0 {
+		cfg.move = movePause
+	}
 	if cfg.open == 0 {
 		cfg.open = openTimeout
 	}
@@ -117,6 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 	}
 	f.mirror = newMirror(f, &listenErrors, cfg.grace)
 	f.tasks.Go(f.mirror.run)
+	f.tasks.Go(f.moveRights)
 	return f, nil
 }
 
@@ -124,6 +131,7 @@ func newListing(client *firestore.Client, cfg Config) *Listing {
 	f := &Listing{
 		client: client, presence: cfg.Presence, log: cfg.Logger, clock: newClock(cfg.clock), strict: cfg.strict,
 		id:           string(siaran.NewViewerID()),
+		movePause:    cfg.move,
 		writeLimiter: rate.NewLimiter(writesASecond, writesASecond),
 		sweepLimiter: rate.NewLimiter(sweepsASecond, sweepBatch),
 	}

@@ -21,6 +21,7 @@ func (f *Listing) Renew(ctx context.Context, node siaran.Node) error {
 		sent := time.Now()
 		result, err := f.node(node.Name).Set(ctx, map[string]any{
 			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers},
+			rightsField: true, // an older server does not say so
 		})
 		if err != nil {
 			return err

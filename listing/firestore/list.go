@@ -10,12 +10,12 @@ import (
 	"siaran/listing/internal/live"
 )
 
-// liveRows returns everything that says it is live.
-func (f *Listing) liveRows(ctx context.Context) ([]live.Row, error) {
+// liveRows returns everything that says it is live, with its rights if they are in memory or asked for.
+func (f *Listing) liveRows(ctx context.Context, withRights bool) ([]live.Row, error) {
 	if rows, ok := f.mirror.allLive(false); ok {
 		return rows, nil
 	}
-	return f.askLive(ctx)
+	return f.askLive(ctx, withRights)
 }
 
 // addOffline adds streams that are not live, by name, until there are enough for the query.
@@ -38,10 +38,15 @@ func (f *Listing) addOffline(ctx context.Context, rows []live.Row, q siaran.Stre
 	return rows, nil
 }
 
-// askByName returns the first streams by name, live or not, without their leases.
+// askByName returns the first streams by name, live or not, without their leases, and without rights unless they are
+// asked for by owner.
 func (f *Listing) askByName(ctx context.Context, of siaran.StreamQuery, limit int) (rows []live.Row, err error) {
 	err = f.asking(ctx, func(ctx context.Context) error {
-		rows, err = f.readByName(ctx, of, limit)
+		if of.Owner != "" {
+			rows, err = f.readOwned(ctx, of, limit)
+		} else {
+			rows, err = f.readByName(ctx, of, limit)
+		}
 		return err
 	})
 	return rows, err
@@ -51,9 +56,6 @@ func (f *Listing) readByName(ctx context.Context, of siaran.StreamQuery, limit i
 	q := f.streams().Query
 	if !of.Private {
 		q = q.Where("visibility", "==", string(siaran.VisibilityPublic))
-	}
-	if of.Owner != "" {
-		q = q.Where("owner", "==", of.Owner)
 	}
 	q = q.OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
 	var rows []live.Row

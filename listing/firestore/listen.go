@@ -100,7 +100,7 @@ func (m *mirror) follow() error {
 
 // snapshots passes each result of q to take, until ctx ends or the listener fails.
 func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query,
-	take func(docs []*firestore.DocumentSnapshot, asOf time.Time),
+	take func(ctx context.Context, docs []*firestore.DocumentSnapshot, asOf time.Time) error,
 ) (err error) {
 	defer func() { // the library panics when the server sends what it does not expect
 		if r := recover(); r != nil {
@@ -119,8 +119,10 @@ func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query,
 			return err
 		}
 		m.f.stats.reads.Add(uint64(len(snap.Changes)))
+		if err := take(ctx, docs, snap.ReadTime); err != nil {
+			return err
+		}
 		m.mu.Lock()
-		take(docs, snap.ReadTime)
 		m.heard[which] = true
 		if m.heard[0] && m.heard[1] {
 			m.hasSynced, m.quiet = true, time.Time{}
@@ -132,33 +134,64 @@ func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query,
 	}
 }
 
-// takeStreams replaces all streams. The caller holds m.mu.
-func (m *mirror) takeStreams(docs []*firestore.DocumentSnapshot, asOf time.Time) {
-	m.asOf = asOf
-	old := m.rows
-	m.rows = make(map[string]mirrored, len(docs))
+// takeStreams replaces all streams. It reads the rights of those whose document says that they have changed; what it
+// reads is at least as new as the document. Only one goroutine at a time calls it, so nobody else replaces m.rows.
+func (m *mirror) takeStreams(ctx context.Context, docs []*firestore.DocumentSnapshot, asOf time.Time) error {
+	rows := make(map[string]mirrored, len(docs))
+	var changed []*live.Row
+	var documents []fields
 	for _, d := range docs {
 		name := nameOf(d.Ref.ID)
-		r, known := old[name]
-		if !known || !r.updated.Equal(d.UpdateTime) { // every snapshot has all documents, most of them unchanged
-			r = mirrored{readStreamDocument(name, d.Data()), d.UpdateTime}
+		r, known := m.rows[name]
+		if known && r.updated.Equal(d.UpdateTime) { // every snapshot has all documents, most of them unchanged
+			rows[name] = r
+			continue
 		}
-		m.rows[name] = r
+		document := fields(d.Data())
+		before, version := r, document.rightsVersion()
+		r = mirrored{readStreamDocument(name, document), version, d.UpdateTime}
+		switch {
+		case version == "":
+		case known && before.rights == version:
+			rightsIn(before.row).putInto(&r.row)
+		default:
+			changed = append(changed, &live.Row{Stream: siaran.Stream{Name: r.row.Name}})
+			documents = append(documents, document)
+		}
+		rows[name] = r
 	}
+	if err := m.f.addRights(ctx, changed, documents); err != nil {
+		return err
+	}
+	for _, row := range changed {
+		r := rows[string(row.Name)]
+		rightsIn(*row).putInto(&r.row)
+		rows[string(row.Name)] = r
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asOf, m.rows = asOf, rows
+	return nil
 }
 
-// takeNodes replaces all nodes. The caller holds m.mu.
-func (m *mirror) takeNodes(docs []*firestore.DocumentSnapshot, _ time.Time) {
-	m.leases = make(map[string]int64, len(docs))
+// takeNodes replaces all nodes.
+func (m *mirror) takeNodes(_ context.Context, docs []*firestore.DocumentSnapshot, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leases, m.older = make(map[string]int64, len(docs)), make(map[string]bool)
 	m.nodes = make(map[string]siaran.Node, len(docs))
 	for _, d := range docs {
 		name, content := nameOf(d.Ref.ID), fields(d.Data())
 		m.leases[name] = content.time("leaseUntil")
 		m.nodes[name] = readNodeDocument(name, content)
+		if isOlder(content) {
+			m.older[name] = true
+		}
 	}
 	if m.leases[m.ownLease.node] >= m.ownLease.lease {
 		m.ownLease.since = time.Time{}
 	}
+	return nil
 }
 
 // wake lets the receiver of c look again.

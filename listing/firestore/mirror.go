@@ -29,6 +29,7 @@ type mirror struct {
 	asOf      time.Time           // when rows was what the database held, by its clock
 	leases    map[string]int64
 	nodes     map[string]siaran.Node // what else is known of the nodes with a lease
+	older     map[string]bool        // those that do not know of documents of rights
 	heard     [2]bool                // each listener has delivered everything there is, and still runs
 	quiet     time.Time              // since when not both have; zero while they do
 	hasSynced bool                   // both have, once
@@ -47,9 +48,10 @@ type mirror struct {
 	built int64
 }
 
-// mirrored is a stream's document, and when it was written.
+// mirrored is a stream's document with its rights, and when it was written.
 type mirrored struct {
 	row     live.Row
+	rights  string // their version
 	updated time.Time
 }
 

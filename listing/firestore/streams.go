@@ -47,6 +47,9 @@ func (f *Listing) readStream(ctx context.Context, name siaran.StreamName) (live.
 		return live.Row{Stream: siaran.Stream{Name: name}}, siaran.ErrUnknownStream
 	}
 	row := readStreamDocument(string(name), snap.Data())
+	if err := f.addRights(ctx, []*live.Row{&row}, []fields{snap.Data()}); err != nil {
+		return live.Row{}, err
+	}
 	if row.Removed {
 		return row, siaran.ErrUnknownStream
 	}
@@ -83,7 +86,7 @@ func (f *Listing) valid(lease int64) int64 {
 // Streams implements siaran.Listing. Live streams come from memory while the database can be reached.
 func (f *Listing) Streams(ctx context.Context, q siaran.StreamQuery) (list []siaran.Stream, err error) {
 	err = f.serve(ctx, "read the streams", func(ctx context.Context) error {
-		rows, err := f.liveRows(ctx)
+		rows, err := f.liveRows(ctx, q.Owner != "")
 		if err == nil && q.All {
 			rows, err = f.addOffline(ctx, rows, q)
 		}
@@ -97,7 +100,7 @@ func (f *Listing) Streams(ctx context.Context, q siaran.StreamQuery) (list []sia
 		sortRows(rows)
 		list = make([]siaran.Stream, min(live.Limit(q.Limit), len(rows)))
 		for i := range list {
-			list[i] = rows[i].View()
+			list[i] = rows[i].Listed(q)
 		}
 		return nil
 	})
@@ -117,21 +120,23 @@ func sortRows(rows []live.Row) {
 	})
 }
 
-// askLive reads all streams whose documents say that they are live, and the leases they depend on.
-func (f *Listing) askLive(ctx context.Context) (rows []live.Row, err error) {
+// askLive reads all streams whose documents say that they are live, and the leases they depend on. It reads their
+// rights only if it is asked to.
+func (f *Listing) askLive(ctx context.Context, withRights bool) (rows []live.Row, err error) {
 	err = f.asking(ctx, func(ctx context.Context) error {
-		rows, err = f.readLive(ctx)
+		rows, err = f.readLive(ctx, withRights)
 		return err
 	})
 	return rows, err
 }
 
-func (f *Listing) readLive(ctx context.Context) ([]live.Row, error) {
+func (f *Listing) readLive(ctx context.Context, withRights bool) ([]live.Row, error) {
 	snaps, err := f.query(ctx, f.streams().Where("status", "in", liveStatuses).Limit(maxLive))
 	if err != nil {
 		return nil, err
 	}
 	rows := make([]live.Row, len(snaps))
+	all, documents := make([]*live.Row, len(snaps)), make([]fields, len(snaps))
 	leases := make(map[string]int64)
 	for i, snap := range snaps {
 		r := readStreamDocument(nameOf(snap.Ref.ID), snap.Data())
@@ -143,14 +148,17 @@ func (f *Listing) readLive(ctx context.Context) ([]live.Row, error) {
 			leases[r.Node] = lease
 		}
 		r.LeaseUntil = f.valid(lease)
-		rows[i] = r
+		rows[i], all[i], documents[i] = r, &rows[i], snap.Data()
+	}
+	if withRights {
+		return rows, f.addRights(ctx, all, documents)
 	}
 	return rows, nil
 }
 
-// change returns the fields to set in a stream's document. It gets the stream as it is, with its lease, and may read
-// more in the transaction.
-type change func(tx *transaction, row live.Row) (fields, error)
+// change returns the fields to set in a stream's document, and the rights to be. It gets the stream as it is, with its
+// lease, and may read more in the transaction.
+type change func(tx *transaction, row live.Row) (fields, rights, error)
 
 // edit changes a stream in a transaction, and creates it if it does not exist. It returns the stream as it is then.
 func (f *Listing) edit(ctx context.Context, name siaran.StreamName, change change) (live.Row, error) {
@@ -159,9 +167,13 @@ func (f *Listing) edit(ctx context.Context, name siaran.StreamName, change chang
 		return live.Row{}, err
 	}
 	defer unlock()
+	mixed, err := f.olderServers(ctx)
+	if err != nil {
+		return live.Row{}, err
+	}
 	var row live.Row
 	at, err := f.transact(ctx, func(tx *transaction) (err error) {
-		row, err = f.tryEdit(tx, name, change)
+		row, err = f.tryEdit(tx, name, change, mixed)
 		return err
 	})
 	if err != nil {
@@ -174,7 +186,7 @@ func (f *Listing) edit(ctx context.Context, name siaran.StreamName, change chang
 }
 
 // tryEdit is one attempt of the transaction in edit.
-func (f *Listing) tryEdit(tx *transaction, name siaran.StreamName, change change) (live.Row, error) {
+func (f *Listing) tryEdit(tx *transaction, name siaran.StreamName, change change, mixed bool) (live.Row, error) {
 	snap, err := tx.read(f.stream(name))
 	if err != nil {
 		return live.Row{}, err
@@ -184,6 +196,9 @@ func (f *Listing) tryEdit(tx *transaction, name siaran.StreamName, change change
 		m = newStream(f.clock.now())
 	}
 	row := readStreamDocument(string(name), m)
+	if err := f.readRights(tx, &row, m); err != nil {
+		return live.Row{}, err
+	}
 	if row.Node != "" {
 		node, err := tx.read(f.node(row.Node))
 		if err != nil {
@@ -192,21 +207,25 @@ func (f *Listing) tryEdit(tx *transaction, name siaran.StreamName, change change
 		row.LeaseUntil = f.valid(fields(node.Data()).time("leaseUntil"))
 	}
 	set := fields{}
-	if row.Removed { // the stream is new, except for its key generation
+	if row.Removed { // the stream is new, except for the generation of its keys
 		set = fields{
 			"removed": firestore.Delete, "visibility": string(siaran.VisibilityPublic), "updatedAt": f.clock.now(),
 		}
 		row.Removed, row.Visibility = false, siaran.VisibilityPublic
 	}
-	changed, err := change(tx, row)
+	changed, after, err := change(tx, row)
 	if err != nil {
 		return live.Row{}, err
 	}
 	maps.Copy(set, changed)
-	after := maps.Clone(m)
-	maps.Copy(after, set)
-	edited := readStreamDocument(string(name), after)
+	document := maps.Clone(m)
+	maps.Copy(document, set)
+	edited := readStreamDocument(string(name), document)
+	after.putInto(&edited)
 	edited.LeaseUntil = row.LeaseUntil
+	if err := f.putRights(tx, name, m, set, rightsIn(row), after, mixed); err != nil {
+		return live.Row{}, err
+	}
 	return edited, tx.save(snap, m, set)
 }
 
@@ -214,19 +233,19 @@ func (f *Listing) tryEdit(tx *transaction, name siaran.StreamName, change change
 func (f *Listing) Edit(ctx context.Context, name siaran.StreamName, edit siaran.StreamEdit) (siaran.Stream, error) {
 	var stream siaran.Stream
 	err := f.do(ctx, "edit a stream", func(ctx context.Context) error {
-		row, err := f.edit(ctx, name, func(_ *transaction, r live.Row) (fields, error) {
-			m := fields{"updatedAt": f.clock.now()}
+		row, err := f.edit(ctx, name, func(_ *transaction, r live.Row) (fields, rights, error) {
+			m, after := fields{"updatedAt": f.clock.now()}, rightsIn(r)
 			if edit.Owner != nil && *edit.Owner != r.Owner {
-				m["keyGeneration"] = int64(r.KeyGeneration) + 1
+				after = rights{*edit.Owner, r.KeyGeneration + 1}
 			}
 			for key, value := range map[string]*string{
-				"title": edit.Title, "description": edit.Description, "visibility": (*string)(edit.Visibility), "owner": edit.Owner,
+				"title": edit.Title, "description": edit.Description, "visibility": (*string)(edit.Visibility),
 			} {
 				if value != nil {
 					m[key] = *value
 				}
 			}
-			return m, nil
+			return m, after, nil
 		})
 		if err != nil {
 			return err
@@ -240,8 +259,8 @@ func (f *Listing) Edit(ctx context.Context, name siaran.StreamName, edit siaran.
 // RotateKeys implements siaran.Listing.
 func (f *Listing) RotateKeys(ctx context.Context, name siaran.StreamName) (generation int, err error) {
 	err = f.do(ctx, "rotate the keys of a stream", func(ctx context.Context) error {
-		row, err := f.edit(ctx, name, func(_ *transaction, r live.Row) (fields, error) {
-			return fields{"keyGeneration": int64(r.KeyGeneration) + 1, "updatedAt": f.clock.now()}, nil
+		row, err := f.edit(ctx, name, func(_ *transaction, r live.Row) (fields, rights, error) {
+			return fields{"updatedAt": f.clock.now()}, rights{r.Owner, r.KeyGeneration + 1}, nil
 		})
 		generation = row.KeyGeneration
 		return err
@@ -259,21 +278,22 @@ func (f *Listing) Claim(ctx context.Context, name siaran.StreamName, node, owner
 			}
 			defer unlock()
 		}
-		_, err := f.edit(ctx, name, func(tx *transaction, r live.Row) (fields, error) {
-			stream := r.View()
+		_, err := f.edit(ctx, name, func(tx *transaction, r live.Row) (fields, rights, error) {
+			stream, after := r.View(), rightsIn(r)
 			if err := live.CheckClaim(stream, node, owner); err != nil || owner == "" || stream.Owner == owner {
-				return nil, err
+				return nil, after, err
 			}
 			if most > 0 {
-				kept, err := tx.query(f.streams().Where("owner", "==", owner).Limit(most))
+				kept, err := f.owns(tx, owner, most)
 				if err != nil {
-					return nil, err
+					return nil, after, err
 				}
-				if len(kept) >= most {
-					return nil, siaran.ErrTooManyNames
+				if kept >= most {
+					return nil, after, siaran.ErrTooManyNames
 				}
 			}
-			return fields{"owner": owner}, nil
+			after.owner = owner
+			return nil, after, nil
 		})
 		return err
 	})

@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -17,6 +18,20 @@ func (f *Listing) get(ctx context.Context, ref *firestore.DocumentRef) (*firesto
 		return snap, nil
 	}
 	return snap, err
+}
+
+// getAll reads documents. The snapshots of those that do not exist say so.
+func (f *Listing) getAll(ctx context.Context, refs []*firestore.DocumentRef) ([]*firestore.DocumentSnapshot, error) {
+	var list []*firestore.DocumentSnapshot
+	for some := range slices.Chunk(refs, sweepBatch) {
+		snaps, err := f.client.GetAll(ctx, some)
+		f.stats.reads.Add(uint64(len(some)))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, snaps...)
+	}
+	return list, nil
 }
 
 // query reads all that q finds.

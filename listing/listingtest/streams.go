@@ -220,7 +220,11 @@ func testStreams(t *testing.T, b *bench) {
 			var got []string
 			for _, s := range list {
 				got = append(got, string(s.Name)[len(prefix)+1:])
-				if one := b.stream(t, s.Name); !reflect.DeepEqual(one, s) {
+				one := b.stream(t, s.Name)
+				if c.query.Owner == "" {
+					one.Owner, one.KeyGeneration = "", 0
+				}
+				if !reflect.DeepEqual(one, s) {
 					t.Errorf("in the list %+v\nalone       %+v", s, one)
 				}
 			}

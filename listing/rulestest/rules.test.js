@@ -25,9 +25,9 @@ before(async () => {
   const leaseUntil = time(new Date(now.getTime() + 15000));
   await seed(project, "nodes/eins", { url: text("https://eins.example"), leaseUntil });
   for (const [name, visibility] of [["cats", "public"], ["dogs", "public"], ["family", "private"]]) {
-    const owner = text("firebase:owner");
+    await seed(project, `rights/${name}`, { owner: text("firebase:owner"), keyGeneration: number(3) });
     await seed(project, `streams/${name}`, {
-      title: text(name), visibility: text(visibility), owner, status: text("live"), node: text("eins"),
+      title: text(name), visibility: text(visibility), rights: text("random"), status: text("live"), node: text("eins"),
       startedAt: time(now), viewers: number(1),
     });
     await seed(project, `streams/${name}/viewers/v1`, {
@@ -38,7 +38,7 @@ before(async () => {
   }
   await seed(project, "streams/odd", { title: text("no visibility") });
   await seed(project, "streams/deleted", {
-    title: text(""), visibility: text("private"), removed: { booleanValue: true }, keyGeneration: number(3),
+    title: text(""), visibility: text("private"), removed: { booleanValue: true }, rights: text("random"),
   });
   await seed(project, "streams/odd/viewers/v1", { node: text("eins") });
   await seed(project, "other/one", { visibility: text("public") });
@@ -138,6 +138,27 @@ for (const [who, user] of Object.entries(visitors)) {
       await denied(getDocs(query(nodes, limit(51))));
     });
 
+    test("reads no rights", async () => {
+      const rights = collection(db, "rights");
+      for (const name of ["cats", "family", "unheard-of"]) {
+        await denied(getDoc(doc(rights, name)));
+        await denied(heard(doc(rights, name)));
+      }
+      for (const some of [
+        query(rights), query(rights, limit(1)), query(rights, isPublic, limit(1)),
+        query(rights, where("owner", "==", "firebase:owner"), limit(1)), query(collectionGroup(db, "rights"), limit(1)),
+      ]) {
+        await denied(getDocs(some));
+        await denied(heard(some));
+        await denied(getCountFromServer(some));
+      }
+      const asked = query(streams, isPublic, where("owner", "==", "firebase:owner"), limit(50));
+      assert.deepEqual(names(await getDocs(asked)), []);
+      for (const d of (await getDocs(query(streams, isPublic, limit(50)))).docs) {
+        assert.ok(!("owner" in d.data()) && !("keyGeneration" in d.data()));
+      }
+    });
+
     test("reads nothing else", async () => {
       await denied(getDoc(doc(db, "other/one")));
       await denied(getDocs(query(collection(db, "other"), where("visibility", "==", "public"), limit(1))));
@@ -147,7 +168,7 @@ for (const [who, user] of Object.entries(visitors)) {
 
     for (const path of [
       "nodes/eins", "streams/cats", "streams/family", "streams/cats/viewers/v1", "streams/cats/broadcasts/b1",
-      "streams/cats/nodes/eins", "other/one",
+      "streams/cats/nodes/eins", "rights/cats", "rights/new", "other/one",
     ]) {
       test(`does not write ${path}`, async () => {
         const ref = doc(db, path);

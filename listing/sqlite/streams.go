@@ -109,7 +109,7 @@ func (s *Listing) Streams(ctx context.Context, q siaran.StreamQuery) ([]siaran.S
 	}
 	list := make([]siaran.Stream, len(rows))
 	for i, row := range rows {
-		list[i] = row.View()
+		list[i] = row.Listed(q)
 	}
 	return list, nil
 }

@@ -23,6 +23,16 @@ func (r Row) View() siaran.Stream {
 	return r.Stream
 }
 
+// Listed returns the stream as lists have it. Only a list of one account's streams says who owns them and which keys
+// count.
+func (r Row) Listed(q siaran.StreamQuery) siaran.Stream {
+	s := r.View()
+	if q.Owner == "" {
+		s.Owner, s.KeyGeneration = "", 0
+	}
+	return s
+}
+
 // Remains returns what is left of a deleted stream.
 func (r Row) Remains() siaran.Stream {
 	return siaran.Stream{Name: r.Name, KeyGeneration: r.KeyGeneration}
