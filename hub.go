@@ -156,7 +156,7 @@ func (b *Broadcast) attach() *Publication {
 	b.publication = p
 	for _, t := range b.tracks() {
 		for _, l := range t.Layers {
-			w := &Writer{layer: l, broadcast: b, framer: b.hub.newFramer(t.Codec.Name)}
+			w := &Writer{layer: l, broadcast: b, framer: b.hub.newFramer(t.Codec.Name), relayed: b.origin.Relayed}
 			l.mu.Lock()
 			l.writer = w
 			l.mu.Unlock()

@@ -16,6 +16,7 @@ type Writer struct {
 	begun     bool
 	last      int64 // the broadcaster's sequence number, once begun
 	spliced   bool
+	relayed   bool // it feeds what comes from another server
 	seqOffset int64
 	tsOffset  int64
 	clock     *Clock // in the broadcaster's timestamps, until spliced
@@ -62,7 +63,16 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 			l.mu.Unlock()
 			return nil
 		}
-		w.splice(seq, timestamp, arrival)
+		if !w.resume(seq, timestamp, payload, int64(len(frame.Prefix)), arrival) {
+			w.splice(seq, timestamp, arrival)
+		}
+		l.tsOffset, l.relayed = w.tsOffset, w.relayed
+	}
+	if seq+int64(len(frame.Prefix))+w.seqOffset < l.head.Load() { // it is here already; see resume
+		w.seqOffset += int64(len(frame.Prefix))
+		l.mu.Unlock()
+		w.broadcast.fed(arrival, false)
+		return nil
 	}
 	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival, Place: frame.Place}
 	for i, parameters := range frame.Prefix {

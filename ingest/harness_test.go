@@ -52,7 +52,10 @@ func start(t testing.TB, edit func(*Config)) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Port: port, Addresses: port.Addresses, Certificate: testutil.Certificate(t), Logger: logger}
+	cfg := Config{
+		Port: port, Addresses: port.Addresses, Certificate: testutil.Certificate(t), Logger: logger,
+		absence: time.Minute, // a busy machine is not a parent that is gone
+	}
 	if edit != nil {
 		edit(&cfg)
 	}

@@ -23,9 +23,9 @@ const (
 
 // openOffering opens the transport of a pull, and returns the candidates that the offer is to have. The parent is met
 // when its answer is accepted.
-func openOffering(ctx context.Context, l local, to sinks, patience time.Duration, log *slog.Logger) (
-	_ *transport, candidates []string, err error,
-) {
+func openOffering(
+	ctx context.Context, server *Server, l local, to sinks, log *slog.Logger,
+) (_ *transport, candidates []string, err error) {
 	net, err := newSockets()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ingest: network interfaces: %w", err)
@@ -39,7 +39,7 @@ func openOffering(ctx context.Context, l local, to sinks, patience time.Duration
 	e := t.settings(l, to, log)
 	e.SetNet(net)
 	e.SetIncludeLoopbackCandidate(true) // the parent may be on this machine
-	e.SetICETimeouts(parentSilence, patience, parentChecks)
+	e.SetICETimeouts(server.cfg.absence, server.cfg.SetupTimeout, parentChecks)
 	if err := t.connect(e, l, net.connects, to.state); err != nil {
 		return nil, nil, err
 	}

@@ -146,7 +146,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 	to := sess.sinks()
 	var start *pullStart // set before the parent can send
 	to.rtp = func(b []byte) { sess.guarded(func() { start.rtp(b, time.Now()) }) }
-	t, candidates, err := openOffering(ctx, l, to, s.cfg.SetupTimeout, sess.log)
+	t, candidates, err := openOffering(ctx, s, l, to, sess.log)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,12 @@ import (
 	"siaran/internal/testutil"
 )
 
+// noticing makes a server miss a parent that it has not heard for so long.
+func noticing(absence time.Duration) func(*Config) { return func(c *Config) { c.absence = absence } }
+
 // TestPullNoticesThatTheParentIsGone has a parent that goes without a word.
 func TestPullNoticesThatTheParentIsGone(t *testing.T) {
-	edge, origin := start(t, nil), startParent(t)
+	edge, origin := start(t, noticing(parentSilence)), startParent(t)
 	origin.play(25)
 	l := openLink(t, origin.port, 0, 0)
 	p := edge.pull(t, origin.exchange(l.edit))
@@ -34,7 +37,8 @@ func TestPullNoticesThatTheParentIsGone(t *testing.T) {
 
 // TestPullOutlastsAnInterruption has a parent whose own broadcaster is silent for a while.
 func TestPullOutlastsAnInterruption(t *testing.T) {
-	edge, origin := start(t, nil), startParent(t)
+	// Less than silence, so that the answers to checks have to do.
+	edge, origin := start(t, noticing(silence-parentPatience-100*time.Millisecond)), startParent(t)
 	stop := origin.play(25)
 	p := edge.pull(t, origin.exchange(nil))
 	stop()
@@ -114,7 +118,7 @@ func TestServerClosesWhilePullsBegin(t *testing.T) {
 func TestViewersFollowToAnotherParent(t *testing.T) {
 	for name, gone := range map[string]bool{"sends": false, "gone": true} {
 		t.Run(name, func(t *testing.T) {
-			edge, one, other := start(t, nil), startParent(t), startParent(t)
+			edge, one, other := start(t, noticing(time.Second)), startParent(t), startParent(t)
 			one.play(25)
 			other.frame = 1_000_000
 			other.play(25)
@@ -160,6 +164,45 @@ func TestViewersFollowToAnotherParent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPullGoesOnWithoutRepetition has a parent that is away for a while. When it is pulled from again, it begins with a
+// key frame that is here already.
+func TestPullGoesOnWithoutRepetition(t *testing.T) {
+	edge, origin := start(t, noticing(time.Second)), startParent(t)
+	origin.play(1000) // one key frame
+	l := openLink(t, origin.port, 0, 0)
+	first := edge.pull(t, origin.exchange(l.edit))
+	layer := first.Broadcast().Video().Layers[0]
+	before := follow(t, layer, 10*framePackets)[0]
+	l.dead.Store(true)
+	ended(t, first, ErrStalled)
+	stood := layer.Head()
+	edge.pull(t, origin.exchange(nil))
+	testutil.Eventually(t, "the picture to go on", func() bool { return layer.Head() >= stood+20*framePackets })
+	for seq := before.Seq; seq < stood+20*framePackets; seq++ {
+		p := layer.Get(seq)
+		after := seq - before.Seq
+		if p == nil || int64(numberIn(p)) != int64(numberIn(before))+after/framePackets ||
+			p.Timestamp != before.Timestamp+after/framePackets*3600 {
+			t.Fatalf("packet %d is %+v", seq, p)
+		}
+	}
+}
+
+// TestKeyframeRequestsGoToTheParent asks as viewers do.
+func TestKeyframeRequestsGoToTheParent(t *testing.T) {
+	edge := start(t, nil)
+	origin := &fullParent{t: t, role: webrtc.DTLSRoleClient, video: webrtc.MimeTypeVP8}
+	p := edge.pull(t, origin.exchange(nil))
+	layer := p.Broadcast().Video().Layers[0]
+	follow(t, layer, 10)
+	before := origin.requests.Load()
+	testutil.Eventually(t, "a request", func() bool {
+		layer.RequestKeyframe()
+		return origin.requests.Load() > before
+	})
+	p.Close()
 }
 
 // TestFailedPullLeavesTheOneBefore tries a parent that cannot be reached.

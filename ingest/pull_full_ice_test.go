@@ -5,10 +5,12 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
@@ -19,6 +21,8 @@ type fullParent struct {
 	t     testing.TB
 	role  webrtc.DTLSRole
 	video string
+
+	requests atomic.Int32 // for key frames
 }
 
 // exchange answers an offer and begins to send. edit changes what the edge sees of the answer.
@@ -54,7 +58,7 @@ func (f *fullParent) exchange(edit func([]byte) []byte) func(context.Context, []
 			if err != nil {
 				return PullAnswer{}, err
 			}
-			go readAll(sender)
+			go f.read(sender)
 			tracks = append(tracks, track)
 		}
 		remote := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(offer)}
@@ -92,6 +96,21 @@ func (f *fullParent) exchange(edit func([]byte) []byte) func(context.Context, []
 			text = edit(text)
 		}
 		return PullAnswer{SDP: text}, nil
+	}
+}
+
+// read counts requests for key frames until the sender ends.
+func (f *fullParent) read(sender *webrtc.RTPSender) {
+	for {
+		packets, _, err := sender.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, p := range packets {
+			if _, request := p.(*rtcp.PictureLossIndication); request {
+				f.requests.Add(1)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -121,7 +120,7 @@ func (p *parent) play(gop int64) (stop func()) {
 // exchange answers offers as the parent's HTTP server would. edit, if not nil, changes what the edge sees.
 func (p *parent) exchange(edit func([]byte) []byte) func(context.Context, []byte) (PullAnswer, error) {
 	return func(ctx context.Context, offer []byte) (PullAnswer, error) {
-		answer, err := p.egress.Offer(ctx, "cats", "", netip.Addr{}, offer)
+		answer, err := p.egress.OfferToChild(ctx, "cats", "", offer)
 		if err != nil {
 			return PullAnswer{}, err
 		}
@@ -188,6 +187,9 @@ func TestPull(t *testing.T) {
 		t.Error("it does not begin with a key frame")
 	}
 	follow(t, b.Audio().Layers[0], 50)
+	testutil.Eventually(t, "the parent to know of the viewers here", func() bool {
+		return origin.pub.Broadcast().State().Viewers == 3
+	})
 	if h, ok := edge.Health("cats"); !ok || !h.Connected {
 		t.Errorf("%+v", h)
 	}

@@ -58,6 +58,7 @@ type Config struct {
 	firstCheck time.Duration // for a TCP connection to identify its session; 5 s when zero, shorter in tests
 
 	consent time.Duration // without a sign of life before the session ends; 30 s when zero, shorter in tests
+	absence time.Duration // the same for the parent of a pull; parentSilence when zero, longer in most tests
 }
 
 // Server serves broadcasters. Its methods may be called from any goroutine.
@@ -87,6 +88,7 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 100)
 	cfg.MaxLayers = cmp.Or(cfg.MaxLayers, 3)
 	cfg.consent = cmp.Or(cfg.consent, 30*time.Second)
+	cfg.absence = cmp.Or(cfg.absence, parentSilence)
 	cfg.firstCheck = cmp.Or(cfg.firstCheck, 5*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
