@@ -58,7 +58,7 @@ func (b *Browser) Open(url string) *Tab {
 			p.hear(m)
 		}
 	}()
-	p.SetViewport(Viewports[0])
+	p.SetViewport(usual)
 	p.Navigate(url)
 	return p
 }
