@@ -186,13 +186,13 @@ func TestPlaysOnWithTheFastCipher(t *testing.T) {
 	}
 	frames := fmt.Sprintf(chromium.Inbound, "framesDecoded")
 	lost, froze, until := fmt.Sprintf(chromium.Inbound, "packetsLost"), fmt.Sprintf(chromium.Inbound, "freezeCount"),
-		chromium.Eval[int](p, frames)+500
+		chromium.Eval[int](p, frames)+250
 	before := chromium.Eval[int](p, froze)
-	p.Wait("500 more frames", fmt.Sprintf("%s.then((n) => n > %d)", frames, until))
+	p.Wait("250 more frames", fmt.Sprintf("%s.then((n) => n > %d)", frames, until))
 	if n := chromium.Eval[int](p, lost); n > 0 {
 		t.Errorf("%d packets lost on loopback", n)
 	}
-	t.Logf("%d freezes in 500 frames", chromium.Eval[int](p, froze)-before)
+	t.Logf("%d freezes in 250 frames", chromium.Eval[int](p, froze)-before)
 	p.CheckConsole()
 }
 

@@ -13,28 +13,23 @@ import (
 	"siaran/e2e/harness/chromium"
 )
 
-// playFor waits until each of the tabs has played for so many seconds, and gives the pictures that each has decoded
-// meanwhile.
-func playFor(seconds int, tabs []*chromium.Tab) []int {
-	const step = 5
+// playOn waits until each of the tabs has decoded so many more pictures, and has played for some seconds.
+func playOn(pictures int, tabs []*chromium.Tab) {
+	const steps, seconds = 4, 8 // a wait for a part of it each, on a machine that may be busy
 	decoded := fmt.Sprintf(chromium.Inbound, "framesDecoded")
-	from, pictures := make([]float64, len(tabs)), make([]int, len(tabs))
+	at, from := make([]float64, len(tabs)), make([]int, len(tabs))
 	for i, p := range tabs {
-		from[i], pictures[i] = chromium.Eval[float64](p, chromium.Player+".video.currentTime"),
-			-chromium.Eval[int](p, decoded)
+		at[i], from[i] = chromium.Eval[float64](p, chromium.Player+".video.currentTime"), chromium.Eval[int](p, decoded)
 	}
-	for played := step; played <= seconds; played += step {
+	for n := 1; n <= steps; n++ {
 		for i, p := range tabs {
-			p.Wait("it plays on", fmt.Sprintf("%s.video.currentTime >= %g", chromium.Player, from[i]+float64(played)))
+			p.Wait("it plays on", fmt.Sprintf("%s.video.currentTime >= %g", chromium.Player, at[i]+float64(seconds*n)/steps))
+			p.Wait("more pictures", fmt.Sprintf("%s.then((n) => n >= %d)", decoded, from[i]+pictures*n/steps))
 		}
 	}
-	for i, p := range tabs {
-		pictures[i] += chromium.Eval[int](p, decoded)
-	}
-	return pictures
 }
 
-// TestRelayedInChromium watches for 20 s with nothing but the relay, over UDP, TCP and TLS on the port of HTTPS, and
+// TestRelayedInChromium watches for a while with nothing but the relay, over UDP, TCP and TLS on the port of HTTPS, and
 // goes live from the studio that way. The offers know nothing of the relay yet, and these viewers cannot send
 // candidates later: the media learns where they are from their checks.
 func TestRelayedInChromium(t *testing.T) {
@@ -74,12 +69,8 @@ func TestRelayedInChromium(t *testing.T) {
 	direct := b.Open(s.URL + "/watch/kopi")
 	direct.WaitMedia()
 	harness.Eventually(t, "who was not told to, comes directly", func() bool { return s.Paths(t, "kopi") == "direct" })
-	pictures := playFor(20, viewers)
+	playOn(150, viewers)
 	for i, v := range viewers {
-		t.Logf("%s: %d pictures in 20 s", transports[i], pictures[i])
-		if pictures[i] < 250 { // of 500; a machine under load may decode fewer
-			t.Errorf("%s: %d pictures in 20 s", transports[i], pictures[i])
-		}
 		v.ClickID("stats-toggle")
 		v.Wait("it says so", `document.querySelector('[data-testid="stat-path"]').textContent === "Relay, `+
 			strings.ToUpper(transports[i])+`"`)
