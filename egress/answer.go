@@ -22,6 +22,7 @@ type plan struct {
 	RTXSSRC        uint32
 	HoldID         uint8 // of the header extension that hold writes; 0: it is not negotiated
 	NumberID       uint8 // of that with the transport-wide number; 0: it is not negotiated
+	StampID        uint8 // of that with the time of sending, which REMB is made from; 0: it is not negotiated
 	Choice         bool  // there is something to choose: several layers, or layers within one
 }
 
@@ -144,9 +145,16 @@ func planSection(section *sdp.Section, track *siaran.Track, codec *sdp.OfferedCo
 	if codec.RTX != 0 && slices.Contains(codec.Feedback, "nack") {
 		p.RTXPayloadType, p.RTXSSRC = codec.RTX, newSSRC(repairSSRC)
 	}
-	// A packet that is sent again without RTX must be byte-identical, and what is asked for may have changed since.
-	if e, ok := offered(section, uriHold); ok && p.RTXPayloadType != 0 {
+	if p.RTXPayloadType == 0 {
+		// A packet that is sent again without RTX must be byte-identical: nothing may be in it that changes with time.
+		return p
+	}
+	if e, ok := offered(section, uriHold); ok {
 		p.HoldID = uint8(e.ID)
+		p.extensions = append(p.extensions, e)
+	}
+	if e, ok := offered(section, uriStamp); ok && p.NumberID == 0 && slices.Contains(p.feedback, "goog-remb") {
+		p.StampID = uint8(e.ID)
 		p.extensions = append(p.extensions, e)
 	}
 	return p

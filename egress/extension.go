@@ -3,6 +3,7 @@ package egress
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"siaran/internal/sdp"
 )
@@ -10,6 +11,10 @@ import (
 // uriNumber names the extension with the transport-wide number, which feedback refers to
 // (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 const uriNumber = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+// uriStamp names the extension with the time of sending (draft-alvestrand-rmcat-remb-03, appendix A). Receivers that
+// estimate by themselves send REMB only if they get it.
+const uriStamp = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
 const (
 	extensionProfile = 0xbede // one-byte headers (RFC 8285 section 4.2)
@@ -33,6 +38,13 @@ func (e *extensions) add(id uint8, size int) []byte {
 	e.b[at] = id<<4 | byte(size-1)
 	e.end += 1 + size
 	return e.b[at+1 : e.end]
+}
+
+// stamp adds the time of sending: 6 bits of seconds, and 18 of their fraction.
+func (e *extensions) stamp(id uint8, now time.Time) {
+	b := e.add(id, 3)
+	t := ntp(now) >> 14
+	b[0], b[1], b[2] = byte(t>>16), byte(t>>8), byte(t)
 }
 
 // finish writes the header of the extensions.

@@ -16,8 +16,12 @@ func TestNeverStuck(t *testing.T) {
 	for seed := range 24 {
 		random := rand.New(rand.NewPCG(uint64(seed), 9))
 		some := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
-		carries := 10e6
-		x := newWorld(t, func(time.Duration) float64 { return carries }, true, three()...)
+		carries, moving, largest := 10e6, 10*time.Second, 35*time.Second
+		numbered := seed%4 != 3
+		if !numbered { // there are receiver reports alone, and next to nothing to report about without a picture
+			moving, largest = 25*time.Second, time.Minute
+		}
+		x := newWorld(t, func(time.Duration) float64 { return carries }, numbered, three()...)
 		x.decoder.rough = true
 		x.most = []time.Duration{100, 300, 1000, 3000}[random.IntN(4)] * time.Millisecond
 		x.delay = []time.Duration{5, 25, 75}[random.IntN(3)] * time.Millisecond
@@ -40,20 +44,21 @@ func TestNeverStuck(t *testing.T) {
 		if x.quiet {
 			x.quiet = random.IntN(2) == 0
 		}
-		what := fmt.Sprintf("%d: queues of %v, a delay of %v, quiet %v", seed, x.most, x.delay, x.quiet)
+		what := fmt.Sprintf("%d: queues of %v, a delay of %v, quiet %v, feedback %v", seed, x.most, x.delay, x.quiet,
+			numbered)
 		well := x.now
 		x.measure()
-		for x.frames < 20 && x.now.Sub(well) < time.Minute {
+		for x.frames < 20 && x.now.Sub(well) < 2*time.Minute {
 			x.measure()
 			x.run(time.Second)
 		}
 		moves = max(moves, x.now.Sub(well))
-		x.expect(x.now.Sub(well) <= 10*time.Second, "a moving picture within 10 s, "+what)
-		for x.layer != 2 && x.now.Sub(well) < time.Minute {
+		x.expect(x.now.Sub(well) <= moving, fmt.Sprintf("a moving picture within %v, %s", moving, what))
+		for x.layer != 2 && x.now.Sub(well) < 2*time.Minute {
 			x.run(tickInterval)
 		}
 		tops = max(tops, x.now.Sub(well))
-		x.expect(x.now.Sub(well) <= 35*time.Second, "the largest layer within 35 s, "+what)
+		x.expect(x.now.Sub(well) <= largest, fmt.Sprintf("the largest layer within %v, %s", largest, what))
 	}
 	t.Logf("at most %v until the picture moves, and %v until it is the largest", moves, tops)
 }

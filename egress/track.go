@@ -64,6 +64,7 @@ type track struct {
 	muted    bool           // nothing is sent, as the viewer wants
 	sel      *selector      // nil: there is nothing to choose
 	estimate *bwe.Estimator // of the viewer's path; nil: these packets do not count
+	now      time.Time      // when the newest packet was sent
 }
 
 // start chooses where a viewer begins. It reports whether there is a key frame to begin with.
@@ -244,6 +245,9 @@ func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.
 	if t.log != nil {
 		t.log.keep(out, &how)
 	}
+	if t.StampID != 0 {
+		t.now = now
+	}
 	if t.put(w, l, out, p, &how, begins) != nil {
 		w.stats.failed.Add(1)
 		return
@@ -334,7 +338,7 @@ func (t *track) putRTX(w *worker, l *link, out int64, p *siaran.Packet, how *sen
 	room := w.batch.Room()
 	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, how.timestamp, how.marker)
 	if t.estimate != nil && len(p.Payload) <= extensionRoom {
-		t.mark(room, t.estimate.Sent(now, headerSize+8+2+len(p.Payload)+packetOverhead))
+		t.mark(room, t.estimate.Sent(now, headerSize+8+2+len(p.Payload)+packetOverhead), now)
 	}
 	head := headerLength(room)
 	payload := binary.BigEndian.AppendUint16(room[head:head], uint16(out))
@@ -351,9 +355,10 @@ func (t *track) putRTX(w *worker, l *link, out int64, p *siaran.Packet, how *sen
 func (t *track) put(w *worker, l *link, seq int64, p *siaran.Packet, how *sentPacket, begins bool) error {
 	room := w.batch.Room()
 	t.head(room, t.PayloadType, t.SSRC, seq, how.timestamp, how.marker)
-	tells := begins && t.hold.told && t.HoldID != 0 && len(p.Payload)+int(how.pad) <= extensionRoom
-	if tells || how.numbered {
-		t.extend(room, tells, how)
+	fits := len(p.Payload)+int(how.pad) <= extensionRoom
+	tells, stamped := fits && begins && t.hold.told && t.HoldID != 0, fits && t.StampID != 0
+	if tells || stamped || how.numbered {
+		t.extend(room, tells, stamped, how)
 	}
 	payload := p.Payload
 	if how.pad > 0 || how.ids.rewritten {
@@ -368,13 +373,16 @@ func (t *track) put(w *worker, l *link, seq int64, p *siaran.Packet, how *sentPa
 }
 
 // extend writes a packet's header extensions.
-func (t *track) extend(room []byte, tells bool, how *sentPacket) {
+func (t *track) extend(room []byte, tells, stamped bool, how *sentPacket) {
 	e := extensions{b: room}
 	if tells {
 		t.hold.write(&e, t.HoldID)
 	}
 	if how.numbered {
 		binary.BigEndian.PutUint16(e.add(t.NumberID, 2), how.number)
+	}
+	if stamped {
+		e.stamp(t.StampID, t.now)
 	}
 	e.finish()
 }

@@ -178,8 +178,11 @@ func newWorld(t *testing.T, carries func(time.Duration) float64, numbered bool, 
 	x.run(3 * time.Second) // so that rates are known
 	b := pub.Broadcast()
 	id := uint8(0)
+	stamp := uint8(0)
 	if numbered {
 		id = 3
+	} else {
+		stamp = 4
 	}
 	choice := hasChoice(b.Video())
 	x.decoder.numbered = choice
@@ -187,7 +190,7 @@ func newWorld(t *testing.T, carries func(time.Duration) float64, numbered bool, 
 		{Kind: siaran.KindAudio, ClockRate: 48000, Layers: b.Audio().Layers, PayloadType: 111, SSRC: 1, NumberID: id,
 			Choice: choice},
 		{Kind: siaran.KindVideo, ClockRate: 90000, Layers: b.Video().Layers, PayloadType: 96, SSRC: 2, NumberID: id,
-			RTXPayloadType: 97, RTXSSRC: 3, Choice: choice},
+			StampID: stamp, RTXPayloadType: 97, RTXSSRC: 3, Choice: choice},
 	}, nil)
 	x.video = x.v.tracks[1]
 	x.firstRTX = x.video.rtxSeq
@@ -428,6 +431,9 @@ func (x *world) arrive(at time.Time, b []byte) {
 	if e := p.GetExtension(3); len(e) == 2 {
 		x.twcc.Record(1, binary.BigEndian.Uint16(e), at.Sub(x.start).Microseconds()+1e9)
 	}
+	if x.video.StampID != 0 && p.PayloadType != 111 {
+		x.checkStamp(p.GetExtension(4), at)
+	}
 	switch p.PayloadType {
 	case 111:
 		if !x.soundAt.IsZero() {
@@ -442,6 +448,18 @@ func (x *world) arrive(at time.Time, b []byte) {
 		if !x.begun { // a receiver asks for it
 			x.v.wantKeyframe(2, x.now)
 		}
+	}
+}
+
+// checkStamp checks the time of sending in a packet that arrives now: seconds modulo 64, and 18 bits of their fraction.
+func (x *world) checkStamp(b []byte, at time.Time) {
+	x.t.Helper()
+	if len(b) != 3 {
+		x.t.Fatalf("the time of sending is % x", b)
+	}
+	now, stamp := ntp(at)>>14&0xffffff, uint64(b[0])<<16|uint64(b[1])<<8|uint64(b[2])
+	if way := time.Duration((now-stamp)&0xffffff) * time.Second >> 18; way < x.delay || way > x.delay+10*time.Second {
+		x.t.Fatalf("a packet has been under way for %v", way)
 	}
 }
 

@@ -148,7 +148,7 @@ func (e *Estimator) Probe(now time.Time, want int, urgent bool) int {
 	t := e.at(now)
 	p := &e.probe
 	if !e.heard {
-		return e.fallback.probe(e, t, want)
+		return e.fallback.probe(e, t, want, urgent)
 	}
 	if e.Brake(now) {
 		return 0
