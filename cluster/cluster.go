@@ -122,9 +122,11 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
 	// A name that the parent does not know costs it no offer, and this server no session.
-	if above, err := c.cfg.Directory.Stream(ctx, name); errors.Is(err, siaran.ErrUnknownStream) ||
-		err == nil && above.Status == siaran.StatusOffline {
+	switch above, err := c.cfg.Directory.Stream(ctx, name); {
+	case errors.Is(err, siaran.ErrUnknownStream), err == nil && above.Status == siaran.StatusOffline:
 		return siaran.ErrNotLive
+	case err == nil && above.Status == siaran.StatusInterrupted && !c.has(name):
+		return siaran.ErrParent // it has no media to begin with
 	}
 	for {
 		p, err := c.join(ctx, name)
@@ -145,6 +147,13 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 			return siaran.ErrParent
 		}
 	}
+}
+
+// has reports whether a stream is being pulled, or asked for.
+func (c *Cluster) has(name siaran.StreamName) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pulls[name] != nil
 }
 
 // join returns the pull of a stream, and begins it if there is none.

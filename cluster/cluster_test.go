@@ -43,8 +43,11 @@ func TestFailuresAreRemembered(t *testing.T) {
 		want    error
 		offers  int // after the second question
 	}{
-		"unknown":  {func(w *world) { delete(w.streams, cats) }, siaran.ErrNotLive, 0},
-		"offline":  {func(w *world) { w.streams[cats] = siaran.Stream{Status: siaran.StatusOffline} }, siaran.ErrNotLive, 0},
+		"unknown": {func(w *world) { delete(w.streams, cats) }, siaran.ErrNotLive, 0},
+		"offline": {func(w *world) { w.streams[cats] = siaran.Stream{Status: siaran.StatusOffline} }, siaran.ErrNotLive, 0},
+		"paused": {func(w *world) {
+			w.streams[cats] = siaran.Stream{Status: siaran.StatusInterrupted}
+		}, siaran.ErrParent, 0},
 		"its own":  {func(w *world) { w.streams[cats] = liveStream("edge") }, siaran.ErrNotLive, 0},
 		"circle":   {func(w *world) { w.openErr = loop }, siaran.ErrLoop, 1},
 		"own way":  {func(w *world) { w.way = siaran.Way{"a", "edge"} }, siaran.ErrLoop, 1},
@@ -229,6 +232,34 @@ func TestStreamEndsAtTheParent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStreamStopsAtTheParent while the session there goes on in silence, as it does when viewers are kept.
+func TestStreamStopsAtTheParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		ensure(t, w)
+		b, _ := w.hub.Broadcast(cats)
+		if err := b.Join(siaran.Viewer{ID: "v"}); err != nil {
+			t.Fatal(err)
+		}
+		w.newest().publication.Interrupt() // the broadcaster is gone for now
+		time.Sleep(5 * time.Second)
+		if s := b.State(); s.Status != siaran.StatusInterrupted || isDone(b) {
+			t.Errorf("%+v", s)
+		}
+		w.set(func() { delete(w.streams, cats) })
+		time.Sleep(3 * time.Second)
+		if _, err := w.hub.Broadcast(cats); err == nil || isDone(b) {
+			t.Errorf("it has ended: %v; its viewers are gone: %v", err == nil, isDone(b))
+		}
+		w.set(func() { w.streams[cats] = liveStream("far") })
+		time.Sleep(2 * lastPause)
+		if now, _ := w.hub.Broadcast(cats); now != b {
+			t.Error("the viewers who stayed are not served")
+		}
+	})
 }
 
 // TestParentIsStartedAgain: until its broadcasters are back, it says that the stream is not live, which means nothing.

@@ -164,9 +164,25 @@ func (p *pull) serve(ctx context.Context, s *running) (over bool) {
 				p.end(s.session)
 				return true
 			}
+			if p.stopped(ctx, s) {
+				p.log.Info("the broadcast has ended at the parent")
+				s.Close()
+				p.end(s.session)
+				return false
+			}
 			told = p.tell(s, told, now)
 		}
 	}
+}
+
+// stopped reports whether the parent says of a stream that sends nothing that it is not live. The session there may go
+// on, as viewers do who stay for the next broadcast.
+func (p *pull) stopped(ctx context.Context, s *running) bool {
+	if s.broadcast.State().Status != siaran.StatusInterrupted {
+		return false
+	}
+	above, err := p.cluster.cfg.Directory.Stream(ctx, p.name)
+	return errors.Is(err, siaran.ErrUnknownStream) || err == nil && above.Status == siaran.StatusOffline
 }
 
 // unwanted reports whether nobody has watched for long enough.

@@ -96,6 +96,9 @@ func TestBroadcasterReturns(t *testing.T) {
 	b := harness.GoLive(t, origin)
 	v := edge.Watch(t, harness.Cats)
 	v.WaitFrame(b.Sent())
+	harness.Eventually(t, "the origin counts the viewer", func() bool {
+		return origin.Stream(t, harness.Cats).Viewers == 1
+	})
 	told := tells(t, v)
 	wantTold(t, told, "active")
 	b.Stop()
