@@ -216,34 +216,50 @@ func TestRightsAreSeenElsewhere(t *testing.T) {
 	remembers(bob, 2)
 }
 
-// TestCostOfRights counts what an operation reads and writes.
+// TestCostOfRights counts what an operation reads and writes. A transaction that had to be tried again, as may happen
+// on a busy machine, costs more, so there are several attempts, each with a stream of its own.
 func TestCostOfRights(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
 	f := open(t, Config{Project: emulator.Project()})
-	testutil.Eventually(t, "it follows the database", func() bool {
-		_, known := f.mirror.olderServers()
-		return known && f.moved.Load()
-	})
-	title := "t"
+	var wrong []string
+	for attempt := range 5 {
+		testutil.Eventually(t, "it follows the database", func() bool {
+			_, known := f.mirror.olderServers()
+			return known && f.moved.Load()
+		})
+		name, owner := siaran.StreamName(fmt.Sprint("cats-", attempt)), fmt.Sprint("firebase:", attempt)
+		if wrong = costsOfRights(t, f, name, owner); len(wrong) == 0 {
+			return
+		}
+	}
+	t.Error(strings.Join(wrong, "\n"))
+}
+
+// costsOfRights returns what costs more than it should.
+func costsOfRights(t *testing.T, f *Listing, name siaran.StreamName, owner string) (wrong []string) {
+	t.Helper()
+	ctx, title := t.Context(), "t"
 	for _, test := range []struct {
 		what          string
 		do            func() error
 		reads, writes uint64
 	}{
-		{"a name that nobody uses", func() error { _, err := f.Stream(ctx, "cats"); return err }, 1, 0},
-		{"a first use with a key", func() error { return f.Claim(ctx, "cats", "n", "", 10) }, 1, 1},
-		{"a stream without rights", func() error { _, err := f.Stream(ctx, "cats"); return err }, 1, 0},
-		{"a title", func() error { _, err := f.Edit(ctx, "cats", siaran.StreamEdit{Title: &title}); return err }, 1, 1},
-		{"an owner", func() error { return f.Claim(ctx, "cats", "n", alice, 10) }, 2, 2},
-		{"its owner again", func() error { return f.Claim(ctx, "cats", "n", alice, 10) }, 2, 0},
-		{"a stream with rights", func() error { _, err := f.Stream(ctx, "cats"); return err }, 2, 0},
-		{"new keys", func() error { _, err := f.RotateKeys(ctx, "cats"); return err }, 2, 2},
-		{"a title", func() error { _, err := f.Edit(ctx, "cats", siaran.StreamEdit{Title: &title}); return err }, 2, 1},
-		{"a list", func() error { _, err := f.Streams(ctx, siaran.StreamQuery{All: true}); return err }, 1, 0},
+		{"a name that nobody uses", func() error { _, err := f.Stream(ctx, name); return err }, 1, 0},
+		{"a first use with a key", func() error { return f.Claim(ctx, name, "n", "", 10) }, 1, 1},
+		{"a stream without rights", func() error { _, err := f.Stream(ctx, name); return err }, 1, 0},
+		{"its title", func() error { _, err := f.Edit(ctx, name, siaran.StreamEdit{Title: &title}); return err }, 1, 1},
+		{"an owner", func() error { return f.Claim(ctx, name, "n", owner, 10) }, 2, 2},
+		{"its owner again", func() error { return f.Claim(ctx, name, "n", owner, 10) }, 2, 0},
+		{"a stream with rights", func() error { _, err := f.Stream(ctx, name); return err }, 2, 0},
+		{"new keys", func() error { _, err := f.RotateKeys(ctx, name); return err }, 2, 2},
+		{"a title", func() error { _, err := f.Edit(ctx, name, siaran.StreamEdit{Title: &title}); return err }, 2, 1},
+		{"a list of one", func() error {
+			_, err := f.Streams(ctx, siaran.StreamQuery{All: true, Limit: 1})
+			return err
+		}, 1, 0},
 		{"an account's list", func() error {
-			list, err := f.Streams(ctx, siaran.StreamQuery{All: true, Private: true, Owner: alice})
-			if err == nil && (len(list) != 1 || list[0].Owner != alice || list[0].KeyGeneration != 1) {
+			list, err := f.Streams(ctx, siaran.StreamQuery{All: true, Private: true, Owner: owner})
+			if err == nil && (len(list) != 1 || list[0].Owner != owner || list[0].KeyGeneration != 1) {
 				err = fmt.Errorf("%+v", list)
 			}
 			return err
@@ -251,13 +267,15 @@ func TestCostOfRights(t *testing.T) {
 	} {
 		before := f.Stats()
 		if err := test.do(); err != nil && !errors.Is(err, siaran.ErrUnknownStream) {
-			t.Errorf("%s: %v", test.what, err)
+			t.Fatalf("%s: %v", test.what, err)
 		}
 		after := f.Stats()
 		if r, w := after.Reads-before.Reads, after.Writes-before.Writes; r > test.reads || w != test.writes {
-			t.Errorf("%s: %d reads and %d writes, want %d and %d", test.what, r, w, test.reads, test.writes)
+			wrong = append(wrong, fmt.Sprintf("%s: %d reads and %d writes, want %d and %d", test.what, r, w, test.reads,
+				test.writes))
 		}
 	}
+	return wrong
 }
 
 // TestLostRights: a stream whose document of rights somebody has deleted by hand is not there for the taking.
