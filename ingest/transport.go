@@ -292,7 +292,11 @@ func (t *transport) settle() {
 	}
 	t.leave()
 	t.pc.LocalDescription() // asks the agent, which first finishes what it was doing
-	if pair, err := dtls.ICETransport().GetSelectedCandidatePair(); err != nil || pair == nil {
+	ice := dtls.ICETransport()
+	if ice.State() == webrtc.ICETransportStateNew { // pion may be about to begin, and there is no path yet
+		return
+	}
+	if pair, err := ice.GetSelectedCandidatePair(); err != nil || pair == nil {
 		return
 	}
 	for range 1000 {
