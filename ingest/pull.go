@@ -200,6 +200,9 @@ func (s *session) firstMedia(ctx context.Context, start *pullStart) error {
 		case <-settled:
 			s.transport.hurry()
 		case err := <-s.aborted:
+			if impostor := s.transport.impostor(start.answer.Fingerprints); impostor != nil {
+				err = impostor // whom pion has just hung up on
+			}
 			return fmt.Errorf("%w: %w", ErrParent, pullError(err))
 		case <-s.wake:
 			if s.transport.state() == webrtc.PeerConnectionStateFailed {
