@@ -153,7 +153,7 @@ func (s *session) run() {
 	}
 	select {
 	case how := <-s.endRequests: // requested while the session was ending by itself
-		s.finish(how)
+		_ = s.finish(how) // it ends for its first reason
 	default:
 	}
 	if s.pulled != nil {
@@ -212,7 +212,7 @@ func (s *session) linger() {
 	s.publication.Interrupt() // packets in flight may have made it live again
 	select {
 	case how := <-s.endRequests:
-		s.finish(how)
+		_ = s.finish(how) // it ends for its first reason
 	case <-s.publication.Done():
 	case <-time.After(lingerTime):
 	}
