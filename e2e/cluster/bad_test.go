@@ -62,7 +62,7 @@ func TestBadParents(t *testing.T) {
 				t.Errorf("two viewers waited %v", took)
 			}
 			harness.Eventually(t, "the log says what is wrong", func() bool { return lines(s, tt.says) >= 1 })
-			if n := lines(s, "cannot be had"); n != 1 {
+			if n := lines(s, "cannot be had"); n < 1 || n > 3 { // one; more if this takes over ten seconds
 				t.Errorf("the log says it %d times", n)
 			}
 			wantStatus(t, "the page", s.Get(t, s.URL+"/watch/cats", ""), http.StatusOK)
