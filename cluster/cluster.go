@@ -125,11 +125,13 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 	switch above, err := c.cfg.Directory.Stream(ctx, name); {
 	case errors.Is(err, siaran.ErrUnknownStream), err == nil && above.Status == siaran.StatusOffline:
 		return siaran.ErrNotLive
+	case errors.Is(err, siaran.ErrLoop), errors.Is(err, siaran.ErrTooFar):
+		return outcome(err)
 	case err == nil && above.Status == siaran.StatusInterrupted && !c.has(name):
 		return siaran.ErrParent // it has no media to begin with
 	}
 	for {
-		p, err := c.join(ctx, name)
+		p, err := c.join(name)
 		if err != nil {
 			return err
 		}
@@ -156,8 +158,9 @@ func (c *Cluster) has(name siaran.StreamName) bool {
 	return c.pulls[name] != nil
 }
 
-// join returns the pull of a stream, and begins it if there is none.
-func (c *Cluster) join(ctx context.Context, name siaran.StreamName) (*pull, error) {
+// join returns the pull of a stream, and begins it if there is none. It is for everybody, so that its requests do not
+// carry the way of the one who happens to come first.
+func (c *Cluster) join(name siaran.StreamName) (*pull, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -177,7 +180,7 @@ func (c *Cluster) join(ctx context.Context, name siaran.StreamName) (*pull, erro
 		log: c.cfg.Logger.With("stream", name),
 	}
 	c.pulls[name] = p
-	c.running.Go(func() { p.run(siaran.WithWay(c.ctx, siaran.WayOf(ctx))) })
+	c.running.Go(func() { p.run(c.ctx) })
 	return p, nil
 }
 

@@ -82,7 +82,8 @@ func TestFailuresAreRemembered(t *testing.T) {
 	}
 }
 
-func TestRequestsCarryTheirWay(t *testing.T) {
+// TestPullsAreForEverybody: they begin here, whichever way the request came that began them.
+func TestPullsAreForEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
@@ -91,7 +92,7 @@ func TestRequestsCarryTheirWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.set(func() {
-			if got := w.offers[0].String(); got != "child, edge" {
+			if got := w.offers[0].String(); got != "edge" {
 				t.Errorf("the parent is told %q", got)
 			}
 		})

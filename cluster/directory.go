@@ -26,6 +26,7 @@ const (
 	forgetTime  = 30 * time.Second // and until they are not listed any more
 	askedNames  = 100              // a second, of names that nothing is known of; anybody can make them up
 	askedBursts = 1000
+	maxFlights  = 1000 // questions under way for other servers' requests
 )
 
 // Directory is what the parent says about streams. Its methods may be called from any goroutine.
@@ -37,7 +38,7 @@ type Directory struct {
 
 	mu      sync.Mutex
 	answers map[siaran.StreamName]answer
-	flights map[siaran.StreamName]*flight
+	flights map[question]*flight
 	live    map[siaran.StreamName]siaran.Stream // public ones, as the parent reports them
 	lost    time.Time                           // since when it does not; zero: it does, or never has
 	broke   time.Time                           // when it last stopped to
@@ -51,6 +52,13 @@ type answer struct {
 	until  time.Time
 }
 
+// question is what the parent is asked. It may refuse a request for the way that it has come, and anybody can claim to
+// be a server, so that requests with different ways do not share a question.
+type question struct {
+	name siaran.StreamName
+	way  string
+}
+
 // flight is one question, for all who want to know the same.
 type flight struct {
 	done chan struct{}
@@ -61,7 +69,7 @@ type flight struct {
 func NewDirectory(parent Parent, node string, logger *slog.Logger) *Directory {
 	return &Directory{
 		parent: parent, node: node, trouble: &trouble{log: logger}, asks: rate.NewLimiter(askedNames, askedBursts),
-		answers: make(map[siaran.StreamName]answer), flights: make(map[siaran.StreamName]*flight),
+		answers: make(map[siaran.StreamName]answer), flights: make(map[question]*flight),
 		live: make(map[siaran.StreamName]siaran.Stream), watched: make(map[chan struct{}]struct{}),
 	}
 }
@@ -203,16 +211,18 @@ func (d *Directory) Stream(ctx context.Context, name siaran.StreamName) (siaran.
 		d.mu.Unlock()
 		return a.stream, a.err
 	}
-	f := d.flights[name]
+	q := question{name, siaran.WayOf(ctx).String()}
+	f := d.flights[q]
 	if f == nil {
-		if _, live := d.live[name]; !live && (!known || a.err != nil) && !d.asks.Allow() {
+		_, live := d.live[name]
+		if !live && (!known || a.err != nil) && !d.asks.Allow() || q.way != "" && len(d.flights) >= maxFlights {
 			d.mu.Unlock()
 			return siaran.Stream{}, siaran.ErrParent
 		}
 		f = &flight{done: make(chan struct{})}
-		d.flights[name] = f
+		d.flights[q] = f
 		d.mu.Unlock()
-		d.fly(ctx, name, f)
+		d.fly(ctx, q, f)
 	} else {
 		d.mu.Unlock()
 	}
@@ -225,22 +235,27 @@ func (d *Directory) Stream(ctx context.Context, name siaran.StreamName) (siaran.
 }
 
 // fly asks the parent. It goes on when the one who began it has gone, because others may wait for the answer.
-func (d *Directory) fly(ctx context.Context, name siaran.StreamName, f *flight) {
+func (d *Directory) fly(ctx context.Context, q question, f *flight) {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
 	defer cancel()
-	stream, err := d.parent.Stream(asking, name)
+	stream, err := d.parent.Stream(asking, q.name)
 	if err == nil && stream.Node == d.node {
 		err = siaran.ErrUnknownStream // it has that from here
 	}
 	if errors.Is(err, siaran.ErrNotLive) {
 		err = siaran.ErrUnknownStream
 	}
-	d.trouble.of("looking up a stream", err)
+	ofTheWay := q.way != "" && (errors.Is(err, siaran.ErrLoop) || errors.Is(err, siaran.ErrTooFar))
+	if !ofTheWay {
+		d.trouble.of("looking up a stream", err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f.answer = answer{stream: stream, err: err, until: time.Now().Add(keepAnswer)}
-	delete(d.flights, name)
-	d.keep(name, f.answer)
+	delete(d.flights, q)
+	if !ofTheWay {
+		d.keep(q.name, f.answer)
+	}
 	close(f.done)
 }
 

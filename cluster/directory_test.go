@@ -70,6 +70,28 @@ func TestAnswersAreGoodForASecond(t *testing.T) {
 	})
 }
 
+// TestForgedWaysConcernNobodyElse: anybody can send a request that claims to have passed many servers.
+func TestForgedWaysConcernNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		forged := siaran.WithWay(t.Context(), siaran.Way{"a", "b"})
+		circle := siaran.WithWay(t.Context(), siaran.Way{"far"})
+		for range 3 {
+			if err := w.cluster.Ensure(forged, cats); !errors.Is(err, siaran.ErrTooFar) {
+				t.Errorf("a long way: %v", err)
+			}
+			if err := w.cluster.Ensure(circle, cats); !errors.Is(err, siaran.ErrLoop) {
+				t.Errorf("a circle: %v", err)
+			}
+		}
+		if n := w.log.lines("cannot be had"); n != 0 {
+			t.Errorf("%d lines about it", n)
+		}
+		ensure(t, w)
+	})
+}
+
 // TestParentIsLost: its streams stay listed for a moment, then as interrupted, and then no more.
 func TestParentIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,6 @@
 //
 // [Directory] is what the parent says about streams, and [Listing] adds that to the server's own listing.
 //
-// Requests between servers carry the way that they have come (siaran.Way), and answers the way of the media, so that no
-// server pulls from itself.
+// Questions to the parent carry the way that they have come (siaran.Way), and answers the way of the media, so that no
+// server pulls from itself. A pull is for everybody, and begins a way of its own.
 package cluster

@@ -116,10 +116,13 @@ func (w *world) asked() (looks, offers int) {
 // The world is the parent.
 var _ Parent = (*world)(nil)
 
-func (w *world) Stream(_ context.Context, name siaran.StreamName) (siaran.Stream, error) {
+func (w *world) Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
+	if err := siaran.WayOf(ctx).Extended("edge").Check("far"); err != nil {
+		return siaran.Stream{}, err
+	}
 	if w.lookErr != nil {
 		return siaran.Stream{}, w.lookErr
 	}
