@@ -40,7 +40,7 @@ type Parent interface {
 
 // Session is a session at the parent.
 type Session struct {
-	URL       string // a secret; empty: there is none
+	URL       string // secret; empty if there is none
 	Answer    []byte
 	Broadcast siaran.BroadcastID
 	StartedAt time.Time
@@ -143,7 +143,7 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 		if p.err != nil || !p.leaving() {
 			return p.err
 		}
-		select { // it is being let go: wait for that, and ask anew
+		select { // it is being let go: wait for that, then ask again
 		case <-p.gone:
 		case <-ctx.Done():
 			return siaran.ErrParent

@@ -175,7 +175,7 @@ func (d *Directory) follow() (changed chan struct{}, done func()) {
 	}
 }
 
-// brokeSince reports whether the parent has been out of reach at some time since t, or has been started anew.
+// brokeSince reports whether the parent has been out of reach at some time since t, or has been restarted.
 func (d *Directory) brokeSince(t time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -214,8 +214,7 @@ func (d *Directory) Stream(ctx context.Context, name siaran.StreamName) (siaran.
 	q := question{name, siaran.WayOf(ctx).String()}
 	f := d.flights[q]
 	if f == nil {
-		_, live := d.live[name]
-		if !live && (!known || a.err != nil) && !d.asks.Allow() || q.way != "" && len(d.flights) >= maxFlights {
+		if d.madeUp(name) && !d.asks.Allow() || q.way != "" && len(d.flights) >= maxFlights {
 			d.mu.Unlock()
 			return siaran.Stream{}, siaran.ErrParent
 		}
@@ -232,6 +231,20 @@ func (d *Directory) Stream(ctx context.Context, name siaran.StreamName) (siaran.
 	case <-ctx.Done():
 		return siaran.Stream{}, ctx.Err()
 	}
+}
+
+// unheard reports whether the parent would be asked for a name that nothing good is known of.
+func (d *Directory) unheard(name siaran.StreamName) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.madeUp(name) && !time.Now().Before(d.answers[name].until)
+}
+
+// madeUp reports whether a name may be one that a stranger has made up. The caller holds d.mu.
+func (d *Directory) madeUp(name siaran.StreamName) bool {
+	_, live := d.live[name]
+	a, known := d.answers[name]
+	return !live && (!known || a.err != nil)
 }
 
 // fly asks the parent. It goes on when the one who began it has gone, because others may wait for the answer.

@@ -55,6 +55,9 @@ func (l *Listing) Stream(ctx context.Context, name siaran.StreamName) (siaran.St
 	return above, nil
 }
 
+// Unheard implements listing.Remote.
+func (l *Listing) Unheard(name siaran.StreamName) bool { return l.directory.unheard(name) }
+
 // pulled returns the state of a stream that comes from the parent, if it does.
 func (l *Listing) pulled(name siaran.StreamName) (state siaran.BroadcastState, here bool) {
 	b, err := l.hub.Broadcast(name)

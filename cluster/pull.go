@@ -197,7 +197,7 @@ func (p *pull) unwanted(now time.Time) bool {
 	return now.Sub(p.idle) >= Linger
 }
 
-// leave ends the broadcast. Whoever comes from then on waits until the stream is gone and then pulls it anew.
+// leave ends the broadcast. Later viewers wait until the stream is gone, and then it is pulled again.
 func (p *pull) leave() {
 	p.going.Store(true)
 	_ = p.cluster.cfg.Hub.EndOf(p.name, Owner, siaran.EndStopped) // fails if it has ended already

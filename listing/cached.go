@@ -27,6 +27,12 @@ const (
 	keepUnbilled = 250 * time.Millisecond // where reads are free; watchers too may see a change so late
 )
 
+// Remote is a siaran.Listing that asks another server for some names.
+type Remote interface {
+	// Unheard reports whether that server would be asked for a name that nothing good is known of.
+	Unheard(name siaran.StreamName) bool
+}
+
 // Cached is a read-through cache in front of a listing. It answers all who may ask as often as they like, so that
 // neither the load on the database nor its bill grows with their number:
 //
@@ -40,6 +46,7 @@ const (
 type Cached struct {
 	siaran.Listing
 	metered Metered // nil: reads are free
+	remote  Remote  // nil: no other server is asked
 
 	mu      sync.Mutex
 	changes uint64 // of streams, through this cache
@@ -70,6 +77,7 @@ func NewCached(l siaran.Listing) *Cached {
 		found: newLRU[lookup](maxRemember), missing: newLRU[lookup](maxRemember),
 	}
 	c.metered, _ = l.(Metered)
+	c.remote, _ = l.(Remote)
 	c.lists.init(c)
 	return c
 }
@@ -109,8 +117,8 @@ func (c *Cached) Recent(name siaran.StreamName) (stream siaran.Stream, found, ok
 }
 
 // Read is Recent, and asks the database if it has to: once for all who want to know the same at the same time. Where
-// reads cost money, pay is called before, and its error is returned instead. If there is no such stream it fails as
-// Stream does.
+// reads cost money, or another server is asked for a name that strangers may have made up, pay is called before, and
+// its error is returned instead. If there is no such stream it fails as Stream does.
 func (c *Cached) Read(ctx context.Context, name siaran.StreamName, pay func() error) (siaran.Stream, error) {
 	if stream, found, ok := c.Recent(name); ok {
 		if !found {
@@ -118,12 +126,16 @@ func (c *Cached) Read(ctx context.Context, name siaran.StreamName, pay func() er
 		}
 		return stream, nil
 	}
+	alone := len(siaran.WayOf(ctx)) > 0 // the answer may depend on the way, and is nobody else's
 	f := c.flight(name)
-	if f == nil {
-		if c.metered != nil {
+	if f == nil || alone {
+		if c.metered != nil || c.remote != nil && c.remote.Unheard(name) {
 			if err := pay(); err != nil {
 				return siaran.Stream{}, err
 			}
+		}
+		if alone {
+			return c.Stream(ctx, name)
 		}
 		var mine bool
 		if f, mine = c.begin(name); mine {

@@ -78,7 +78,7 @@ func (c *Cached) LiveList(ctx context.Context) (*List, error) {
 	return newList(streams, nil), nil
 }
 
-// AllList returns the public streams, live or not, at most 1000. It is made anew a few times a second at most. What
+// AllList returns the public streams, live or not, at most 1000. It is rebuilt a few times a second at most. What
 // was changed through c is in it then; other streams that are not live may be as they were some minutes ago where
 // reads cost money.
 func (c *Cached) AllList(ctx context.Context) (*List, error) {

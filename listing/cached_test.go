@@ -245,6 +245,58 @@ func TestWhoCannotPay(t *testing.T) {
 	}
 }
 
+// distant asks another server, which refuses requests that have come by way of others.
+type distant struct {
+	siaran.Listing
+	heard bool
+	asked chan struct{} // receives when a refusal is on its way; nil: none is awaited
+	reply chan struct{}
+}
+
+func (d *distant) Unheard(siaran.StreamName) bool { return !d.heard }
+
+func (d *distant) Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {
+	if len(siaran.WayOf(ctx)) == 0 {
+		return stream(name), nil
+	}
+	d.asked <- struct{}{}
+	<-d.reply
+	return siaran.Stream{}, siaran.ErrTooFar
+}
+
+// TestNamesOfAnotherServer cost strangers something, unless there is such a stream.
+func TestNamesOfAnotherServer(t *testing.T) {
+	d := &distant{}
+	c := NewCached(d)
+	refused := errors.New("refused")
+	if _, err := c.Read(t.Context(), "cats", func() error { return refused }); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	d.heard = true
+	if _, err := c.Read(t.Context(), "cats", func() error { return refused }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForgedWaysAreAlone: what a request is refused for because of its way is not the answer to others.
+func TestForgedWaysAreAlone(t *testing.T) {
+	d := &distant{heard: true, asked: make(chan struct{}), reply: make(chan struct{})}
+	c := NewCached(d)
+	done := make(chan error)
+	go func() {
+		_, err := c.Read(siaran.WithWay(t.Context(), siaran.Way{"a", "b"}), "cats", free)
+		done <- err
+	}()
+	<-d.asked
+	if _, err := c.Read(t.Context(), "cats", free); err != nil {
+		t.Errorf("a viewer gets the refusal of another request: %v", err)
+	}
+	close(d.reply)
+	if err := <-done; !errors.Is(err, siaran.ErrTooFar) {
+		t.Error(err)
+	}
+}
+
 // TestOwnChangesAreSeenAtOnce, also while the stream as it was before is being read for somebody else.
 func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

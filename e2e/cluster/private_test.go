@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -58,6 +59,28 @@ func TestPrivate(t *testing.T) {
 	}
 	harness.Eventually(t, "a viewer with an old token for all streams goes", sentAway(3))
 	wantStatus(t, "an old token for all streams", offer(t, edge, harness.Cats, all), http.StatusUnauthorized)
+}
+
+// TestMadeUpNames: a stranger who asks an edge for one name after the other keeps nobody with a key waiting.
+func TestMadeUpNames(t *testing.T) {
+	t.Parallel()
+	secret := secretFile(t)
+	origin := node(t, "origin", secret)
+	edge := node(t, "edge", secret, below(origin.URL))
+	b := harness.GoLive(t, origin)
+	makePrivate(t, origin)
+	refused := 0
+	for n := range 400 {
+		name := fmt.Sprint("made-up-", n)
+		if edge.Get(t, edge.URL+"/api/streams/"+name, "").StatusCode == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if n := lines(origin, "path=/api/streams/made-up-"); refused == 0 || n+refused > 400 {
+		t.Errorf("%d are refused, %d come to the origin", refused, n)
+	}
+	key := origin.Token(t, "cats", access.Watch)
+	edge.Watch(t, harness.Cats, func(c *whep.Config) { c.Token = key }).WaitFrame(b.Sent())
 }
 
 // TestWithoutASecret: what is public plays, and what is private does not exist.
