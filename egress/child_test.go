@@ -43,7 +43,7 @@ func TestChildGetsNumbersAsTheyAre(t *testing.T) {
 	}
 }
 
-// TestChildNeverGoesBack: a child that asks for key frames again and again, without an answer, is not started anew.
+// TestChildNeverGoesBack: a child that keeps asking for key frames and gets no answer is not restarted.
 func TestChildNeverGoesBack(t *testing.T) {
 	s := newStage(t, siaran.VP8)
 	s.child = true

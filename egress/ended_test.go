@@ -17,11 +17,11 @@ import (
 	"siaran/internal/codec"
 )
 
-// TestDeleteMeetsGoodbye: a viewer that closes its connection and sends the DELETE is told that its session has ended,
-// whichever comes first.
-func TestDeleteMeetsGoodbye(t *testing.T) {
+// serverWithSound returns a server that has a live stream "s" of sound alone, and an offer to watch it.
+func serverWithSound(t *testing.T) (*Server, []byte) {
+	t.Helper()
 	hub := siaran.NewHub(time.Second, codec.NewFramer)
-	defer hub.Close()
+	t.Cleanup(func() { hub.Close() })
 	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{
 		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}},
 	})
@@ -35,7 +35,7 @@ func TestDeleteMeetsGoodbye(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
+	t.Cleanup(func() { socket.Close() })
 	certificate, err := selfsign.GenerateSelfSigned()
 	if err != nil {
 		t.Fatal(err)
@@ -44,11 +44,18 @@ func TestDeleteMeetsGoodbye(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	offer, err := os.ReadFile("../internal/sdp/testdata/offers/whep-chromium.sdp")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, offer
+}
+
+// TestDeleteMeetsGoodbye: a viewer that closes its connection and sends the DELETE is told that its session has ended,
+// whichever comes first.
+func TestDeleteMeetsGoodbye(t *testing.T) {
+	s, offer := serverWithSound(t)
 	for range 3000 {
 		answer, err := s.Offer(context.Background(), "s", "", netip.Addr{}, offer)
 		if err != nil {

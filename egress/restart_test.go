@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
 	"reflect"
 	"sync"
 	"testing"
 	"time"
 
 	"siaran"
-	"siaran/internal/codec"
 	"siaran/internal/sdp"
 	"siaran/internal/testutil"
 	"siaran/mediaport"
 
-	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/stun/v3"
 )
@@ -148,35 +145,7 @@ func TestRestartFollowsALostPath(t *testing.T) {
 
 // TestRestartsLeaveNothing restarts sessions that are being ended, and looks for what is left of them.
 func TestRestartsLeaveNothing(t *testing.T) {
-	hub := siaran.NewHub(time.Second, codec.NewFramer)
-	defer hub.Close()
-	pub, err := hub.Publish("s", "o", []siaran.TrackSpec{
-		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pub.Writer(siaran.KindAudio, "").Write(1, 1, false, []byte{1}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	certificate, err := selfsign.GenerateSelfSigned()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(hub, socket, Config{Certificate: &certificate})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	offer, err := os.ReadFile("../internal/sdp/testdata/offers/whep-chromium.sdp")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, offer := serverWithSound(t)
 	for range 200 {
 		answer, err := s.Offer(context.Background(), "s", "", netip.Addr{}, offer)
 		if err != nil {
@@ -206,5 +175,5 @@ func TestRestartsLeaveNothing(t *testing.T) {
 		}
 		all.Wait()
 	}
-	wantTables(t, socket, 0, 0)
+	wantTables(t, s.socket, 0, 0)
 }

@@ -3,42 +3,25 @@ package ingest
 import (
 	"bytes"
 	"log/slog"
-	"net"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"siaran/internal/testutil"
 )
-
-// failingListener has no descriptors left.
-type failingListener struct {
-	calls  atomic.Int64
-	closed atomic.Bool
-}
-
-func (l *failingListener) Accept() (net.Conn, error) {
-	l.calls.Add(1)
-	if l.closed.Load() {
-		return nil, net.ErrClosed
-	}
-	return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-}
-func (l *failingListener) Close() error   { l.closed.Store(true); return nil }
-func (l *failingListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestNoBusyLoopWithoutDescriptors: a system that gives no descriptors is asked about once a second, and the log told
 // about once a minute.
 func TestNoBusyLoopWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		raw := &failingListener{}
+		raw := &testutil.NoDescriptors{}
 		s := &tcpListener{listener: raw, log: slog.New(slog.NewTextHandler(&log, nil))}
 		s.running.Go(s.accept)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := raw.calls.Load(); n < 100 || n > 700 {
+		if n := raw.Calls(); n < 100 || n > 700 {
 			t.Errorf("asked %d times in ten minutes", n)
 		}
 		if n := strings.Count(log.String(), "too many open files"); n < 5 || n > 11 {

@@ -48,10 +48,10 @@ func (t *timing) take(stamp time.Duration, at time.Time) {
 	}
 }
 
-// jump counts a jump, after which everything is measured anew.
+// jump counts a jump, after which measuring starts over.
 func (t *timing) jump() { *t = timing{jumps: t.jumps + 1} }
 
-// restart measures anew because the timestamps are another source's.
+// restart starts measuring over because the timestamps are another source's.
 func (t *timing) restart() { *t = timing{jumps: t.jumps} }
 
 // shortest is the shortest transit of the last bucketTime at least.

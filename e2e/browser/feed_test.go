@@ -7,7 +7,7 @@ import (
 	"siaran/e2e/harness/chromium"
 )
 
-// TestFeedNoticesSilence: live updates begin anew when their connection has died without a word, as after sleep or a
+// TestFeedNoticesSilence: live updates start over when their connection has died without a word, as after sleep or a
 // change of network.
 func TestFeedNoticesSilence(t *testing.T) {
 	t.Parallel()

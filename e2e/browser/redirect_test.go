@@ -67,7 +67,7 @@ func TestPageIsLoadedAnewOnce(t *testing.T) {
 	p.WaitState("waiting")
 	chromium.Eval[bool](p, `window.first = true`)
 	one.PublishDemo(t, "secret")
-	p.Wait("the page is loaded anew", `!window.first && document.body?.dataset.state === "waiting"`)
+	p.Wait("the page is reloaded", `!window.first && document.body?.dataset.state === "waiting"`)
 	chromium.Eval[bool](p, `(window.told = 0, `+chromium.Player+`.addEventListener("elsewhere", () => told++), true)`)
 	p.Wait("it is told again, twice", `(`+chromium.Player+`.receiver.again(), window.told >= 2)`)
 	p.WaitState("waiting")

@@ -196,31 +196,17 @@ func readIVF(name string) (frames [][]byte, err error) {
 }
 
 func (b *Simulcast) connect(ctx context.Context, s *Server, stream siaran.StreamName, token string) error {
-	offer, err := b.pc.CreateOffer(nil)
+	endpoint, err := url.Parse(s.WHIP(stream))
 	if err != nil {
 		return err
 	}
-	gathered := webrtc.GatheringCompletePromise(b.pc)
 	up := make(chan struct{}, 1)
 	b.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		if state == webrtc.PeerConnectionStateConnected {
 			up <- struct{}{}
 		}
 	})
-	if err := b.pc.SetLocalDescription(offer); err != nil {
-		return err
-	}
-	<-gathered
-	endpoint, err := url.Parse(s.WHIP(stream))
-	if err != nil {
-		return err
-	}
-	session, err := signalling.New(s.Client, token).Post(ctx, endpoint, b.pc.LocalDescription().SDP)
-	if err != nil {
-		return err
-	}
-	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: session.Answer}
-	if err := b.pc.SetRemoteDescription(answer); err != nil {
+	if _, err := signalling.New(s.Client, token).Open(ctx, endpoint, b.pc); err != nil {
 		return err
 	}
 	for _, sender := range b.pc.GetSenders() {

@@ -24,7 +24,7 @@ func AnswerSTUN(conn *net.UDPConn, lie netip.Addr) {
 			continue
 		}
 		if answer, err := stun.Build(m, stun.BindingSuccess, &stun.XORMappedAddress{IP: seen, Port: from.Port}); err == nil {
-			_, _ = conn.WriteToUDP(answer.Raw, from) // who has asked may be gone
+			_, _ = conn.WriteToUDP(answer.Raw, from) // the client may be gone
 		}
 	}
 }

@@ -135,27 +135,9 @@ func (s *Session) open(loopback bool) error {
 }
 
 func (s *Session) connect(ctx context.Context, endpoint *url.URL) error {
-	offer, err := s.pc.CreateOffer(nil)
-	if err != nil {
+	var err error
+	if s.resource, err = s.signal.Open(ctx, endpoint, s.pc); err != nil {
 		return err
-	}
-	gathered := webrtc.GatheringCompletePromise(s.pc)
-	if err := s.pc.SetLocalDescription(offer); err != nil {
-		return err
-	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	session, err := s.signal.Post(ctx, endpoint, s.pc.LocalDescription().SDP)
-	if err != nil {
-		return err
-	}
-	s.resource = session.URL
-	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: session.Answer}
-	if err := s.pc.SetRemoteDescription(answer); err != nil {
-		return fmt.Errorf("the server's answer cannot be used: %w", err)
 	}
 	select {
 	case <-s.up:
