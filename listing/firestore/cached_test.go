@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +21,8 @@ func TestListsAreShared(t *testing.T) {
 	cfg := Config{Project: emulator.Project()}
 	f, other := open(t, cfg), open(t, cfg)
 	c := listing.NewCached(f)
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a busy machine takes long for 40 at once
+	defer cancel()
 	const known = 40
 	var wg sync.WaitGroup
 	for i := range known {

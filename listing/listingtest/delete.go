@@ -1,6 +1,7 @@
 package listingtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -186,10 +187,10 @@ func testDeleteTogether(t *testing.T, b *bench) {
 	before, _, _ := b.kept(t)
 	const n = 4
 	done := make([]bool, n)
-	var calls []func() error
+	var calls []func(context.Context) error
 	for i := range n {
-		calls = append(calls, func() error {
-			err := []siaran.Listing{b.l, b.other}[i%2].Delete(t.Context(), before.Name)
+		calls = append(calls, func(ctx context.Context) error {
+			err := []siaran.Listing{b.l, b.other}[i%2].Delete(ctx, before.Name)
 			if done[i] = err == nil; !errors.Is(err, siaran.ErrUnknownStream) {
 				return err
 			}

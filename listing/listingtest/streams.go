@@ -89,14 +89,14 @@ func testEdit(t *testing.T, b *bench) {
 func testEditTogether(t *testing.T, b *bench) {
 	name := streamName()
 	title, description := "title", "description"
-	together(t, func() error {
-		_, err := b.l.Edit(t.Context(), name, siaran.StreamEdit{Title: &title})
+	together(t, func(ctx context.Context) error {
+		_, err := b.l.Edit(ctx, name, siaran.StreamEdit{Title: &title})
 		return err
-	}, func() error {
-		_, err := b.other.Edit(t.Context(), name, siaran.StreamEdit{Description: &description})
+	}, func(ctx context.Context) error {
+		_, err := b.other.Edit(ctx, name, siaran.StreamEdit{Description: &description})
 		return err
-	}, func() error {
-		return b.l.Claim(t.Context(), name, "node", "", 0)
+	}, func(ctx context.Context) error {
+		return b.l.Claim(ctx, name, "node", "", 0)
 	})
 	if s := b.stream(t, name); s.Title != title || s.Description != description {
 		t.Errorf("an edit is lost: %+v", s)
@@ -129,12 +129,9 @@ func testRotateTogether(t *testing.T, b *bench) {
 	name := streamName()
 	const n = 8
 	got := make([]int, n)
-	// Without a deadline they are given 5 s, which transactions that get in each other's way may need on a busy machine.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var calls []func() error
+	var calls []func(context.Context) error
 	for i := range n {
-		calls = append(calls, func() (err error) {
+		calls = append(calls, func(ctx context.Context) (err error) {
 			got[i], err = []siaran.Listing{b.l, b.other}[i%2].RotateKeys(ctx, name)
 			return err
 		})
@@ -146,13 +143,16 @@ func testRotateTogether(t *testing.T, b *bench) {
 	}
 }
 
-// together makes all calls at the same time.
-func together(t *testing.T, calls ...func() error) {
+// together makes all calls at the same time. Without a deadline they would be given 5 s, which transactions that get in
+// each other's way may need on a busy machine.
+func together(t *testing.T, calls ...func(context.Context) error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	var wg sync.WaitGroup
 	for _, call := range calls {
 		wg.Go(func() {
-			if err := call(); err != nil {
+			if err := call(ctx); err != nil {
 				t.Error(err)
 			}
 		})
@@ -394,11 +394,11 @@ func testOwnerAndKeys(t *testing.T, b *bench) {
 	if g, err := b.l.RotateKeys(t.Context(), name); err != nil || g != 4 {
 		t.Errorf("RotateKeys: %d, %v, want 4", g, err)
 	}
-	owners := make([]func() error, 8)
+	owners := make([]func(context.Context) error, 8)
 	for i := range owners {
 		owner := "firebase:" + string(rune('c'+i))
-		owners[i] = func() error {
-			_, err := []siaran.Listing{b.l, b.other}[i%2].Edit(t.Context(), name, siaran.StreamEdit{Owner: &owner})
+		owners[i] = func(ctx context.Context) error {
+			_, err := []siaran.Listing{b.l, b.other}[i%2].Edit(ctx, name, siaran.StreamEdit{Owner: &owner})
 			return err
 		}
 	}
