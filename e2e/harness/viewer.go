@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -31,10 +32,16 @@ type Viewer struct {
 	longestGap    time.Duration
 }
 
-// Watch starts a viewer, which leaves when the test ends. Options may change its settings.
+// Watch starts a viewer, which leaves when the test ends. Options may change its settings. The viewer waits for the
+// stream to go live: a broadcaster whose first packets are on their way, or lost, is not live yet.
 func (s *Server) Watch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) *Viewer {
 	t.Helper()
-	v, err := s.TryWatch(t, stream, options...)
+	var v *Viewer
+	var err error
+	Eventually(t, "the stream is live", func() bool {
+		v, err = s.TryWatch(t, stream, options...)
+		return !Refused(err, http.StatusConflict)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
