@@ -73,7 +73,7 @@ func (t *track) viewing(now time.Time) siaran.Viewing {
 	thin := t.gate.keyframesOnly
 	if s := t.sel; s != nil {
 		v.Target = s.estimate.Target() / targetStep * targetStep
-		v.Spatial, v.Temporal = s.sends(t.feed)
+		v.Spatial, v.Temporal = s.sends(t.shared)
 		if w, h := t.layer.SpatialSize(v.Spatial); w > 0 {
 			v.Width, v.Height = w, h
 		}

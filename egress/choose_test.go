@@ -40,7 +40,7 @@ func newSimulcast(t *testing.T) *simulcast {
 		s.w.layers[l] = follow(l, nil, false)
 	}
 	s.track = newViewer(nil, []plan{p}, nil).tracks[0]
-	s.track.feed = s.w.layers[s.track.layer]
+	s.track.shared = s.w.layers[s.track.layer]
 	return s
 }
 

@@ -130,7 +130,7 @@ func oneIndexOnePacket(t *testing.T, rtx uint8, perFrame int) {
 	if rtx != 0 {
 		track.HoldID = 5
 	}
-	track.feed = w.layers[track.layer]
+	track.shared = w.layers[track.layer]
 
 	for range 3 {
 		for range 4000 { // a long group of pictures that the viewer has to catch up with

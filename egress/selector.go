@@ -140,8 +140,8 @@ func (s *selector) pauses(now time.Time) bool {
 // soundRate is what the sound needs, in bits a second, with headers: a packet every 20 ms.
 func (s *selector) soundRate() int {
 	const headers = 50 * (headerSize + 8 + packetOverhead) * 8
-	if s.sound == nil || s.sound.feed == nil {
+	if s.sound == nil || s.sound.shared == nil {
 		return 0
 	}
-	return s.sound.feed.rate*8 + headers
+	return s.sound.shared.rate*8 + headers
 }

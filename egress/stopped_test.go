@@ -47,13 +47,13 @@ func TestStoppedPictureIsNotPlayedAgainForEver(t *testing.T) {
 	l.media = sent
 	v := newViewer(l, []plan{{Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers, PayloadType: 96, SSRC: 1}}, nil)
 	track := v.tracks[0]
-	track.feed = w.layers[layers[0]]
+	track.shared = w.layers[layers[0]]
 	now := time.Now()
 	watch := func(seconds int) int {
 		before := sent.packets
 		for range seconds * 10 {
 			now = now.Add(100 * time.Millisecond)
-			track.feed.advance(now)
+			track.shared.advance(now)
 			track.wantKeyframe(now)
 			track.tick(w, now)
 			track.advance(w, l, now)

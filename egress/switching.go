@@ -184,9 +184,9 @@ func (t *track) needsKeyframe(age time.Duration, now time.Time) bool {
 // lacks reports whether a viewer does not get spatial or temporal layers that it is to have.
 func (t *track) lacks() (spatial, temporal bool) {
 	s := t.sel
-	for i := range t.feed.rates {
-		for j := range t.feed.rates[i] {
-			if t.feed.rates[i][j] > 0 {
+	for i := range t.shared.rates {
+		for j := range t.shared.rates[i] {
+			if t.shared.rates[i][j] > 0 {
 				spatial = spatial || i > int(s.spatial) && i <= int(s.given.spatial)
 				temporal = temporal || j > int(s.temporal) && j <= int(s.given.temporal)
 			}
@@ -245,7 +245,7 @@ func (t *track) switchTo(w *worker, to *siaran.Layer, now time.Time) {
 }
 
 func (t *track) use(w *worker, l *siaran.Layer) {
-	t.layer, t.feed, t.index = l, w.layers[l], uint8(slices.Index(t.Layers, l))
+	t.layer, t.shared, t.index = l, w.layers[l], uint8(slices.Index(t.Layers, l))
 }
 
 // distance is what has to be added to a layer's timestamps for them to continue another one's. The clocks of layers say

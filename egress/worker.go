@@ -199,7 +199,7 @@ func (w *worker) add(v *viewer) {
 				}
 				f.viewers++
 			}
-			t.feed = w.layers[t.layer]
+			t.shared = w.layers[t.layer]
 		}
 		for _, t := range v.tracks {
 			if t.sel != nil {

@@ -1,0 +1,78 @@
+package egress
+
+import (
+	"time"
+
+	"siaran"
+)
+
+// jumpAhead skips to a newer key frame.
+func (t *track) jumpAhead() {
+	keyframe, ok := t.layer.Keyframe()
+	if t.Kind == siaran.KindAudio {
+		if t.cursor < t.layer.Tail() {
+			t.cursor = max(keyframe, 0)
+			if !t.asItIs {
+				t.seq.jump(t.layer, t.cursor)
+			}
+		}
+		return
+	}
+	if !ok || keyframe <= t.cursor || !t.catching && t.layer.Head()-t.cursor <= maxBehind {
+		return
+	}
+	t.catching, t.opening = true, true
+	t.cursor = keyframe
+	t.begin(keyframe)
+}
+
+// begin says that a key frame with this number is sent next.
+func (t *track) begin(keyframe int64) {
+	switch {
+	case t.sel != nil:
+		t.sel.restart()
+	case !t.asItIs:
+		t.seq.jump(t.layer, keyframe)
+	}
+}
+
+// keep reports whether a viewer that gets key frames only gets this packet. The timestamp says which packets belong to
+// a key frame, as some encoders set the marker bit inside it.
+func (t *track) keep(p *siaran.Packet) bool {
+	if p.Keyframe {
+		t.inKey, t.key = true, p.Timestamp
+		t.seq.jump(t.layer, p.Seq)
+		if t.gate.leave() {
+			t.inKey = false
+			return true
+		}
+	}
+	t.inKey = t.inKey && p.Timestamp == t.key
+	return t.inKey
+}
+
+// wantKeyframe handles the viewer's request for a key frame: the broadcaster is asked, and if it does not answer in
+// time, the cached key frame is sent again (see tick).
+func (t *track) wantKeyframe(now time.Time) {
+	if t.muted {
+		return
+	}
+	t.layer.RequestKeyframe()
+	if t.wanted.IsZero() {
+		t.wanted = now
+	}
+}
+
+// tick does what is due by time alone.
+func (t *track) tick(w *worker, now time.Time) {
+	if t.sel != nil && !t.muted {
+		t.decide(w, now)
+	}
+	if t.wanted.IsZero() || now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
+		return
+	}
+	if t.asItIs || t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
+		return
+	}
+	t.cursor = -1
+}
