@@ -22,7 +22,8 @@ type Tab struct {
 	Close func()
 
 	mu   sync.Mutex
-	said []string // errors on the console
+	said []string // what a page must never say on the console
+	log  []string // what the browser has to complain about, requests that failed among it
 }
 
 // Open goes to a URL in a new browser context, which lasts until the test ends: when a tab is closed, its last requests
@@ -65,12 +66,16 @@ func (b *Browser) Open(url string) *Tab {
 
 // hear keeps what a page must never say. Refusals of the server are part of some tests.
 func (p *Tab) hear(m chromedp.ConsoleMessage) {
-	if !m.IsException() && (m.Type != "error" || strings.HasPrefix(m.Text, "Failed to load resource")) {
+	bad := m.IsException() || m.Type == chromedp.ConsoleError
+	if !bad && m.Type != chromedp.ConsoleWarning {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.said = append(p.said, m.String())
+	p.log = append(p.log, m.String()+" "+m.URL)
+	if bad && (m.IsException() || !strings.HasPrefix(m.Text, "Failed to load resource")) {
+		p.said = append(p.said, m.String())
+	}
 }
 
 // CheckConsole fails the test when a script has thrown or the browser has blocked something.
@@ -90,7 +95,7 @@ func (p *Tab) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		p.Screenshot("failed-" + strings.ReplaceAll(p.T.Name(), "/", "-"))
-		p.T.Fatalf("%s: %v", what, err)
+		p.T.Fatalf("%s: %v\n%s", what, err, p.describe())
 	}
 }
 
@@ -128,8 +133,7 @@ func (p *Tab) Wait(what, expression string) {
 		}
 		if time.Now().After(deadline) {
 			p.Screenshot("failed-" + strings.ReplaceAll(p.T.Name(), "/", "-"))
-			p.T.Fatalf("in vain: %s (%s, %v); the page is %s and says %q", what, expression, err,
-				Eval[string](p, "document.body?.dataset.state ?? ''"), Eval[string](p, "document.body?.innerText ?? ''"))
+			p.T.Fatalf("in vain: %s (%s, %v)\n%s", what, expression, err, p.describe())
 		}
 		time.Sleep(pause)
 	}

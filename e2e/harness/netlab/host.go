@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 )
 
 // Host is one machine of a lab.
@@ -14,7 +15,9 @@ type Host struct {
 	ns string
 }
 
-// Host makes a machine. It is taken away after the test, whatever becomes of that.
+// Host makes a machine. It is taken away after the test, whatever becomes of that. Its addresses are usable at once:
+// one that is first looked for in the network comes a second later, and Chromium drops all requests that are under way
+// when an address comes.
 func (l *Lab) Host(name string) *Host {
 	l.T.Helper()
 	h := &Host{l, l.name(name)}
@@ -25,6 +28,7 @@ func (l *Lab) Host(name string) *Host {
 		}
 	})
 	h.IP("link set lo up")
+	h.shell("for c in all default; do echo 0 > /proc/sys/net/ipv6/conf/$c/accept_dad; done")
 	return h
 }
 
@@ -35,7 +39,7 @@ func (h *Host) IP(args string) {
 }
 
 // Connect connects an interface of one machine to one of another; both get addresses, with the length of their
-// networks.
+// networks. It returns when nothing will change any more by itself.
 func (h *Host) Connect(name, addresses string, other *Host, otherName, otherAddresses string) {
 	h.T.Helper()
 	h.IP("link add " + name + " type veth peer name " + otherName + " netns " + other.ns)
@@ -44,13 +48,25 @@ func (h *Host) Connect(name, addresses string, other *Host, otherName, otherAddr
 		name, addresses string
 	}{{h, name, addresses}, {other, otherName, otherAddresses}} {
 		for _, a := range strings.Fields(end.addresses) {
-			if strings.Contains(a, ":") {
-				a += " nodad" // usable at once
-			}
 			end.host.IP("addr add " + a + " dev " + end.name)
 		}
 		end.host.IP("link set " + end.name + " up")
 	}
+	h.waitUp(name)
+	other.waitUp(otherName)
+}
+
+// waitUp waits for an interface's link-local address, the last thing that comes when a link is up.
+func (h *Host) waitUp(name string) {
+	h.T.Helper()
+	testutil.Eventually(h.T, "a link-local address of "+name, func() bool {
+		show := exec.Command("ip", "-n", h.ns, "-o", "address", "show", "dev", name, "scope", "link")
+		out, err := show.CombinedOutput()
+		if err != nil {
+			h.T.Fatalf("%s: %v", out, err)
+		}
+		return strings.Contains(string(out), "fe80:") && !strings.Contains(string(out), "tentative")
+	})
 }
 
 // Firewall loads rules of nft(8) on the machine.
@@ -66,7 +82,12 @@ func (h *Host) Firewall(rules string) {
 // EnableForwarding makes the machine a router.
 func (h *Host) EnableForwarding() {
 	h.T.Helper()
-	h.run("ip", "netns", "exec", h.ns, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+	h.shell("echo 1 > /proc/sys/net/ipv4/ip_forward")
+}
+
+func (h *Host) shell(command string) {
+	h.T.Helper()
+	h.run("ip", "netns", "exec", h.ns, "sh", "-c", command)
 }
 
 // Command is a command that will run on the machine.
