@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -15,10 +16,11 @@ import (
 	"siaran/e2e/harness/chromium"
 )
 
-// counted is a site before a server that counts requests, and may hold live updates back.
+// counted is a site before a server that counts requests, and may hold live updates back or break off.
 type counted struct {
 	URL   string
 	quiet atomic.Bool // live updates are refused
+	cut   atomic.Bool // the next module breaks off
 
 	mu   sync.Mutex
 	said []string // method and path
@@ -44,6 +46,11 @@ func startCounted(t *testing.T, s *harness.Server) *counted {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
+		if strings.HasSuffix(r.URL.Path, "/session.js") && c.cut.CompareAndSwap(true, false) {
+			_, _ = io.WriteString(w, "export")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
@@ -65,6 +72,19 @@ func (c *counted) count(prefix string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestPageStartsOver: what is under way breaks off when a phone changes its network, and a page whose modules are not
+// all there would stay blank.
+func TestPageStartsOver(t *testing.T) {
+	t.Parallel()
+	site := startCounted(t, harness.Start(t))
+	site.cut.Store(true)
+	viewer := chromium.Start(t).Open(site.URL + "/watch/later")
+	viewer.WaitState("waiting")
+	if n := site.count("GET /watch/later"); n != 2 || site.cut.Load() {
+		t.Errorf("the page was loaded %d times", n)
+	}
 }
 
 // TestWaitingAsksForNothing: while live updates come a page that waits makes no offer and looks at nothing, and comes

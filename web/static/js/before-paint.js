@@ -1,5 +1,6 @@
 // @ts-check
-// Runs before the page is drawn, so that a chosen theme and language are there from the first picture.
+// Runs before the page is drawn, so that a chosen theme and language are there from the first picture, and before the
+// modules, without which a page says nothing.
 "use strict";
 try {
   const theme = localStorage.getItem("siaran-theme");
@@ -9,3 +10,12 @@ try {
 } catch {
   // The browser allows no storage: the defaults do.
 }
+
+// A browser drops the requests that are under way when its network changes, as a phone's does. One module that fails
+// takes all others with it, so the page starts over: soon, and then at a pace that many viewers' pages may keep.
+addEventListener("error", (event) => {
+  if (!(event.target instanceof HTMLScriptElement)) return;
+  const [navigation] = performance.getEntriesByType("navigation");
+  const again = /** @type {PerformanceNavigationTiming | undefined} */ (navigation)?.type === "reload";
+  setTimeout(() => location.reload(), (again ? 10_000 : 500) * (1 + Math.random()));
+}, { capture: true, once: true });
