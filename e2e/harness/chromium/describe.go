@@ -12,7 +12,7 @@ import (
 // failed). What it still waits for is missing there.
 const pageNow = `(() => {
 	const loaded = performance.getEntriesByType("resource").slice(-40)
-		.map((r) => r.responseStatus + " " + r.name.replace(location.origin, "") + " after " + Math.round(r.responseEnd) + " ms");
+		.map((r) => r.responseStatus + " " + r.name.replace(location.origin, "") + " at " + Math.round(r.responseEnd));
 	return [location.pathname + " is " + (document.body?.dataset.state ?? "without a state") + ", " + document.readyState,
 		"it says " + JSON.stringify(document.body?.innerText ?? ""), ...loaded].join("\n\t");
 })()`
