@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"siaran/e2e/harness"
-	"siaran/internal/testutil"
 )
 
 // Host is one machine of a lab.
@@ -59,7 +58,7 @@ func (h *Host) Connect(name, addresses string, other *Host, otherName, otherAddr
 // waitUp waits for an interface's link-local address, the last thing that comes when a link is up.
 func (h *Host) waitUp(name string) {
 	h.T.Helper()
-	testutil.Eventually(h.T, "a link-local address of "+name, func() bool {
+	harness.Eventually(h.T, "a link-local address of "+name, func() bool {
 		show := exec.Command("ip", "-n", h.ns, "-o", "address", "show", "dev", name, "scope", "link")
 		out, err := show.CombinedOutput()
 		if err != nil {
