@@ -72,6 +72,12 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"serve --parent https://a.example --base-url https://a.example/", 1, "own --base-url"},
 		{"serve --listen 127.0.0.1:0 --udp 127.0.0.1:0 --turn= --secret-file nowhere --data " + dir, 1, "--secret-file"},
 		{"serve --burst 10", 1, "--burst"},
+		{"serve --webhook www.example.org --webhook-secret-file x", 1, "--webhook"},
+		{"serve --webhook https://u:p@example.org --webhook-secret-file x", 1, "process list"},
+		{"serve --webhook https://www.example.org", 1, "--webhook-secret-file"},
+		{"serve --webhook http://a.example,http://a.example --webhook-secret-file x", 1, "twice"},
+		{"serve --listen 127.0.0.1:0 --udp 127.0.0.1:0 --turn= --webhook http://a.example --webhook-secret-file nowhere " +
+			"--data " + dir, 1, "--webhook-secret-file"},
 		{"serve --dscp 64", 1, "--dscp"},
 		{"token --scope publish", 2, "--stream"},
 		{"token --stream cats", 2, "--scope"},

@@ -26,6 +26,7 @@ type Config struct {
 	AuthConfig
 	ListingConfig
 	ClusterConfig
+	WebhookConfig
 
 	Node string `placeholder:"NAME"`
 
@@ -64,7 +65,9 @@ func (c Config) Checked() (Config, error) {
 	default:
 		c.Listen = ":8080"
 	}
-	wrong := []error{c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check()}
+	wrong := []error{
+		c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check(), c.WebhookConfig.check(),
+	}
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {
 			wrong = append(wrong, fmt.Errorf("--%s %q: %w", a.flag, a.addr, err))

@@ -134,7 +134,7 @@ func (s *server) openData(ctx context.Context) (err error) {
 	return s.openListing(ctx)
 }
 
-func (s *server) openMedia(context.Context) error {
+func (s *server) openMedia(ctx context.Context) error {
 	certificate, err := openCertificate(s.cfg.Data, time.Now())
 	if err != nil {
 		return err
@@ -146,6 +146,9 @@ func (s *server) openMedia(context.Context) error {
 		return err
 	}
 	s.openReporter()
+	if err := s.openWebhooks(ctx); err != nil {
+		return err
+	}
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
 		Port:         s.socket,
 		Addresses:    s.socket.Addresses,
