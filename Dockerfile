@@ -4,8 +4,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG VERSION=""
-RUN CGO_ENABLED=0 go build -trimpath -tags disable_grpc_modules -ldflags "-s -w -X main.version=$VERSION" \
+ARG VERSION="" COMMIT=""
+RUN CGO_ENABLED=0 go build -trimpath -tags disable_grpc_modules \
+      -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" \
       -o /out/siaran ./cmd/siaran \
  && mkdir -p /out/data
 

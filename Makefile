@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build run deps test e2e bench cover fuzz lint ci
+.PHONY: help build run deps test e2e bench cover fuzz lint ci release
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,3 +39,6 @@ lint: ## gofmt, vet, staticcheck, errcheck, known vulnerabilities
 
 ci: ## all that must pass before a change goes in
 	./.ci/run
+
+release: ## archives, Debian packages, SBOMs and checksums for all systems, in dist/ (VERSION, TARGETS: see .ci/release)
+	./.ci/release

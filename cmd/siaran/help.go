@@ -15,6 +15,8 @@ var help = map[string]map[string]string{
 	"publish": publishHelp,
 	"bench":   benchHelp,
 	"token":   tokenHelp,
+
+	"completion": {"shell": "The shell: bash, zsh or fish. Load the script with: source <(siaran completion bash)"},
 }
 
 const tokenInEnvironment = " Set it as SIARAN_TOKEN to keep it out of the process list."

@@ -23,6 +23,9 @@ type commandLine struct {
 	Token   tokenCommand   `cmd:"" help:"Make a token and print it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
+	Completion completionCommand `cmd:"" help:"Print a script that makes a shell complete commands and flags."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+
 	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Fail unless the server in this container responds."`
 }
 
