@@ -77,7 +77,10 @@ type Node struct {
 	Name       string
 	URL        string // where people reach it, without a trailing slash; empty when unknown
 	LeaseUntil time.Time
-	Viewers    int
+	Viewers    int    // who watch there
+	Region     string // where it stands; servers of one region are near each other
+	Capacity   int    // the viewers that it has room for; 0: others send it none
+	Draining   bool   // it is about to end: nobody new is sent there
 }
 
 // ViewerRecord is a viewer in the listing.
