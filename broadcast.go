@@ -57,6 +57,7 @@ type Broadcast struct {
 	grace       *time.Timer  // runs while interrupted, and while only viewers are left
 	viewers     map[ViewerID]Viewer
 	below       map[SessionID]below // see Below
+	most        int                 // viewers; 0: any number
 	peak, total int
 }
 
@@ -100,12 +101,32 @@ func (b *Broadcast) State() BroadcastState {
 	return b.state()
 }
 
-// Join adds a viewer. It fails with ErrEnded once Done is closed.
+// LimitViewers sets how many viewers may watch at the same time, those of servers that pass the broadcast on included;
+// 0 stands for any number. Who has joined stays.
+func (b *Broadcast) LimitViewers(most int) {
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	b.most = most
+}
+
+// Full reports whether nobody can join at the moment.
+func (b *Broadcast) Full() bool {
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	return b.full()
+}
+
+func (b *Broadcast) full() bool { return b.most > 0 && b.audience() >= b.most }
+
+// Join adds a viewer. It fails with ErrEnded once Done is closed, and with ErrStreamFull.
 func (b *Broadcast) Join(v Viewer) error {
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()
 	if b.over() {
 		return ErrEnded
+	}
+	if b.full() {
+		return ErrStreamFull
 	}
 	b.viewers[v.ID] = v
 	b.total++

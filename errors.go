@@ -20,6 +20,10 @@ var (
 	ErrMalformedOffer  = errors.New("malformed offer")              // HTTP 400
 	ErrUnacceptable    = errors.New("the offer cannot be accepted") // HTTP 422
 	ErrTooManySessions = errors.New("the server has as many sessions as it can serve")
+	ErrStreamFull      = errors.New("the stream has as many viewers as it may have")
+	ErrBanned          = errors.New("the broadcaster has sent you away for the rest of this broadcast")
+	ErrTooManyBans     = errors.New("so many viewers are banned from this broadcast that no more can be")
+	ErrUnidentified    = errors.New("nothing identifies this viewer: it has no token, and its address is not known")
 	ErrShare           = errors.New("your address or network has as many sessions as it may have; end some of them first")
 	ErrClosed          = errors.New("the server is shutting down")
 

@@ -23,6 +23,8 @@ type Stream struct {
 	Owner         string
 	Visibility    Visibility
 	KeyGeneration int // starts at 0; tokens of older generations are void
+	MaxViewers    int // at the same time on one server; 0: as many as the server allows
+	EmbedSites    EmbedSites
 
 	// Of a stream that is another server's: the generation there of tokens for all streams. nil: this server's counts.
 	TokenGeneration *int
@@ -43,6 +45,7 @@ type Stream struct {
 func (s Stream) Equal(other Stream) bool {
 	return s.Name == other.Name && s.Title == other.Title && s.Description == other.Description &&
 		s.Owner == other.Owner && s.Visibility == other.Visibility && s.KeyGeneration == other.KeyGeneration &&
+		s.MaxViewers == other.MaxViewers && s.EmbedSites == other.EmbedSites &&
 		sameTrack(s.TokenGeneration, other.TokenGeneration) &&
 		s.Status == other.Status && s.Node == other.Node && s.BroadcastID == other.BroadcastID &&
 		s.StartedAt.Equal(other.StartedAt) && s.Viewers == other.Viewers && s.UpdatedAt.Equal(other.UpdatedAt) &&
@@ -62,6 +65,8 @@ type StreamEdit struct {
 	Title, Description *string
 	Visibility         *Visibility
 	Owner              *string
+	MaxViewers         *int
+	EmbedSites         *EmbedSites
 }
 
 // StreamQuery selects streams.

@@ -13,6 +13,15 @@ type Restarted struct {
 	Tag      string // as that of Answer
 }
 
+// BannedBy is what a viewer who is banned is known by.
+type BannedBy string
+
+// A token counts if nobody else uses it, else the address: an IPv4 address, or a /64 of IPv6.
+const (
+	BannedByToken   BannedBy = "token"
+	BannedByAddress BannedBy = "address"
+)
+
 // SessionInfo is what the HTTP side needs to know about a running session of a broadcaster or a viewer.
 type SessionInfo struct {
 	Stream         StreamName

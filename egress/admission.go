@@ -14,16 +14,16 @@ func (s *Server) begin(sess *session) error {
 	if s.closing {
 		return siaran.ErrClosed
 	}
-	if err := s.admit(sess); err != nil {
+	a := s.audiences[sess.broadcast]
+	if err := s.admit(sess, a); err != nil {
 		return err
 	}
-	audience := s.audiences[sess.broadcast]
-	if audience == nil {
-		audience = make(map[*session]struct{})
-		s.audiences[sess.broadcast] = audience
+	if a == nil {
+		a = &audience{sessions: make(map[*session]struct{}), bans: make(map[mark]struct{})}
+		s.audiences[sess.broadcast] = a
 		s.running.Go(func() { s.watchBroadcast(sess.broadcast) })
 	}
-	audience[sess] = struct{}{}
+	a.sessions[sess] = struct{}{}
 	sess.worker = s.leastLoaded()
 	sess.worker.load.Add(1)
 	s.sessions[sess.id] = sess
@@ -37,8 +37,12 @@ func (s *Server) begin(sess *session) error {
 	return nil
 }
 
-// admit fails if there are too many sessions for another one. The caller holds s.mu.
-func (s *Server) admit(sess *session) error {
+// admit fails if there are too many sessions for another one, or if its viewer is banned from a, the audience; nil if
+// it is the first. The caller holds s.mu.
+func (s *Server) admit(sess *session, a *audience) error {
+	if a != nil && a.banned(sess) {
+		return siaran.ErrBanned
+	}
 	if sess.child {
 		if s.children >= s.cfg.MaxChildren {
 			return siaran.ErrTooManySessions
@@ -47,6 +51,9 @@ func (s *Server) admit(sess *session) error {
 	}
 	if s.full() || s.setups >= s.cfg.MaxSetups {
 		return siaran.ErrTooManySessions
+	}
+	if sess.broadcast.Full() {
+		return siaran.ErrStreamFull
 	}
 	if s.setupsBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSetups) ||
 		s.viewersBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSessions) {
@@ -98,7 +105,9 @@ func (s *Server) forget(sess *session, why error) {
 	if errors.Is(why, errLeft) && len(s.recentlyEnded) < s.cfg.MaxSessions {
 		s.recentlyEnded[sess.id] = endedSession{sess.info(), time.Now()}
 	}
-	delete(s.audiences[sess.broadcast], sess)
+	if a := s.audiences[sess.broadcast]; a != nil {
+		delete(a.sessions, sess)
+	}
 	switch {
 	case sess.child:
 		s.children--

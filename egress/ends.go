@@ -20,9 +20,8 @@ func (s *Server) watchBroadcast(b *siaran.Broadcast) {
 		why = siaran.ErrClosed
 	}
 	s.mu.Lock()
-	audience := s.audiences[b]
+	list := slices.Collect(maps.Keys(s.audiences[b].sessions))
 	delete(s.audiences, b)
-	list := slices.Collect(maps.Keys(audience))
 	s.mu.Unlock()
 	endAll(list, why)
 }

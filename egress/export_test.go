@@ -27,3 +27,12 @@ var (
 	ClientHello = clientHelloRecord
 	Fragment    = fragmentRecord
 )
+
+// ViewerOf returns the viewer of a session.
+func (s *Server) ViewerOf(id siaran.SessionID) siaran.ViewerID {
+	sess, err := s.find(id)
+	if err != nil {
+		return ""
+	}
+	return sess.viewerID
+}

@@ -96,7 +96,7 @@ type Server struct {
 	children      int           // sessions, connected or not
 	setupsBy      netaddr.Tally // setups, by the source of their offers
 	viewersBy     netaddr.Tally // connected viewers
-	audiences     map[*siaran.Broadcast]map[*session]struct{}
+	audiences     map[*siaran.Broadcast]*audience
 }
 
 // New starts the workers. The media port is the caller's and is closed after the server.
@@ -112,7 +112,7 @@ func New(hub *siaran.Hub, socket *mediaport.Socket, cfg Config) (*Server, error)
 		recentlyEnded: make(map[siaran.SessionID]endedSession),
 		setupsBy:      make(netaddr.Tally),
 		viewersBy:     make(netaddr.Tally),
-		audiences:     make(map[*siaran.Broadcast]map[*session]struct{}),
+		audiences:     make(map[*siaran.Broadcast]*audience),
 	}
 	s.UseCertificate(cfg.Certificate)
 	ctx, stop := context.WithCancel(context.Background())
@@ -139,8 +139,9 @@ func (s *Server) UseCertificate(c *tls.Certificate) {
 }
 
 // Offer takes a viewer's WHEP offer (draft-ietf-wish-whep section 4.3) for a stream that is live or interrupted. It
-// fails with ErrNotLive, ErrMalformedOffer, ErrUnacceptable, ErrTooManySessions, ErrShare or ErrClosed. The session
-// outlives ctx. from is the client's address, for its share of all sessions; an invalid one is not counted.
+// fails with ErrNotLive, ErrMalformedOffer, ErrUnacceptable, ErrTooManySessions, ErrStreamFull, ErrBanned, ErrShare or
+// ErrClosed. The session outlives ctx. from is the client's address, for its share of all sessions; an invalid one is
+// not counted.
 func (s *Server) Offer(
 	_ context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte,
 ) (siaran.Answer, error) {

@@ -21,6 +21,7 @@ var (
 	errConsent = errors.New("the viewer's consent has expired")
 	errEnded   = errors.New("ended through its URL")
 	errKicked  = errors.New("kicked")
+	errBanned  = errors.New("banned for the broadcast")
 	errLeft    = errors.New("left")
 	errPanic   = errors.New("a fault of the server")
 )

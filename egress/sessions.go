@@ -20,9 +20,9 @@ const lingerTime = 5 * time.Second
 func (s *Server) Sessions(stream siaran.StreamName) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for b, audience := range s.audiences {
+	for b, a := range s.audiences {
 		if b.Stream() == stream {
-			n += len(audience)
+			n += len(a.sessions)
 		}
 	}
 	return n
@@ -98,12 +98,7 @@ func (s *Server) End(id siaran.SessionID) error {
 // Kick ends the session of a viewer of a stream. It fails with ErrUnknownSession if the viewer is not watching it.
 func (s *Server) Kick(stream siaran.StreamName, viewer siaran.ViewerID) error {
 	s.mu.Lock()
-	var found *session
-	for _, sess := range s.sessions {
-		if sess.viewerID == viewer && sess.broadcast.Stream() == stream {
-			found = sess
-		}
-	}
+	found := s.watching(stream, viewer)
 	s.mu.Unlock()
 	if found == nil {
 		return siaran.ErrUnknownSession

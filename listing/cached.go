@@ -215,8 +215,8 @@ func (c *Cached) keep(name siaran.StreamName, stream siaran.Stream) time.Duratio
 }
 
 // LastSeen returns what decides who may do what with a stream, as it was heard last, however long ago: its visibility,
-// its key generation and its owner. It is for the time that the listing does not answer, when broadcasters and viewers
-// must be able to come back. ok is false when nothing is known of such a stream.
+// its key generation, its owner and its limits. It is for the time that the listing does not answer, when broadcasters
+// and viewers must be able to come back. ok is false when nothing is known of such a stream.
 func (c *Cached) LastSeen(name siaran.StreamName) (stream siaran.Stream, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,6 +225,7 @@ func (c *Cached) LastSeen(name siaran.StreamName) (stream siaran.Stream, ok bool
 		Name: name, Status: siaran.StatusOffline,
 		Visibility: l.stream.Visibility, KeyGeneration: l.stream.KeyGeneration, Owner: l.stream.Owner,
 		TokenGeneration: l.stream.TokenGeneration,
+		MaxViewers:      l.stream.MaxViewers, EmbedSites: l.stream.EmbedSites,
 	}, ok
 }
 

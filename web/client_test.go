@@ -20,6 +20,7 @@ import (
 type peer struct {
 	site     *site
 	pc       *webrtc.PeerConnection
+	header   []string // of its offer, names and values in turn
 	location string
 	tag      string
 	packets  atomic.Int64 // received
@@ -128,7 +129,8 @@ func (p *peer) open(path, token string) reply {
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	s.must(p.pc.SetLocalDescription(offer))
 	<-gathered
-	r := s.do(call{method: "POST", path: path, token: token, body: p.pc.LocalDescription().SDP}.with(sdpBody...))
+	r := s.do(call{method: "POST", path: path, token: token, body: p.pc.LocalDescription().SDP}.with(sdpBody...).
+		with(p.header...))
 	if r.StatusCode == http.StatusCreated {
 		s.must(p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: r.body}))
 		p.location, p.tag = r.Header.Get("Location"), r.Header.Get("ETag")
@@ -142,6 +144,20 @@ func (p *peer) mustOpen(path, token string) {
 	if r := p.open(path, token); r.StatusCode != http.StatusCreated {
 		p.site.t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
+}
+
+// onlyViewer waits until a stream has one viewer, and returns its id.
+func (s *site) onlyViewer(stream, token string) (id string) {
+	s.t.Helper()
+	testutil.Eventually(s.t, "the viewer is listed", func() bool {
+		var list struct{ Viewers []struct{ ID string } }
+		if s.get("/api/streams/"+stream+"/viewers", token, &list); len(list.Viewers) != 1 {
+			return false
+		}
+		id = list.Viewers[0].ID
+		return true
+	})
+	return id
 }
 
 // offerValue returns the value of an attribute in the peer's own offer.

@@ -36,6 +36,9 @@ type Viewers interface {
 	// OfferToChild is Offer for another server that passes the stream on.
 	OfferToChild(ctx context.Context, stream siaran.StreamName, owner string, offer []byte) (siaran.Answer, error)
 	Kick(stream siaran.StreamName, viewer siaran.ViewerID) error
+	// Ban is Kick for all sessions of a viewer, who then stays out of the broadcast. It says how many sessions these
+	// were. It also fails with ErrUnidentified and ErrTooManyBans.
+	Ban(stream siaran.StreamName, viewer siaran.ViewerID) (ended int, by siaran.BannedBy, err error)
 	// Choose says what a viewer wants to get. It fails with ErrUnknownSession, and ErrUnacceptable if that cannot be.
 	Choose(id siaran.SessionID, choice siaran.LayerChoice) error
 	// Viewing says what a viewer gets. It fails with ErrUnknownSession.
@@ -82,6 +85,7 @@ type Limits struct {
 	Names    int           // streams that one account may own, at most 1000
 
 	Broadcasts int // of one account at the same time
+	Viewers    int // of one stream at the same time, whatever its owner allows; 0: any number
 }
 
 // Rate is how often something may happen.

@@ -13,6 +13,9 @@ import (
 	"siaran/web/access"
 )
 
+// maxViewersOfStream is the highest bound on a stream's viewers.
+const maxViewersOfStream = 10_000_000
+
 // Limits of a stream's texts, in characters.
 const (
 	maxTitle       = 120
@@ -25,9 +28,11 @@ type streamEdit struct {
 	Description *string            `json:"description"`
 	Visibility  *siaran.Visibility `json:"visibility"`
 	Owner       *string            `json:"owner"` // administrators only
+	MaxViewers  *int               `json:"maxViewers"`
+	EmbedSites  *[]string          `json:"embedSites"`
 }
 
-// editStream changes title, description and visibility, and for administrators the owner. It makes a new stream.
+// editStream changes what its owner decides about a stream, and for administrators the owner. It makes a new stream.
 func (s *Server) editStream(c echo.Context) error {
 	g, err := s.authorize(c, access.Publish)
 	if err != nil {
@@ -37,39 +42,57 @@ func (s *Server) editStream(c echo.Context) error {
 	if err := readJSON(c, &edit); err != nil {
 		return err
 	}
-	if err := edit.clean(g.claims); err != nil {
+	change, err := edit.clean(g.claims)
+	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
 	if err := s.claimForEdit(ctx, g); err != nil {
 		return err
 	}
-	stream, err := s.listing.Edit(ctx, g.stream.Name, siaran.StreamEdit(edit))
+	stream, err := s.listing.Edit(ctx, g.stream.Name, change)
 	if err != nil {
 		return listingFailed(err)
 	}
+	s.limitViewers(stream)
 	s.rights.look()
 	return sendJSON(c, http.StatusOK, detailOf(stream))
 }
 
 // clean tidies the texts, and fails if there is something that these claims must not set.
-func (e *streamEdit) clean(claims access.Claims) error {
+func (e *streamEdit) clean(claims access.Claims) (siaran.StreamEdit, error) {
+	change := siaran.StreamEdit{
+		Title: e.Title, Description: e.Description, Visibility: e.Visibility, Owner: e.Owner, MaxViewers: e.MaxViewers,
+	}
 	if err := cleanText(e.Title, "title", maxTitle); err != nil {
-		return err
+		return change, err
 	}
 	if err := cleanText(e.Description, "description", maxDescription); err != nil {
-		return err
+		return change, err
 	}
 	if v := e.Visibility; v != nil && *v != siaran.VisibilityPublic && *v != siaran.VisibilityPrivate {
-		return fail(http.StatusUnprocessableEntity, "visibility is 'public' or 'private'")
+		return change, fail(http.StatusUnprocessableEntity, "visibility is 'public' or 'private'")
 	}
-	if e.Owner == nil {
-		return nil
+	if n := e.MaxViewers; n != nil && (*n < 0 || *n > maxViewersOfStream) {
+		return change, fail(http.StatusUnprocessableEntity,
+			"maxViewers is a number up to %d, or 0 for as many as the server allows", maxViewersOfStream)
 	}
-	if !claims.IsAdmin() {
+	if e.EmbedSites != nil {
+		sites, err := siaran.ParseEmbedSites(*e.EmbedSites)
+		if err != nil {
+			return change, err
+		}
+		change.EmbedSites = &sites
+	}
+	return change, e.checkOwner(claims)
+}
+
+func (e *streamEdit) checkOwner(claims access.Claims) error {
+	switch {
+	case e.Owner == nil:
+	case !claims.IsAdmin():
 		return fail(http.StatusForbidden, "only an administrator can give a stream to another account")
-	}
-	if *e.Owner != "" && !access.IsAccount(*e.Owner) {
+	case *e.Owner != "" && !access.IsAccount(*e.Owner):
 		return fail(http.StatusUnprocessableEntity,
 			"owner is the account that owns the stream, such as 'firebase:UID', or empty")
 	}

@@ -100,6 +100,12 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	if err != nil {
 		return err
 	}
+	if p.scope == access.Watch {
+		if err := s.checkSite(c, g.stream); err != nil {
+			return err
+		}
+		s.limitViewers(g.stream)
+	}
 	offer, err := s.readOffer(c, p)
 	if err != nil {
 		return err

@@ -99,16 +99,17 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // page serves an HTML file. Only the embedded player may be framed by other sites, and only the studio may use devices.
 func (s *Server) page(file string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		pageHeaders(c.Response().Header(), file)
+		p, _ := c.Get(about).(pageOf)
+		pageHeaders(c.Response().Header(), file, p.stream.EmbedSites)
 		return s.serveAsset(c, file)
 	}
 }
 
-func pageHeaders(h http.Header, file string) {
+func pageHeaders(h http.Header, file string, sites siaran.EmbedSites) {
 	ancestors, devices := "'none'", "camera=(), microphone=(), display-capture=()"
 	switch file {
 	case "embed.html":
-		ancestors = "*"
+		ancestors = framers(sites)
 	case "studio.html":
 		devices = "camera=(self), microphone=(self), display-capture=(self)"
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -77,6 +77,11 @@ var statuses = []struct {
 	{siaran.ErrMalformedOffer, http.StatusBadRequest, 0},
 	{siaran.ErrUnacceptable, http.StatusUnprocessableEntity, 0},
 	{siaran.ErrTooManySessions, http.StatusServiceUnavailable, 5},
+	{siaran.ErrStreamFull, http.StatusServiceUnavailable, 5},
+	{siaran.ErrBanned, http.StatusForbidden, 0},
+	{siaran.ErrTooManyBans, http.StatusConflict, 0},
+	{siaran.ErrUnidentified, http.StatusConflict, 0},
+	{siaran.ErrEmbedSites, http.StatusUnprocessableEntity, 0},
 	{siaran.ErrShare, http.StatusTooManyRequests, 5},
 	{siaran.ErrClosed, http.StatusServiceUnavailable, 5},
 	{siaran.ErrParent, http.StatusServiceUnavailable, 2},
@@ -97,15 +102,18 @@ var statuses = []struct {
 
 // codes distinguish errors that have the same status, for pages.
 var codes = map[error]string{
-	siaran.ErrNotOwner:    "not-owner",
-	siaran.ErrAbove:       "above",
-	siaran.ErrLoop:        "loop",
-	siaran.ErrTooFar:      "too-far",
-	access.ErrKeptByKeys:  "kept-by-keys",
-	access.ErrExpired:     "expired",
-	access.ErrDisabled:    "account-disabled",
-	access.ErrSignedOut:   "signed-out",
-	access.ErrUnreachable: "sign-in-unreachable",
+	siaran.ErrNotOwner:     "not-owner",
+	siaran.ErrStreamFull:   "stream-full",
+	siaran.ErrBanned:       "banned",
+	siaran.ErrUnidentified: "unidentified",
+	siaran.ErrAbove:        "above",
+	siaran.ErrLoop:         "loop",
+	siaran.ErrTooFar:       "too-far",
+	access.ErrKeptByKeys:   "kept-by-keys",
+	access.ErrExpired:      "expired",
+	access.ErrDisabled:     "account-disabled",
+	access.ErrSignedOut:    "signed-out",
+	access.ErrUnreachable:  "sign-in-unreachable",
 }
 
 // explain returns what a client is told about an error.

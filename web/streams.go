@@ -30,6 +30,8 @@ type streamDetail struct {
 	streamView
 	Description string            `json:"description"`
 	Visibility  siaran.Visibility `json:"visibility"`
+	MaxViewers  int               `json:"maxViewers"` // 0: as many as the server allows
+	EmbedSites  []string          `json:"embedSites"`
 	Rules       *rules            `json:"rules,omitempty"` // for other servers that have the secret
 }
 
@@ -49,7 +51,10 @@ func viewOf(s siaran.Stream) streamView {
 }
 
 func detailOf(s siaran.Stream) streamDetail {
-	return streamDetail{streamView: viewOf(s), Description: s.Description, Visibility: s.Visibility}
+	return streamDetail{
+		streamView: viewOf(s), Description: s.Description, Visibility: s.Visibility, MaxViewers: s.MaxViewers,
+		EmbedSites: s.EmbedSites.List(),
+	}
 }
 
 // listStreams lists what is live, or everything. Private streams are listed only for administrators, and for an account

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -40,20 +41,37 @@ func (s *Server) listViewers(c echo.Context) error {
 	return sendJSON(c, http.StatusOK, body)
 }
 
-// kickViewer ends one viewer's session.
+// kickViewer ends one viewer's session. With ?ban=broadcast the viewer stays away until the broadcast is over.
 func (s *Server) kickViewer(c echo.Context) error {
 	g, err := s.authorize(c, access.Publish)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Egress.Kick(g.stream.Name, siaran.ViewerID(c.Param("viewer"))); err != nil {
-		f := explain(err)
-		if f.status >= 500 {
-			return err
+	name, viewer := g.stream.Name, siaran.ViewerID(c.Param("viewer"))
+	switch c.QueryParam("ban") {
+	case "":
+		if err := s.cfg.Egress.Kick(name, viewer); err != nil {
+			return noSuchViewer(err)
 		}
+		return c.NoContent(http.StatusNoContent)
+	case "broadcast":
+		ended, by, err := s.cfg.Egress.Ban(name, viewer)
+		if err != nil {
+			return noSuchViewer(err)
+		}
+		return sendJSON(c, http.StatusOK, struct {
+			Ended int             `json:"ended"` // sessions
+			By    siaran.BannedBy `json:"by"`
+		}{ended, by})
+	}
+	return fail(http.StatusBadRequest, "ban is 'broadcast', or left out")
+}
+
+func noSuchViewer(err error) error {
+	if errors.Is(err, siaran.ErrUnknownSession) {
 		return fail(http.StatusNotFound, "there is no such viewer here")
 	}
-	return c.NoContent(http.StatusNoContent)
+	return err
 }
 
 // health reports how well the broadcaster sends.

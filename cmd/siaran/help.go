@@ -15,6 +15,7 @@ var help = map[string]map[string]string{
 	"publish": publishHelp,
 	"bench":   benchHelp,
 	"token":   tokenHelp,
+	"link":    linkHelp,
 
 	"completion": {"shell": "The shell: bash, zsh or fish. Load the script with: source <(siaran completion bash)"},
 }
@@ -102,6 +103,8 @@ var serveHelp = map[string]string{
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
 	"max-viewers": "Viewers at the same time (default ${default}).",
+	"max-viewers-per-stream": "Viewers of one stream at the same time; its owner can set a lower bound (default: as many " +
+		"as --max-viewers allows).",
 	"burst": "Bytes that are sent to one viewer back to back; the rest of a large frame is paced (default " +
 		"${default}).",
 	"dscp":          "DSCP mark of media packets (RFC 8837), 0 to 63, for routers that honour it (default ${default}).",
@@ -179,6 +182,16 @@ var tokenHelp = map[string]string{
 	"revoke-all": "Revoke all tokens for all streams ('*') that exist, including the link to the studio. Tokens for " +
 		"one stream are revoked with POST /api/streams/NAME/keys. With --stream and --scope a new token is made " +
 		"afterwards.",
+}
+
+var linkHelp = map[string]string{
+	"data":             serveHelp["data"],
+	"stream":           "Stream that the link is for.",
+	"secret-file":      serveHelp["secret-file"],
+	"listing":          serveHelp["listing"],
+	"firebase-project": serveHelp["firebase-project"],
+	"ttl":              "How long the link is valid; never, or 0, for one that does not expire (default: 24h).",
+	"base-url":         "Public address of the server, such as https://live.example.org (default ${default}).",
 }
 
 // explain sets the help of every flag and argument.

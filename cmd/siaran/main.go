@@ -21,6 +21,7 @@ type commandLine struct {
 	Bench   benchCommand   `cmd:"" help:"Measure how many viewers a server carries."`
 	Doctor  doctorCommand  `cmd:"" help:"Report what will not work, and why."`
 	Token   tokenCommand   `cmd:"" help:"Make a token and print it."`
+	Link    linkCommand    `cmd:"" help:"Make a link with which a stream can be watched, and print it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	Completion completionCommand `cmd:"" help:"Print a script that makes a shell complete commands and flags."`

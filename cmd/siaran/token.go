@@ -92,15 +92,16 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	case len(t.Scope) == 0:
 		return usageError{errors.New("--scope: give what the token allows: publish, watch or admin")}
 	}
-	secret, err := server.Config{Data: t.Data, ClusterConfig: server.ClusterConfig{SecretFile: t.SecretFile}}.OpenSecret()
-	if err != nil {
-		return err
-	}
-	claims, err := t.claims()
-	if mint && err != nil {
-		return err
+	if mint {
+		if _, err := t.claims(); err != nil {
+			return err
+		}
 	}
 	if t.RevokeAll {
+		secret, err := t.openSecret()
+		if err != nil {
+			return err
+		}
 		if _, err := secret.RevokeAll(); err != nil {
 			return err
 		}
@@ -109,20 +110,41 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	if !mint {
 		return nil
 	}
+	token, err := t.mint(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.out, token)
+	return err
+}
+
+func (t tokenCommand) openSecret() (*access.Secret, error) {
+	return server.Config{Data: t.Data, ClusterConfig: server.ClusterConfig{SecretFile: t.SecretFile}}.OpenSecret()
+}
+
+// mint makes the token, and tells people how long it is valid.
+func (t tokenCommand) mint(ctx context.Context, c console) (string, error) {
+	claims, err := t.claims()
+	if err != nil {
+		return "", err
+	}
+	secret, err := t.openSecret()
+	if err != nil {
+		return "", err
+	}
 	if claims.Stream != access.AllStreams {
 		if claims.KeyGeneration, err = t.keyGeneration(ctx, siaran.StreamName(claims.Stream)); err != nil {
-			return err
+			return "", err
 		}
 	}
 	token, err := secret.Mint(claims)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if isTerminal(c.err) && !claims.Expires.IsZero() {
 		fmt.Fprintf(c.err, "siaran: valid until %s; use --ttl to change this\n", claims.Expires.Format("2006-01-02 15:04"))
 	}
-	_, err = fmt.Fprintln(c.out, token)
-	return err
+	return token, nil
 }
 
 // claims returns the claims of the token, without a key generation.

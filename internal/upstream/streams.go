@@ -28,6 +28,8 @@ type streamText struct {
 	Title       string              `json:"title"`
 	Description string              `json:"description"`
 	Visibility  siaran.Visibility   `json:"visibility"`
+	MaxViewers  int                 `json:"maxViewers"`
+	EmbedSites  []string            `json:"embedSites"`
 	Status      siaran.Status       `json:"status"`
 	StartedAt   *time.Time          `json:"startedAt"`
 	Viewers     int                 `json:"viewers"`
@@ -61,7 +63,7 @@ func (v streamText) stream() (siaran.Stream, error) {
 	}
 	s := siaran.Stream{
 		Name: name, Title: v.Title, Description: v.Description, Visibility: v.Visibility, Status: v.Status,
-		Viewers: max(v.Viewers, 0), Node: v.Node, Video: v.Video, Audio: v.Audio, Layers: v.Layers,
+		MaxViewers: max(v.MaxViewers, 0), Viewers: max(v.Viewers, 0), Node: v.Node, Video: v.Video, Audio: v.Audio, Layers: v.Layers,
 	}
 	if s.Visibility == "" {
 		s.Visibility = siaran.VisibilityPublic // the list has no others
@@ -70,6 +72,11 @@ func (v streamText) stream() (siaran.Stream, error) {
 	case siaran.StatusLive, siaran.StatusInterrupted, siaran.StatusOffline:
 	default:
 		return siaran.Stream{}, errWrongStream
+	}
+	if v.EmbedSites != nil {
+		if s.EmbedSites, err = siaran.ParseEmbedSites(v.EmbedSites); err != nil {
+			return siaran.Stream{}, errWrongStream
+		}
 	}
 	if v.StartedAt != nil {
 		s.StartedAt = *v.StartedAt

@@ -147,7 +147,8 @@ func readStreamDocument(name string, m fields) live.Row {
 	r := live.Row{Stream: siaran.Stream{
 		Name: siaran.StreamName(name), Title: m.text("title"), Description: m.text("description"),
 		Visibility: siaran.VisibilityPrivate,
-		Status:     siaran.StatusOffline, UpdatedAt: live.FromMicros(m.time("updatedAt")),
+		MaxViewers: m.number("maxViewers"), EmbedSites: siaran.EmbedSites(m.text("embedSites")),
+		Status: siaran.StatusOffline, UpdatedAt: live.FromMicros(m.time("updatedAt")),
 	}}
 	if m.rightsVersion() == "" {
 		m.rights().putInto(&r)
@@ -176,6 +177,7 @@ func readNodeDocument(name string, m fields) siaran.Node {
 func newStream(at time.Time) fields {
 	m := fields{
 		"title": "", "description": "", "visibility": string(siaran.VisibilityPublic), "updatedAt": at,
+		"maxViewers": 0, "embedSites": "",
 	}
 	for k, v := range offlineFields() {
 		m[k] = v

@@ -240,10 +240,14 @@ func (f *Listing) Edit(ctx context.Context, name siaran.StreamName, edit siaran.
 			}
 			for key, value := range map[string]*string{
 				"title": edit.Title, "description": edit.Description, "visibility": (*string)(edit.Visibility),
+				"embedSites": (*string)(edit.EmbedSites),
 			} {
 				if value != nil {
 					m[key] = *value
 				}
+			}
+			if edit.MaxViewers != nil {
+				m["maxViewers"] = int64(*edit.MaxViewers)
 			}
 			return m, after, nil
 		})

@@ -249,7 +249,10 @@ func testKept(t *testing.T, b *bench) {
 	node := b.node(t)
 	state := b.broadcast()
 	title, private, owner := "title", siaran.VisibilityPrivate, "someone"
-	edit := siaran.StreamEdit{Title: &title, Description: &title, Visibility: &private, Owner: &owner}
+	most, sites := 7, siaran.EmbedSites("https://example.org")
+	edit := siaran.StreamEdit{
+		Title: &title, Description: &title, Visibility: &private, Owner: &owner, MaxViewers: &most, EmbedSites: &sites,
+	}
 	if _, err := b.l.Edit(t.Context(), state.Stream, edit); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +263,7 @@ func testKept(t *testing.T, b *bench) {
 	for _, status := range []siaran.Status{siaran.StatusLive, siaran.StatusOffline} {
 		s := b.stream(t, state.Stream)
 		if s.Status != status || s.Title != title || s.Description != title || s.Visibility != private || s.Owner != owner ||
-			s.KeyGeneration != 2 {
+			s.KeyGeneration != 2 || s.MaxViewers != most || s.EmbedSites != sites {
 			t.Errorf("got %+v", s)
 		}
 		b.apply(t, node, b.ended(state, siaran.EndStopped))

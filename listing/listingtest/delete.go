@@ -27,7 +27,8 @@ func (b *bench) kept(t *testing.T) (stream siaran.Stream, node string, last siar
 	b.apply(t, node, live(last, b.viewers(2)...))
 	b.apply(t, node, b.ended(last, siaran.EndStopped))
 	text, owner := "title", "firebase:"+random()
-	edit := siaran.StreamEdit{Title: &text, Description: &text, Owner: &owner}
+	most, sites := 5, siaran.NoSites
+	edit := siaran.StreamEdit{Title: &text, Description: &text, Owner: &owner, MaxViewers: &most, EmbedSites: &sites}
 	if _, err := b.l.Edit(t.Context(), last.Stream, edit); err != nil {
 		t.Fatal(err)
 	}

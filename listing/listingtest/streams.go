@@ -78,6 +78,18 @@ func testEdit(t *testing.T, b *bench) {
 	}
 	want.Description, want.Owner, want.KeyGeneration = title, owner, 1
 	check()
+	most, sites := 120, siaran.EmbedSites("https://example.org https://*.example.org:8443")
+	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{MaxViewers: &most, EmbedSites: &sites}); err != nil {
+		t.Fatal(err)
+	}
+	want.MaxViewers, want.EmbedSites = most, sites
+	check()
+	most, sites = 0, siaran.NoSites
+	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{MaxViewers: &most, EmbedSites: &sites}); err != nil {
+		t.Fatal(err)
+	}
+	want.MaxViewers, want.EmbedSites = most, sites
+	check()
 	empty := ""
 	if got, err = b.l.Edit(t.Context(), name, siaran.StreamEdit{Title: &empty}); err != nil {
 		t.Fatal(err)

@@ -74,6 +74,9 @@ CREATE INDEX viewers_node ON viewers (node);
 CREATE INDEX streams_owner ON streams (owner);
 `, `
 ALTER TABLE streams ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE streams ADD COLUMN max_viewers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE streams ADD COLUMN embed_sites TEXT NOT NULL DEFAULT '';
 `}
 
 const (

@@ -13,7 +13,8 @@ import (
 
 // selectStreams takes :now.
 const selectStreams = `SELECT s.name, s.title, s.description, s.owner, s.visibility, s.key_generation,
-	s.status, s.node, s.broadcast, s.started_at, s.media, s.viewers, s.updated_at, coalesce(n.lease_until, 0), s.removed
+	s.status, s.node, s.broadcast, s.started_at, s.media, s.viewers, s.updated_at, coalesce(n.lease_until, 0), s.removed,
+	s.max_viewers, s.embed_sites
 	FROM streams s LEFT JOIN nodes n ON n.name = s.node AND s.status <> 'offline' AND n.lease_until > :now `
 
 const (
@@ -31,7 +32,8 @@ func scanStream(s scanner) (live.Row, error) {
 	var started, updated int64
 	var tracks string
 	err := s.Scan(&r.Name, &r.Title, &r.Description, &r.Owner, &r.Visibility, &r.KeyGeneration,
-		&r.Status, &r.Node, &r.BroadcastID, &started, &tracks, &r.Viewers, &updated, &r.LeaseUntil, &r.Removed)
+		&r.Status, &r.Node, &r.BroadcastID, &started, &tracks, &r.Viewers, &updated, &r.LeaseUntil, &r.Removed,
+		&r.MaxViewers, &r.EmbedSites)
 	if err != nil {
 		return live.Row{}, err
 	}
@@ -162,9 +164,11 @@ func (s *Listing) Edit(ctx context.Context, name siaran.StreamName, edit siaran.
 		_, err := tx.ExecContext(ctx, `UPDATE streams SET title = coalesce(:title, title),
 			description = coalesce(:description, description),
 			visibility = coalesce(:visibility, visibility), owner = coalesce(:owner, owner),
+			max_viewers = coalesce(:most, max_viewers), embed_sites = coalesce(:sites, embed_sites),
 			key_generation = key_generation + (coalesce(:owner, owner) <> owner), updated_at = :now WHERE name = :name`,
 			sql.Named("title", edit.Title), sql.Named("description", edit.Description),
 			sql.Named("visibility", (*string)(edit.Visibility)),
+			sql.Named("most", edit.MaxViewers), sql.Named("sites", (*string)(edit.EmbedSites)),
 			sql.Named("owner", edit.Owner), sql.Named("now", now), sql.Named("name", string(name)))
 		if err != nil {
 			return err
@@ -199,7 +203,8 @@ func (s *Listing) Delete(ctx context.Context, name siaran.StreamName) error {
 			return siaran.ErrStreamLive
 		}
 		_, err = tx.ExecContext(ctx, setOffline+`title = '', description = '', owner = '', visibility = 'private',
-			key_generation = key_generation + 1, removed = 1, updated_at = ? WHERE name = ?`, live.Micros(s.now()), string(name))
+			max_viewers = 0, embed_sites = '', key_generation = key_generation + 1, removed = 1, updated_at = ?
+			WHERE name = ?`, live.Micros(s.now()), string(name))
 		if err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ type Config struct {
 	MaxBitrate    Bitrate        `name:"max-bitrate" default:"100M" placeholder:"BITS"`
 	RingMemory    ByteSize       `name:"ring-memory" placeholder:"BYTES"`
 	MaxViewers    int            `name:"max-viewers" default:"5000"`
+	StreamViewers int            `name:"max-viewers-per-stream" placeholder:"VIEWERS"`
 	Burst         int            `default:"65536" placeholder:"BYTES"`
 	DSCP          int            `name:"dscp" default:"0"`
 	SetupTimeout  time.Duration  `name:"setup-timeout" default:"15s"`
@@ -100,6 +101,7 @@ func (c *Config) checkLimits() error {
 	say(c.MaxBitrate < 100_000, "--max-bitrate %d: give 100k or more", c.MaxBitrate)
 	say(c.RingMemory < leastRingMemory, "--ring-memory %d: give 16M or more", c.RingMemory)
 	say(c.MaxViewers < 1, "--max-viewers %d: give 1 or more", c.MaxViewers)
+	say(c.StreamViewers < 0, "--max-viewers-per-stream %d: give 1 or more, or 0 for no bound", c.StreamViewers)
 	say(c.SourceShare < 0 || c.SourceShare > 100, "--source-share %d: give 1 to 100 percent", c.SourceShare)
 	say(c.Burst < 2000, "--burst %d: give 2000 bytes or more", c.Burst)
 	say(c.DSCP < 0 || c.DSCP > 63, "--dscp %d: give 0 to 63", c.DSCP)
@@ -110,20 +112,28 @@ func (c *Config) checkLimits() error {
 
 // checkBaseURL checks --base-url and removes slashes at its end.
 func (c *Config) checkBaseURL() error {
-	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
-	if c.BaseURL == "" {
+	if strings.TrimRight(c.BaseURL, "/") == "" {
+		c.BaseURL = ""
 		return nil
 	}
-	u, err := url.Parse(c.BaseURL)
+	base, err := CheckBaseURL(c.BaseURL)
+	c.BaseURL = base
+	return err
+}
+
+// CheckBaseURL returns the public address of a server without slashes at its end, and an error if it cannot be one.
+func CheckBaseURL(text string) (string, error) {
+	base := strings.TrimRight(text, "/")
+	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https",
 		u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("--base-url %q: give something like https://live.example.org", c.BaseURL)
+		return base, fmt.Errorf("--base-url %q: give something like https://live.example.org", base)
 	case u.Path != "":
-		return fmt.Errorf("--base-url %q: the pages do not work below a path: give Siaran a host name of its own, "+
-			"such as https://live.example.org, and let the proxy send all requests for it here", c.BaseURL)
+		return base, fmt.Errorf("--base-url %q: the pages do not work below a path: give Siaran a host name of its own, "+
+			"such as https://live.example.org, and let the proxy send all requests for it here", base)
 	}
-	return nil
+	return base, nil
 }
 
 // checkNode checks --node. If it is not set, it is the host name.

@@ -237,8 +237,10 @@ func (s *server) openWeb(context.Context) (err error) {
 		AllowedOrigins: s.cfg.AllowOrigin,
 		TrustedProxies: s.cfg.TrustedProxy,
 		HSTS:           s.cfg.HSTS,
-		Limits:         web.Limits{Broadcasts: s.cfg.PerOwner, Share: netaddr.Share(s.cfg.SourceShare)},
-		Logger:         s.logger,
+		Limits: web.Limits{
+			Broadcasts: s.cfg.PerOwner, Viewers: s.cfg.StreamViewers, Share: netaddr.Share(s.cfg.SourceShare),
+		},
+		Logger: s.logger,
 
 		StrictSessionAuth: s.cfg.StrictSessionAuth,
 		LaxTrickle:        s.cfg.LaxTrickle,

@@ -42,7 +42,8 @@ func (r Row) Remains() siaran.Stream {
 func offline(s siaran.Stream) siaran.Stream {
 	return siaran.Stream{
 		Name: s.Name, Title: s.Title, Description: s.Description, Owner: s.Owner, Visibility: s.Visibility,
-		KeyGeneration: s.KeyGeneration, Status: siaran.StatusOffline, UpdatedAt: s.UpdatedAt,
+		KeyGeneration: s.KeyGeneration, MaxViewers: s.MaxViewers, EmbedSites: s.EmbedSites,
+		Status: siaran.StatusOffline, UpdatedAt: s.UpdatedAt,
 	}
 }
 
