@@ -19,6 +19,8 @@ declare namespace API {
   interface StreamDetail extends Stream {
     description: string;
     visibility: Visibility;
+    maxViewers: number; // 0: as many as the server allows
+    embedSites: string[];
   }
 
   interface StreamList {
@@ -112,7 +114,11 @@ declare namespace API {
     | "expired"
     | "account-disabled"
     | "signed-out"
-    | "sign-in-unreachable";
+    | "sign-in-unreachable"
+    | "stream-full"
+    | "banned"
+    | "unidentified"
+    | "site";
 
   // RFC 9457
   interface Problem {

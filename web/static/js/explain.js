@@ -12,6 +12,9 @@ const byStatus = {
   0: "network", 400: "name", 401: "private", 403: "private", 404: "name", 422: "codec", 429: "busy", 503: "busy",
 };
 
+/** @type {Record<string, "full" | "banned" | "site">} */
+const byCode = { "stream-full": "full", banned: "banned", site: "site" };
+
 const progressTime = 3000; // milliseconds for which a page only says that it is at work; after that it says at what
 
 /**
@@ -35,7 +38,7 @@ export function explain(state, failure, stage, stageSince = Infinity) {
  */
 function explainFailure({ problem, cause, tried = [], code }) {
   if (cause) return explainVerdict({ cause, tried, code });
-  const kind = byStatus[problem.status] ?? (problem.status > 0 ? "server" : "browser");
+  const kind = byCode[problem.code ?? ""] ?? byStatus[problem.status] ?? (problem.status > 0 ? "server" : "browser");
   const said = problem.message && ["codec", "server", "browser"].includes(kind) ? ` (${problem.message})` : "";
   return [t(`failure.${kind}`), t(`failure.${kind}.more`) + said];
 }

@@ -2,12 +2,13 @@
 // The studio: it joins its parts. Hooks: body[data-state=idle|connecting|live|reconnecting|error]; #gate, #token,
 // #use-token; #desk, #turn-on, #preview, #title, #name, [name=visibility], [name=source], #camera, #microphone,
 // #quality, #layered, #go-live, #stop, #end-other, #share, #gauges, #health, #trouble, #steps [data-step], #meter,
-// #obs, #delete, #encoder.
+// #obs, #audience, #delete, #encoder.
 import "./copy-line.js";
 import "./header.js";
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
 import { relayChoice } from "./ice.js";
+import { audience } from "./studio/audience.js";
 import { offerToDelete } from "./studio/deleting.js";
 import { Devices } from "./studio/devices.js";
 import { Door } from "./studio/door.js";
@@ -82,6 +83,7 @@ showSteps(byId("steps"), steps);
 new Gauges(model, live.broadcaster, door.token);
 new EncoderHealth(model, door.token);
 offerToDelete(model, door.token, (name) => door.deleted(name));
+audience(model, door.token);
 obsSettings(model, door.token, (key) => door.replaceKey(key));
 
 byId("go-live").addEventListener("click", goLive);

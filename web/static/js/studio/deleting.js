@@ -3,6 +3,7 @@
 import { Problem, requestJSON, streamURL } from "../api.js";
 import { byId, setText } from "../dom.js";
 import { t } from "../i18n.js";
+import { everyone } from "./model.js";
 import { refusalInWords } from "./refusals.js";
 
 /** @import { TokenSource } from "../api.js" */
@@ -21,7 +22,7 @@ export function offerToDelete(model, token, deleted) {
   const remove = async (/** @type {string} */ name) => {
     try {
       await requestJSON(streamURL(location.origin, name), { method: "DELETE", token });
-      model.set({ title: "", storedName: "", visibility: "public" });
+      model.set({ title: "", storedName: "", visibility: "public", audience: everyone });
       model.say({ kind: "info", text: () => t("delete.done", { name }) });
       deleted(name);
     } catch (error) {

@@ -4,6 +4,7 @@ import { requestJSON, streamURL } from "../api.js";
 import { byId } from "../dom.js";
 import { claims, keepToken, takeToken } from "../token.js";
 import { openSignIn, signInOffered } from "./account.js";
+import { everyone } from "./model.js";
 import { askForToken } from "./token-form.js";
 
 /** @import { TokenSource } from "../api.js" */
@@ -59,10 +60,11 @@ export class Door {
     const { name } = this.#model;
     if (!name || name === this.#model.state.storedName) return;
     try {
-      await requestJSON(streamURL(location.origin, name), { token: this.token });
-      this.#model.set({ storedName: name });
+      /** @type {API.StreamDetail} */
+      const { maxViewers, embedSites } = await requestJSON(streamURL(location.origin, name), { token: this.token });
+      this.#model.set({ storedName: name, audience: { maxViewers, embedSites } });
     } catch {
-      // It is a new one, or somebody else's.
+      this.#model.set({ audience: everyone }); // it is a new one, or somebody else's
     }
   }
 
@@ -172,9 +174,10 @@ export class Door {
       /** @type {API.StreamDetail} */
       const stream = await requestJSON(streamURL(location.origin, name), { token: this.token });
       const title = this.#model.state.title || stream.title;
-      this.#model.set({ title, visibility: stream.visibility, storedName: name });
+      const { visibility, maxViewers, embedSites } = stream;
+      this.#model.set({ title, visibility, storedName: name, audience: { maxViewers, embedSites } });
     } catch {
-      // It is a new one.
+      this.#model.set({ audience: everyone }); // it is a new one
     }
   }
 }

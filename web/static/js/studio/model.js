@@ -18,6 +18,7 @@ import { claims } from "../token.js";
  * @property {boolean} nameFixed the token is for this name only
  * @property {string} title
  * @property {API.Visibility} visibility
+ * @property {{ maxViewers: number, embedSites: string[] }} audience who may watch, as the server has it
  * @property {string[]} ownNames names that belong to the account that has signed in
  * @property {string} storedName a name that the server is known to keep
  * @property {Source} source
@@ -48,10 +49,13 @@ export const qualities = {
   1080: { width: 1920, height: 1080, bitrate: 4_500_000 },
 };
 
+/** everyone is the audience of a stream that the server does not know. */
+export const everyone = { maxViewers: 0, embedSites: ["*"] };
+
 /** @returns {StudioState} */
 const initial = () => ({
   open: undefined, token: "", isKey: false,
-  name: "", nameFixed: false, title: "", visibility: "public", ownNames: [], storedName: "",
+  name: "", nameFixed: false, title: "", visibility: "public", audience: everyone, ownNames: [], storedName: "",
   source: "camera", camera: "", microphone: "", quality: "720", layered: true, cameras: [], microphones: [],
   media: undefined, starting: false, broadcast: "idle", stream: undefined, link: "",
   trouble: undefined, report: undefined, retryAt: undefined, mayEndOther: false, stopAsked: false,
