@@ -18,7 +18,9 @@ func TestEmbedSites(t *testing.T) {
 		{list: []string{"*"}, want: "", yes: []string{"https://a.example", "null", ""}, inside: []string{"*"}},
 		{list: nil, want: NoSites, no: []string{"https://a.example", "null", "", "none"}, inside: []string{}},
 		{
-			list: []string{" HTTPS://Example.org/ ", "http://localhost:3000", "https://a.example:443", "https://[2001:db8::1]:8443"},
+			list: []string{
+				" HTTPS://Example.org/ ", "http://localhost:3000", "https://a.example:443", "https://[2001:db8::1]:8443",
+			},
 			want: "https://example.org http://localhost:3000 https://a.example https://[2001:db8::1]:8443",
 			yes:  []string{"https://example.org", "http://localhost:3000", "https://EXAMPLE.org", "https://a.example"},
 			no: []string{
@@ -51,7 +53,8 @@ func TestEmbedSites(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "*", "example.org", "https://", "https://example.org/path", "https://a b", "https://a;script-src", "javascript://x",
+		"", "*", "example.org", "https://", "https://example.org/path", "https://a b", "https://a;script-src",
+		"javascript://x",
 		"https://a'b", "https://user@a", "https://a?b", "https://a#b", "https://a:b", "https://a:", "https://ä.example",
 		"https://*", "https://*.", "https://a.*.b", "https://" + strings.Repeat("a", 300), "'none'", "none", "null",
 	} {

@@ -47,7 +47,8 @@ func TestBan(t *testing.T) {
 		},
 		"with a link that others have": {
 			watching: []guest{{"key:a", "192.0.2.1"}, {"key:a", "198.51.100.1"}}, by: siaran.BannedByAddress, ended: 1,
-			no: []guest{{"key:a", "192.0.2.1"}, {"", "192.0.2.1"}}, yes: []guest{{"key:a", "198.51.100.1"}, {"key:b", "192.0.2.1"}},
+			no:  []guest{{"key:a", "192.0.2.1"}, {"", "192.0.2.1"}},
+			yes: []guest{{"key:a", "198.51.100.1"}, {"key:b", "192.0.2.1"}},
 		},
 		"with a token, from nowhere": {
 			watching: []guest{{"key:a", ""}}, by: siaran.BannedByToken, ended: 1,

@@ -103,8 +103,8 @@ var serveHelp = map[string]string{
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
 	"max-viewers": "Viewers at the same time (default ${default}).",
-	"max-viewers-per-stream": "Viewers of one stream at the same time; its owner can set a lower bound (default: as many " +
-		"as --max-viewers allows).",
+	"max-viewers-per-stream": "Viewers of one stream at the same time; its owner can set a lower bound (default: as " +
+		"many as --max-viewers allows).",
 	"burst": "Bytes that are sent to one viewer back to back; the rest of a large frame is paced (default " +
 		"${default}).",
 	"dscp":          "DSCP mark of media packets (RFC 8837), 0 to 63, for routers that honour it (default ${default}).",

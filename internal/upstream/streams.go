@@ -63,7 +63,8 @@ func (v streamText) stream() (siaran.Stream, error) {
 	}
 	s := siaran.Stream{
 		Name: name, Title: v.Title, Description: v.Description, Visibility: v.Visibility, Status: v.Status,
-		MaxViewers: max(v.MaxViewers, 0), Viewers: max(v.Viewers, 0), Node: v.Node, Video: v.Video, Audio: v.Audio, Layers: v.Layers,
+		MaxViewers: max(v.MaxViewers, 0),
+		Viewers:    max(v.Viewers, 0), Node: v.Node, Video: v.Video, Audio: v.Audio, Layers: v.Layers,
 	}
 	if s.Visibility == "" {
 		s.Visibility = siaran.VisibilityPublic // the list has no others
