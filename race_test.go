@@ -128,7 +128,7 @@ func TestAWokenReaderSeesThePacket(t *testing.T) {
 			}
 			select {
 			case <-wake:
-			case <-time.After(10 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Errorf("asleep at %d, head %d", seen, l.Head())
 				return
 			}

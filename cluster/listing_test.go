@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/testutil"
 	"siaran/listing/sqlite"
 )
 
@@ -218,7 +219,7 @@ func TestWatchAnEdge(t *testing.T) {
 
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testutil.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not happen")
 		}

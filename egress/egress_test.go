@@ -249,7 +249,7 @@ func (p *peer) next(from chan *rtp.Packet) *rtp.Packet {
 	select {
 	case packet := <-from:
 		return packet
-	case <-time.After(5 * time.Second):
+	case <-time.After(testutil.Patience):
 		p.t.Fatal("no packet came")
 		return nil
 	}
@@ -257,7 +257,7 @@ func (p *peer) next(from chan *rtp.Packet) *rtp.Packet {
 
 func (p *peer) waitState(want webrtc.PeerConnectionState) {
 	p.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(testutil.Patience)
 	for {
 		select {
 		case st := <-p.state:

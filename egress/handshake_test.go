@@ -18,6 +18,7 @@ import (
 
 	"siaran/internal/pionlog"
 	"siaran/internal/sdp"
+	"siaran/internal/testutil"
 )
 
 // dtlsClient is a viewer's side of a handshake: what it writes comes to a link as from the socket's reader.
@@ -75,7 +76,7 @@ func shakeHands(t *testing.T, last func(*link)) (l *link, viewer *dtls.Conn, hun
 		}
 		connected <- conn
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience)
 	defer cancel()
 	err = l.handshake(ctx, certificate, false, []sdp.Fingerprint{sdp.FingerprintOf(certificate.Certificate[0])})
 	conn := <-connected
@@ -109,7 +110,7 @@ func TestGoodbyeIsSaid(t *testing.T) {
 	for range 20 {
 		l, conn, _ := shakeHands(t, func(*link) {})
 		l.parked.goodbye(l)
-		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := conn.Read(make([]byte, mediaport.MaxDatagram)); !errors.Is(err, io.EOF) {
@@ -125,7 +126,7 @@ func TestGoodbyeRightAfterTheHandshake(t *testing.T) {
 		viewer.Close()
 		select {
 		case <-hungUp:
-		case <-time.After(10 * time.Second):
+		case <-time.After(testutil.Patience):
 			t.Fatalf("goodbye %d was not heard", i)
 		}
 	}

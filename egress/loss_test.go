@@ -72,7 +72,7 @@ func lossySettings(t testing.TB, percent, rate int32) (webrtc.SettingEngine, *lo
 func collect(t *testing.T, v *peer, n int) []*rtp.Packet {
 	t.Helper()
 	var got []*rtp.Packet
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(testutil.Patience)
 	for {
 		select {
 		case p := <-v.video:

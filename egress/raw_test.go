@@ -168,7 +168,7 @@ func (v *rawViewer) answered() {
 	v.send(v.check(true))
 	select {
 	case <-v.answers:
-	case <-time.After(20 * time.Second):
+	case <-time.After(testutil.Patience):
 		v.t.Fatal("a right check was not answered")
 	}
 }
@@ -183,7 +183,7 @@ func (v *rawViewer) connect() *dtls.Conn {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		v.t.Fatal(err)

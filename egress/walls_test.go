@@ -195,7 +195,7 @@ func (b *broadcaster) wants(t *testing.T, data []byte, what string) {
 		if got != string(data) {
 			t.Fatalf("%s: %x came", what, got)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Fatal(what)
 	}
 }

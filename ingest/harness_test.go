@@ -240,7 +240,7 @@ func publish(t testing.TB, s *testServer, stream siaran.StreamName, o clientOpti
 	}
 	select {
 	case <-connected:
-	case <-time.After(10 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Fatal("the client did not connect")
 	}
 	testutil.Eventually(t, "the server to see the connection", func() bool {
@@ -267,7 +267,7 @@ func follow(t testing.TB, l *siaran.Layer, n int) []*siaran.Packet {
 	t.Helper()
 	wake := make(chan struct{}, 1)
 	defer l.Follow(wake)()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(testutil.Patience)
 	var list []*siaran.Packet
 	for seq := l.Tail(); len(list) < n; {
 		for ; seq < l.Head() && len(list) < n; seq++ {

@@ -428,7 +428,7 @@ func TestHandshakeDeadline(t *testing.T) {
 			}
 			select {
 			case <-paired:
-			case <-time.After(10 * time.Second):
+			case <-time.After(testutil.Patience):
 				t.Fatal("the client found no path")
 			}
 			testutil.Eventually(t, "the session to be gone", func() bool { return s.count() == 0 && s.mux.count() == 0 })

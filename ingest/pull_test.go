@@ -151,7 +151,7 @@ func ended(t testing.TB, p *Pulled, want error) {
 	t.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(time.Minute):
+	case <-time.After(testutil.Patience):
 		t.Fatal("the pull does not end")
 	}
 	if !errors.Is(p.Err(), want) {

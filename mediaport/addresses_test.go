@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"siaran/internal/testutil"
 )
 
 func addrs(list string) []netip.Addr {
@@ -130,7 +132,7 @@ func TestDiscover(t *testing.T) {
 	})
 	s := openFor(t, "127.0.0.1:0", Options{})
 	local := s.Addresses()[0]
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()
 	want := netip.MustParseAddrPort("203.0.113.7:4711")
 	if got, err := s.Discover(ctx, server); err != nil || got != want {
@@ -146,7 +148,7 @@ func TestDiscoverFails(t *testing.T) {
 	refusing := stunServer(t, func(*stun.Message) []stun.Setter {
 		return []stun.Setter{stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeUnauthorized}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()
 	if got, err := s.Discover(ctx, refusing); err == nil {
 		t.Errorf("the server refused, but the result is %v", got)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"go.uber.org/goleak"
+
+	"siaran/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,7 +68,7 @@ func wait(t *testing.T, from chan datagram) datagram {
 	select {
 	case d := <-from:
 		return d
-	case <-time.After(20 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Fatal("nothing came")
 		return datagram{}
 	}

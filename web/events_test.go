@@ -72,7 +72,7 @@ func (s *site) rendered(stream siaran.StreamName) {
 // next returns the name and the data of the next event, or "", "" at the end. It skips comments and retry.
 func (e *events) next() (name, data string) {
 	e.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(testutil.Patience)
 	for {
 		select {
 		case line, open := <-e.lines:
@@ -290,7 +290,7 @@ func TestEventsPing(t *testing.T) {
 	s := startTweaked(t, func(s *Server) { s.pingEvery = 20 * time.Millisecond })
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(testutil.Patience)
 	for {
 		select {
 		case line := <-e.lines:

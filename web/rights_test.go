@@ -65,7 +65,7 @@ func (s *site) looked(j *judged, account bool) {
 	for range 3 { // the third is taken in when a whole look has begun and ended since the first
 		select {
 		case s.server.rights.wake <- struct{}{}:
-		case <-time.After(10 * time.Second):
+		case <-time.After(testutil.Patience):
 			s.t.Fatal("sessions are not looked at")
 		}
 	}

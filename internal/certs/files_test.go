@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"siaran/internal/testca"
+	"siaran/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
@@ -211,7 +212,7 @@ func TestRun(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- files.Run(ctx) }()
 			f.renew(time.Now().Add(time.Hour))
-			wait(t, "the new one is used", func() bool {
+			testutil.Eventually(t, "the new one is used", func() bool {
 				if name == "signal" { // also sent before Run listens
 					if err := self.Signal(syscall.SIGHUP); err != nil {
 						t.Fatal(err)
@@ -224,14 +225,5 @@ func TestRun(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-func wait(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("timed out waiting until", what)
-		}
 	}
 }

@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// patience is for what happens at once, on a machine that may be busy with other things.
-const patience = 2 * time.Minute
+// Patience bounds the wait for what happens at once, on a machine that may be busy with other things. No test waits so
+// long unless it fails.
+const Patience = 2 * time.Minute
 
 // Eventually waits until ok, and fails the test if that takes longer than it can on a busy machine.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	EventuallyWithin(t, patience, what, ok)
+	EventuallyWithin(t, Patience, what, ok)
 }
 
 // EventuallyWithin is Eventually with a limit of its own.

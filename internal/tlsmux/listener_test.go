@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"siaran/internal/testca"
+	"siaran/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,7 +103,7 @@ func (s *site) raw() net.Conn {
 // wantClosed waits until the other side closes the connection.
 func wantClosed(t *testing.T, conn net.Conn) {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := io.Copy(io.Discard, conn)
@@ -232,7 +233,7 @@ func TestSlowClients(t *testing.T) {
 
 func waitFor(t *testing.T, s *site, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); ; time.Sleep(5 * time.Millisecond) {
 		s.listener.mu.Lock()
 		done := ok()
 		s.listener.mu.Unlock()

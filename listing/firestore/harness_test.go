@@ -12,6 +12,7 @@ import (
 
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/testutil"
 )
 
 // station is a server's hub, reporter and listing, with short leases.
@@ -86,7 +87,7 @@ func (s *station) read() documents { return readDocuments(s.t, s.f.client) }
 // readDocuments returns nothing when the database does not answer.
 func readDocuments(t testing.TB, client *firestore.Client) documents {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience)
 	defer cancel()
 	d := documents{map[string]fields{}, map[string][]string{}, map[string]fields{}, map[string]fields{}}
 	for group, take := range map[string]func(*firestore.DocumentSnapshot){

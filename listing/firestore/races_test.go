@@ -25,14 +25,14 @@ func TestReconcileMany(t *testing.T) {
 	}
 	dead := listingtest.State("z", siaran.StatusLive)
 	for _, part := range [][]siaran.Change{changes[:100], changes[100:200], changes[200:], {{State: dead}}} {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 		err := f.Apply(ctx, siaran.Update{Node: "n", At: time.Now(), Changes: part})
 		cancel()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()
 	if swept, err := f.Reconcile(ctx, "n", live); err != nil || swept != 1 {
 		t.Errorf("swept %d, %v", swept, err)
