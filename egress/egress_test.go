@@ -52,7 +52,7 @@ func newStageAt(t testing.TB, address string, video siaran.CodecName, change ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := egress.Config{Certificate: testutil.Certificate(t), SetupTimeout: 5 * time.Second, MaxSetups: 1000}
+	cfg := egress.Config{Certificate: testutil.Certificate(t), SetupTimeout: time.Minute, MaxSetups: 1000}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -307,12 +307,11 @@ func TestEventsPing(t *testing.T) {
 func TestEventsOutliveRequestDeadlines(t *testing.T) {
 	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.http.ReadTimeout, s.http.WriteTimeout = 300*time.Millisecond,
-			300*time.Millisecond
+		s.http.ReadTimeout, s.http.WriteTimeout = time.Second, time.Second
 	})
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
-	<-time.After(600 * time.Millisecond) // nothing can be waited for: nothing must happen
+	<-time.After(1500 * time.Millisecond) // nothing can be waited for: nothing must happen
 	s.live("cats")
 	e.expect("stream", "cats")
 }

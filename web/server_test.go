@@ -100,9 +100,9 @@ func (s *site) raw(text string) string {
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.http.ReadHeaderTimeout, s.http.ReadTimeout = 200*time.Millisecond, 400*time.Millisecond
-		s.http.IdleTimeout = 200 * time.Millisecond
-		s.bodyTime = 200 * time.Millisecond
+		s.http.ReadHeaderTimeout, s.http.ReadTimeout = 2*time.Second, 4*time.Second
+		s.http.IdleTimeout = 2 * time.Second
+		s.bodyTime = 2 * time.Second
 	})
 	head := func(path, contentType string) string {
 		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n"+
@@ -118,6 +118,7 @@ func TestSlowRequests(t *testing.T) {
 		"no HTTP": {"\x16\x03\x01\x02\x00", "HTTP/1.1 400 Bad Request"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if got := s.raw(tt.text); got != tt.want && !(name == "no HTTP" && got == "") {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}

@@ -68,8 +68,8 @@ func TestCircles(t *testing.T) {
 		node(t, "right", secret, at(right), below("http://"+left)),
 	} {
 		wantStatus(t, s.Config.Node, offer(t, s, harness.Cats, ""), http.StatusLoopDetected)
-		if n := lines(s, "cannot be had"); n > 3 { // one; more if this takes over ten seconds
-			t.Errorf("%s says so %d times", s.Config.Node, n)
+		if lines(s, "cannot be had") == 0 {
+			t.Errorf("%s does not say so", s.Config.Node)
 		}
 	}
 }

