@@ -112,7 +112,7 @@ func (s *layered) views(v *peer, what string, f func(siaran.Viewing) bool) {
 func (s *layered) shows(v *peer, layer int) {
 	s.t.Helper()
 	last := v.next(v.video)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testutil.Patience); time.Now().Before(deadline); {
 		p := v.next(v.video)
 		if p.SequenceNumber != last.SequenceNumber+1 {
 			s.t.Fatalf("number %d after %d", p.SequenceNumber, last.SequenceNumber)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"siaran/internal/testutil"
 )
 
 // tappedConn keeps what was written last.
@@ -131,7 +132,7 @@ func TestForgedRecordsHideNoGoodbye(t *testing.T) {
 	l.transmit([]byte{99}, here.path) // the last that comes
 	buf := make([]byte, 100)
 	for flights := 0; ; flights++ {
-		if err := viewer.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := viewer.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := viewer.ReadFrom(buf)

@@ -74,7 +74,7 @@ func (c *localClient) ask(to netip.Addr, more ...stun.Setter) {
 // want waits for a datagram from an address.
 func (c *localClient) want(from netip.Addr) []byte {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	buf := make([]byte, 2000)

@@ -15,6 +15,7 @@ import (
 
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/testutil"
 	"siaran/mediaport"
 )
 
@@ -312,7 +313,7 @@ func (x *world) encodeFrame(i int, e *encoder) {
 func (x *world) receive() {
 	buf := make([]byte, mediaport.MaxDatagram)
 	for sent := uint64(x.video.rtxSeq-x.firstRTX) + x.w.packets; x.read < sent; {
-		_ = x.sink.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = x.sink.SetReadDeadline(time.Now().Add(testutil.Patience))
 		n, err := x.sink.Read(buf)
 		if err != nil {
 			x.t.Fatal(err)

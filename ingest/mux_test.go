@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"siaran/internal/sdp"
+	"siaran/internal/testutil"
 )
 
 func testMux(t testing.TB) *mux {
@@ -255,7 +256,7 @@ func TestBroadcastersAreAnsweredFromWhereTheyAsked(t *testing.T) {
 		if _, err := s.v4.WriteTo([]byte("answer"), from); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		if _, answered, err := conn.ReadFromUDPAddrPort(buf); err != nil || answered.Addr().Unmap() != asked.Addr() {

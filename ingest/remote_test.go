@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/stun"
 	"github.com/pion/webrtc/v3"
+
+	"siaran/internal/testutil"
 )
 
 // TestNoAmplification has the holder of a token aim the server at an address that never asked: by naming it among the
@@ -51,7 +53,7 @@ func TestNoAmplification(t *testing.T) {
 					limit = candidateBytes
 				}
 				buf := make([]byte, maxDatagram)
-				victim.SetReadDeadline(time.Now().Add(20 * time.Second))
+				victim.SetReadDeadline(time.Now().Add(testutil.Patience))
 				go func() { // the session ends when it has not been set up in time
 					for s.count() > 0 {
 						time.Sleep(20 * time.Millisecond)

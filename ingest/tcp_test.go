@@ -110,7 +110,7 @@ func dialTCP(t testing.TB, s *testServer) *tcpClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &tcpClient{conn, bufio.NewReader(conn)}
@@ -276,7 +276,7 @@ func TestTCPEvictsStrangers(t *testing.T) {
 		defer ours.Close()
 		if i == 0 {
 			first = ours
-			if err := first.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := first.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/testutil"
 )
 
 // TestKilled kills a server that is writing, and starts it again on the same file.
@@ -54,7 +55,7 @@ func TestKilled(t *testing.T) {
 		t.Error("nothing was left behind")
 	}
 	again := start(t, l, self)
-	for deadline := time.Now().Add(10 * time.Second); count(t, path, "viewers") > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testutil.Patience); count(t, path, "viewers") > 0 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	again.stop(t)

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 // All of 127.0.0.0/8 are addresses of a Linux machine; the system by itself sends from 127.0.0.1.
@@ -12,7 +14,7 @@ var locals = []netip.Addr{netip.MustParseAddr("127.0.0.77"), netip.MustParseAddr
 // wantFrom waits for a datagram from an address.
 func (c *collector) wantFrom(from netip.Addr) {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	_, got, err := c.conn.ReadFromUDPAddrPort(make([]byte, MaxDatagram))

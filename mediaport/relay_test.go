@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 // keptRelay keeps everything that it is given.
@@ -71,7 +73,7 @@ func TestBatchForRelayedAndDirect(t *testing.T) {
 	}
 	buf := make([]byte, MaxDatagram)
 	for _, want := range []byte{0, 4, 6, 10, 14, 16, 20, 24, 26} {
-		_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(testutil.Patience))
 		if n, err := c.conn.Read(buf); err != nil || n != 100 || buf[0] != want {
 			t.Fatalf("%d bytes of %d, want %d: %v", n, buf[0], want, err)
 		}

@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"siaran/internal/testutil"
 )
 
 // collector is a UDP socket that receives what a port sends.
@@ -41,7 +43,7 @@ func (c *collector) address() netip.AddrPort {
 // want waits for datagrams of these sizes, in this order, each filled with its number.
 func (c *collector) want(sizes ...int) {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	buf := make([]byte, 2*MaxDatagram)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 // Checks go by their name and packets by their address, whatever the system can do.
@@ -106,7 +108,7 @@ func TestBatchesArriveAsTheyWere(t *testing.T) {
 			}
 			buf := make([]byte, 70_000)
 			for i, size := range sizes {
-				if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				if err := c.conn.SetReadDeadline(time.Now().Add(testutil.Patience)); err != nil {
 					t.Fatal(err)
 				}
 				n, err := c.conn.Read(buf)

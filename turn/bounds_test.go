@@ -447,7 +447,7 @@ func TestNoAmplification(t *testing.T) {
 		if _, err := conn.WriteTo(m.Raw, net.UDPAddrFromAddrPort(udp)); err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(testutil.Patience))
 		n, _, err := conn.ReadFrom(buf)
 		if err != nil || n > 2*len(m.Raw) {
 			t.Errorf("%d bytes for %d: %v", n, len(m.Raw), err)

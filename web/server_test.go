@@ -86,7 +86,7 @@ func (s *site) raw(text string) string {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	s.must(err)
 	defer conn.Close()
-	s.must(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(testutil.Patience)))
 	_, err = io.WriteString(conn, text)
 	s.must(err)
 	line, err := bufio.NewReader(conn).ReadString('\n')

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 // TestKernelSamplesAndCounts sends all kinds of datagrams to a sampled viewer, directly and through a relay.
@@ -81,7 +83,7 @@ func sampleAndCount(t *testing.T, relayed bool) {
 		send([]byte{0x80, kind, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})
 	}
 	send([]byte{22, 254, 253, 0}) // DTLS
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(testutil.Patience)
 	for (early() != 18 || len(v.pipe.queue) != 1 || dropped() != 630) && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

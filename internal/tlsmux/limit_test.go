@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 // dialFrom connects from an address of 127.0.0.0/8.
@@ -38,7 +40,7 @@ func (s *site) asked(ip, path string) (net.Conn, bool) {
 	if err != nil {
 		return nil, false
 	}
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(testutil.Patience))
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return nil, false
 	}
@@ -127,7 +129,7 @@ func TestIdleMakeRoom(t *testing.T) {
 			for i, conn := range []net.Conn{busy, idle[1], idle[2]} {
 				if conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); i > 0 {
 					io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-					conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+					conn.SetReadDeadline(time.Now().Add(testutil.Patience))
 				}
 				if _, err := conn.Read(make([]byte, 1)); err == io.EOF {
 					t.Errorf("connection %d was closed", i)
