@@ -11,6 +11,7 @@ import (
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
 	"siaran/e2e/harness/chromium"
+	"siaran/internal/testutil"
 	"siaran/web/access"
 )
 
@@ -199,7 +200,7 @@ func TestPlaysOnWithTheFastCipher(t *testing.T) {
 // TestServerRestarts: open pages say that the server is away, and go on by themselves when it is back.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, func(c *server.Config) { c.Demo = true })
+	s := harness.Start(t, func(c *server.Config) { c.Demo, c.Listen = true, testutil.FreeAddress(t) })
 	b := chromium.Start(t)
 	dashboard := b.Open(s.URL + "/")
 	dashboard.Wait("the demo", `document.querySelector('[data-stream="demo"]')`)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 )
 
 // TestBadParents: viewers are told to come again, and the log says what is wrong.
@@ -33,7 +34,7 @@ func TestBadParents(t *testing.T) {
 	}
 	t.Cleanup(func() { deaf.Close() })
 	for name, tt := range map[string]struct{ parent, says string }{
-		"nobody": {"http://" + freeAddress(t), "cannot be reached"},
+		"nobody": {"http://" + testutil.FreeAddress(t), "cannot be reached"},
 		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }), "text/html"},
 		"circles": {serve(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)

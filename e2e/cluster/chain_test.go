@@ -1,13 +1,13 @@
 package cluster
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 	"siaran/web/access"
 )
 
@@ -45,23 +45,12 @@ func TestChain(t *testing.T) {
 	})
 }
 
-// freeAddress is one where nothing listens for now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestCircles: a server that is its own parent, and two that are each other's, say so and do nothing else.
 func TestCircles(t *testing.T) {
 	t.Parallel()
 	secret := secretFile(t)
 	at := func(address string) func(*server.Config) { return func(c *server.Config) { c.Listen = address } }
-	own, left, right := freeAddress(t), freeAddress(t), freeAddress(t)
+	own, left, right := testutil.FreeAddress(t), testutil.FreeAddress(t), testutil.FreeAddress(t)
 	for _, s := range []*harness.Server{
 		node(t, "own", secret, at(own), below("http://"+own)),
 		node(t, "left", secret, at(left), below("http://"+right)),

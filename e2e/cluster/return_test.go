@@ -11,6 +11,7 @@ import (
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 	"siaran/web/access"
 )
 
@@ -21,7 +22,7 @@ func TestParentIsKilled(t *testing.T) {
 	if _, _, err := access.OpenSecret(data); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := testutil.FreeAddress(t)
 	start := func() *harness.Process {
 		t.Helper()
 		return harness.StartCommand(t, exec.Command(harness.Command(t), "serve", "--demo", "--listen", address,
@@ -54,7 +55,7 @@ func TestParentIsKilled(t *testing.T) {
 func TestParentReturns(t *testing.T) {
 	t.Parallel()
 	secret := secretFile(t)
-	origin := node(t, "origin", secret)
+	origin := node(t, "origin", secret, func(c *server.Config) { c.Listen = testutil.FreeAddress(t) })
 	edge := node(t, "edge", secret, below(origin.URL))
 	b := harness.GoLive(t, origin)
 	viewers := watchAll(t, edge, 5)

@@ -16,6 +16,7 @@ import (
 	"siaran/e2e/harness"
 	"siaran/internal/demo"
 	"siaran/internal/publish"
+	"siaran/internal/testutil"
 	"siaran/internal/whep"
 	"siaran/internal/whip"
 	"siaran/web/access"
@@ -253,7 +254,7 @@ func TestRestart(t *testing.T) {
 // TestPublisherComesBack after a restart of the server, by itself.
 func TestPublisherComesBack(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t)
+	s := harness.Start(t, func(c *server.Config) { c.Listen = testutil.FreeAddress(t) })
 	media, err := demo.Clip()
 	if err != nil {
 		t.Fatal(err)

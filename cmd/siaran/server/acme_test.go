@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	pebbleca "github.com/letsencrypt/pebble/v2/ca"
 	pebbledb "github.com/letsencrypt/pebble/v2/db"
@@ -26,6 +25,7 @@ import (
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 )
 
 const liveDomain = "live.siaran.test"
@@ -117,7 +117,7 @@ func TestACME(t *testing.T) {
 					t.Errorf("goroutines are left: %v", err)
 				}
 			})
-			listen, redirect, dead := freePort(t), freePort(t), freePort(t)
+			listen, redirect, dead := testutil.FreeAddress(t), testutil.FreeAddress(t), testutil.FreeAddress(t)
 			httpsPort, httpPort := portOf(t, listen), portOf(t, redirect)
 			if way == "HTTP-01" {
 				httpsPort = portOf(t, dead) // the other way is barred, so it must come to this one
@@ -185,7 +185,7 @@ func serialOf(address string, cfg *tls.Config) (string, error) {
 
 // TestACMEInVain says what is missing, and goes on trying.
 func TestACMEInVain(t *testing.T) {
-	dead := portOf(t, freePort(t))
+	dead := portOf(t, testutil.FreeAddress(t))
 	a := startAuthority(t, dead, dead)
 	s := harness.Start(t, func(c *server.Config) { c.ACME, c.ACMECA, c.ACMERoot = []string{liveDomain}, a.url, a.root })
 	harness.Eventually(t, "it says why", func() bool {
@@ -193,9 +193,5 @@ func TestACMEInVain(t *testing.T) {
 		return strings.Contains(log, "no certificate yet") && strings.Contains(log, liveDomain) &&
 			strings.Contains(log, "443")
 	})
-	begin := time.Now()
-	s.Stop(t)
-	if took := time.Since(begin); took > server.ShutdownTime/2 {
-		t.Errorf("it ends after %s", took)
-	}
+	s.Stop(t) // fails when it does not end by itself
 }

@@ -9,12 +9,13 @@ import (
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
+	"siaran/internal/testutil"
 )
 
 // TestRedirect sends plain HTTP on, method and all, and writes nothing of it into the log.
 func TestRedirect(t *testing.T) {
-	var at string
-	s := harness.StartSecure(t, func(c *server.Config) { c.Redirect = freePort(t); at = c.Redirect; c.LogLevel = -8 })
+	at := testutil.FreeAddress(t)
+	s := harness.StartSecure(t, func(c *server.Config) { c.Redirect, c.LogLevel = at, -8 })
 	_, port, _ := net.SplitHostPort(s.Address())
 	c := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -61,9 +62,8 @@ func TestRedirect(t *testing.T) {
 
 // TestRedirectToBaseURL goes where the server is known to be.
 func TestRedirectToBaseURL(t *testing.T) {
-	var at string
 	harness.StartSecure(t, func(c *server.Config) {
-		c.Redirect, c.BaseURL = freePort(t), "https://live.example.org"
+		c.Redirect, c.BaseURL = testutil.FreeAddress(t), "https://live.example.org"
 		at = c.Redirect
 	})
 	c := &http.Client{
@@ -87,15 +87,4 @@ func TestRedirectToBaseURL(t *testing.T) {
 	if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 400") { // the server closes it
 		t.Errorf("%q", answer)
 	}
-}
-
-// freePort is one of loopback that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
