@@ -62,10 +62,8 @@ func TestRedirect(t *testing.T) {
 
 // TestRedirectToBaseURL goes where the server is known to be.
 func TestRedirectToBaseURL(t *testing.T) {
-	harness.StartSecure(t, func(c *server.Config) {
-		c.Redirect, c.BaseURL = testutil.FreeAddress(t), "https://live.example.org"
-		at = c.Redirect
-	})
+	at := testutil.FreeAddress(t)
+	harness.StartSecure(t, func(c *server.Config) { c.Redirect, c.BaseURL = at, "https://live.example.org" })
 	c := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -55,7 +55,7 @@ func (h *Host) client(name string, s *harness.Server) *exec.Cmd {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	cmd := h.Command(self, "-test.v", "-test.timeout=3m")
+	cmd := h.Command(self, "-test.v", "-test.timeout=10m")
 	cmd.Env = append(os.Environ(), clientVariable+"="+name, urlVariable+"="+s.URL, adminVariable+"="+s.Admin)
 	return cmd
 }
