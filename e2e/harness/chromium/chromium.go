@@ -18,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// pageTime bounds each wait for a page. It is long because a machine under load is slow.
-const pageTime = time.Minute
+// pageTime bounds each wait for a page: what takes a second may take minutes on a busy machine.
+const pageTime = 4 * time.Minute
 
 // Browser is a Chromium with a fake camera and a fake microphone, for one test.
 type Browser struct {
