@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build run deps test e2e bench cover fuzz lint ci release
+.PHONY: help build run deps test e2e bench cover fuzz lint ci release soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ cover: ## how much of each package its tests run; cover.html shows the lines
 	go test -vet=off -coverprofile cover.out $(or $(PKG),./...)
 	go tool cover -html cover.out -o cover.html
 	go tool cover -func cover.out | tail -n 1
+
+SOAK ?= 30m
+soak: ## viewers come and go for SOAK, 30m by default, and nothing may grow
+	SIARAN_SOAK=$(SOAK) go test -vet=off -count=1 -timeout 4h -v ./e2e/soak
 
 FUZZTIME ?= 5s
 fuzz: ## every fuzz test for FUZZTIME each, 5s by default

@@ -113,6 +113,7 @@ var arrows = map[string][]string{
 	"siaran/e2e/harness/netlab":   {"siaran/e2e/harness"},
 	"siaran/e2e/media":            {},
 	"siaran/e2e/netns":            {},
+	"siaran/e2e/soak":             {},
 }
 
 // foreign lists what a package must not import, directly or through another package: the domain has no network, no

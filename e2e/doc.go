@@ -6,6 +6,7 @@
 //	media/              media end to end: clients made with pion, processes, packet loss, the relay
 //	browser/            the pages, in Chromium
 //	netns/              firewalls, NAT, IPv6 alone, small MTUs
+//	soak/               viewers who come and go for half an hour
 //	firestore/          several servers over one listing, with Google's emulator
 //
 // The package itself holds the test of which package may import which.

@@ -1,0 +1,156 @@
+package soak
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+)
+
+// serverVariable makes this program a server whose data is in the folder that it names.
+const serverVariable = "SIARAN_SOAK_SERVER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serverVariable); dir != "" {
+		if err := serve(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(harness.Main(m))
+}
+
+// held is what a server's process holds when it has collected its garbage.
+type held struct {
+	Goroutines, Descriptors int
+	Heap, RSS               int // bytes
+}
+
+func (h held) String() string {
+	return fmt.Sprintf("%d goroutines, %d descriptors, heap %.2f MB, RSS %.2f MB",
+		h.Goroutines, h.Descriptors, float64(h.Heap)/1e6, float64(h.RSS)/1e6)
+}
+
+// serve runs a server until stdin ends, and tells what it holds for each line there.
+func serve(dir string) error {
+	cfg := harness.Config(dir)
+	cfg.LogFormat, cfg.KeepViewers = "json", 10*time.Second
+	cfg, err := cfg.Checked()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out := json.NewEncoder(os.Stdout)
+	go func() {
+		defer cancel()
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			if err := out.Encode(look()); err != nil {
+				return
+			}
+		}
+	}()
+	return server.Run(ctx, cfg, cfg.NewLogger(os.Stderr), func(b server.Banner) {
+		_ = out.Encode(map[string]string{"url": b.URL, "admin": b.Admin}) // its reader waits for it
+	})
+}
+
+func look() (h held) {
+	for range 2 { // finalizers run after the first
+		debug.FreeOSMemory()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.Heap, h.Goroutines = int(m.HeapAlloc), runtime.NumGoroutine()
+	if files, err := os.ReadDir("/proc/self/fd"); err == nil {
+		h.Descriptors = len(files) - 1 // one is that of the folder
+	}
+	if text, err := os.ReadFile("/proc/self/status"); err == nil {
+		_, after, _ := bytes.Cut(text, []byte("VmRSS:"))
+		if fields := strings.Fields(string(after)); len(fields) > 0 {
+			h.RSS, _ = strconv.Atoi(fields[0])
+			h.RSS *= 1024
+		}
+	}
+	return h
+}
+
+// subject is the server under test.
+type subject struct {
+	harness.Server
+	log harness.Buffer
+	in  *bufio.Writer
+	out *json.Decoder
+}
+
+func start(t *testing.T) *subject {
+	t.Helper()
+	s := &subject{}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverVariable+"="+t.TempDir())
+	cmd.Stderr = &s.log
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("the server ends: %v\n%s", err, s.log.String())
+		}
+	})
+	s.in, s.out = bufio.NewWriter(in), json.NewDecoder(out)
+	var banner struct{ URL, Admin string }
+	if err := s.out.Decode(&banner); err != nil {
+		t.Fatalf("the server does not start: %v", err)
+	}
+	s.URL, s.Admin = banner.URL, banner.Admin
+	return s
+}
+
+// holds asks the server.
+func (s *subject) holds(t *testing.T) (h held) {
+	t.Helper()
+	if err := s.in.WriteByte('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.in.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.out.Decode(&h); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// warnings returns the lines of the log that are more than information.
+func (s *subject) warnings() (list []string) {
+	for line := range strings.Lines(s.log.String()) {
+		if !strings.Contains(line, `"level":"INFO"`) {
+			list = append(list, line)
+		}
+	}
+	return list
+}
