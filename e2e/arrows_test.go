@@ -54,6 +54,7 @@ var arrows = map[string][]string{
 		"siaran/internal/iceurl",
 		"siaran/internal/pionlog",
 		"siaran/internal/signalling",
+		"siaran/internal/upstream",
 		"siaran/internal/whep",
 		"siaran/internal/whip",
 		"siaran/listing/firestore",

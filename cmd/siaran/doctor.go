@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 
+	"siaran"
 	"siaran/cmd/siaran/server"
 	"siaran/internal/doctor"
 	"siaran/listing/firestore"
@@ -98,6 +99,9 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 	if cfg.TURNHost != "" && *cfg.TURNS != "" {
 		m.Hosts = append(m.Hosts, cfg.TURNHost)
 	}
+	if cfg.Parent != "" {
+		m.Parent = parentOf(cfg)
+	}
 	if m.Emulators = server.Emulators(); cfg.Listing == "firestore" {
 		m.Firestore = func(ctx context.Context) (*firestore.Listing, error) {
 			return cfg.OpenFirestore(ctx, firestore.Config{Presence: firestore.PresenceOff})
@@ -113,6 +117,25 @@ func (d doctorCommand) machine() doctor.MachineConfig {
 		m.Reference = cmp.Or(cfg.ACMECA, "https://acme-v02.api.letsencrypt.org/directory")
 	}
 	return m
+}
+
+// parentOf returns how the server reaches its parent.
+func parentOf(cfg server.Config) *doctor.ParentConfig {
+	u, err := doctor.ParseURL(cfg.Parent)
+	if err != nil {
+		return nil // the check of the configuration has found it
+	}
+	p := &doctor.ParentConfig{URL: u, Node: cfg.Node}
+	if len(cfg.SecretFile) > 0 {
+		p.Token = func(name siaran.StreamName) (string, error) {
+			secret, err := cfg.OpenSecret()
+			if err != nil {
+				return "", err
+			}
+			return secret.MintRelay(name, cfg.Node)
+		}
+	}
+	return p
 }
 
 // portsOf returns the ports that a server opens.

@@ -82,7 +82,7 @@ func (o *remote) checkHTTP(ctx context.Context) bool {
 		if u, err := res.Location(); err == nil {
 			to = u.Scheme + "://" + u.Host
 		}
-		o.add(fail(name, fmt.Sprintf("the server redirects to %s.", to), "Give --url that address, if it is yours."))
+		o.add(fail(name, fmt.Sprintf("the server redirects to %s.", to), "Give "+o.flag+" that address, if it is yours."))
 		return false
 	case res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable ||
 		res.StatusCode == http.StatusGatewayTimeout:

@@ -37,6 +37,8 @@ type MachineConfig struct {
 	Reference string   // URL of a web server to compare the clock with; may be empty
 	Emulators []string // environment variables that select emulators, as --dev allows
 
+	Parent *ParentConfig // nil: the server pulls from no other
+
 	Resolver *net.Resolver // nil: the system's
 }
 
@@ -71,6 +73,9 @@ func Machine(ctx context.Context, cfg MachineConfig, report func(Check)) *Report
 		f.add(checkDomain(ctx, cfg.Resolver, domain, facts, r)...)
 	}
 	f.add(checkOwnClock(ctx, cfg.Reference, http.DefaultClient))
+	if cfg.Parent != nil {
+		checkWayToParent(ctx, cfg.Resolver, *cfg.Parent, func(c Check) { f.add(c) })
+	}
 	f.add(checkEmulators(cfg.Emulators, facts.loopback)...)
 	if cfg.Firestore != nil {
 		f.add(checkFirestore(ctx, cfg.Firestore)...)

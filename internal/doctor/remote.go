@@ -43,6 +43,7 @@ func ParseURL(text string) (*url.URL, error) {
 type remote struct {
 	*findings
 	cfg    ServerConfig
+	flag   string // that has named the server
 	url    *url.URL
 	addrs  []netip.Addr // of the host; after checkTCP, those that TCP reaches
 	client *http.Client
@@ -66,12 +67,21 @@ func Server(ctx context.Context, cfg ServerConfig, report func(Check)) (*Report,
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	o := newRemote(u, cfg, report)
+	defer o.client.CloseIdleConnections()
+	if o.reach(ctx) {
+		o.media(ctx)
+	}
+	return &o.report, nil
+}
+
+func newRemote(u *url.URL, cfg ServerConfig, report func(Check)) *remote {
 	if cfg.Resolver == nil {
 		cfg.Resolver = net.DefaultResolver
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	o := &remote{findings: newFindings(report), cfg: cfg, url: u}
+	o := &remote{findings: newFindings(report), cfg: cfg, flag: "--url", url: u}
 	o.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:       o.dial,
@@ -81,11 +91,7 @@ func Server(ctx context.Context, cfg ServerConfig, report func(Check)) (*Report,
 		Timeout:       httpTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	defer o.client.CloseIdleConnections()
-	if o.reach(ctx) {
-		o.media(ctx)
-	}
-	return &o.report, nil
+	return o
 }
 
 // reach goes from the name to the API, and reports whether further checks make sense.
