@@ -189,6 +189,7 @@ func (b *Broadcast) fed(at time.Time, changed bool) {
 	}
 	began := b.started.IsZero()
 	if began {
+		b.hub.began++
 		b.started = at
 		if !b.origin.StartedAt.IsZero() {
 			b.started = b.origin.StartedAt

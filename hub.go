@@ -18,6 +18,10 @@ type Hub struct {
 	closed     bool
 	broadcasts map[StreamName]*Broadcast // including those still without media
 	feeds      []*Feed
+
+	began   uint64
+	endings map[EndReason]uint64
+	written LayerStats // of broadcasts that are over
 }
 
 // NewHub makes an empty hub. grace is how long an interrupted broadcast waits for its broadcaster. newFramer makes the
@@ -197,12 +201,18 @@ func (h *Hub) end(b *Broadcast, reason EndReason) {
 		delete(h.broadcasts, b.stream)
 	}
 	close(b.done)
+	for _, t := range b.tracks() {
+		for _, l := range t.Layers {
+			h.written.add(l.Stats())
+		}
+	}
 	closeLayers(b.tracks())
 }
 
 // finish reports the end of a broadcast and returns the viewers who were there. The caller holds hub.mu.
 func (b *Broadcast) finish(reason EndReason) map[ViewerID]Viewer {
 	b.release(ErrEnded)
+	b.hub.retire(b, reason)
 	b.setStatus(StatusOffline)
 	b.ended, b.reason = time.Now(), reason
 	viewers := b.viewers

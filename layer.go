@@ -223,15 +223,17 @@ func (l *Layer) Follow(wake chan<- struct{}) (unfollow func()) {
 
 func (l *Layer) setFollowers(list []chan<- struct{}) { l.followers.Store(&list) }
 
-// RequestKeyframe asks the broadcaster for a key frame of this layer. The session that feeds it merges the requests of
-// many viewers. A request may never be answered: OBS ignores it.
-func (l *Layer) RequestKeyframe() {
+// RequestKeyframe asks the broadcaster for a key frame of this layer. It returns false if one has been asked for before
+// and has not come. The session that feeds the layer merges the requests of many viewers. A request may never be
+// answered: OBS ignores it.
+func (l *Layer) RequestKeyframe() bool {
 	if l.codec.Name.Kind() != KindVideo || l.wanted.Swap(true) {
-		return
+		return false
 	}
 	if p := l.feeder.Load(); p != nil {
 		p.poke()
 	}
+	return true
 }
 
 // append puts p, which must be newer than every packet before it, into the ring. The caller holds l.mu.

@@ -88,6 +88,8 @@ type Cluster struct {
 	closed  bool
 	pulls   map[siaran.StreamName]*pull
 	refused map[siaran.StreamName]refusal
+
+	began, failed uint64
 }
 
 // refusal is why a stream could not be had a moment ago.
@@ -180,6 +182,7 @@ func (c *Cluster) join(name siaran.StreamName) (*pull, error) {
 		log: c.cfg.Logger.With("stream", name),
 	}
 	c.pulls[name] = p
+	c.began++
 	c.running.Go(func() { p.run(c.ctx) })
 	return p, nil
 }
@@ -195,6 +198,19 @@ func (c *Cluster) Way(name siaran.StreamName) siaran.Way {
 	return above.Extended(c.cfg.Node)
 }
 
+// Stats counts pulls.
+type Stats struct {
+	Pulls, MaxPulls int
+	Began, Failed   uint64 // failed: those that never came to media
+}
+
+// Stats returns the counters.
+func (c *Cluster) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{Pulls: len(c.pulls), MaxPulls: maxPulls, Began: c.began, Failed: c.failed}
+}
+
 // forget removes a pull that has ended, with an error if it never came to media.
 func (c *Cluster) forget(p *pull) {
 	c.mu.Lock()
@@ -203,6 +219,7 @@ func (c *Cluster) forget(p *pull) {
 	if p.err == nil {
 		return
 	}
+	c.failed++
 	now := time.Now()
 	if len(c.refused) >= maxRefused {
 		for name, r := range c.refused {

@@ -94,6 +94,7 @@ func (s *Server) connected(sess *session, v *viewer) error {
 	s.setupsBy.Remove(sess.from)
 	s.viewersBy.Add(sess.from)
 	sess.viewer.Store(v)
+	s.joins.outcomes.Count("connected")
 	s.cfg.Logger.Info("viewer connected", "stream", sess.broadcast.Stream(), "viewer", sess.viewerID)
 	return nil
 }

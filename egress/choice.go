@@ -49,10 +49,14 @@ func (s *Server) Viewing(id siaran.SessionID) (siaran.Viewing, error) {
 	if err != nil {
 		return siaran.Viewing{}, err
 	}
-	if v := sess.wishes.viewing.Load(); v != nil {
-		return *v, nil
+	return sess.viewing(), nil
+}
+
+func (s *session) viewing() siaran.Viewing {
+	if v := s.wishes.viewing.Load(); v != nil {
+		return *v
 	}
-	return siaran.Viewing{Automatic: sess.wishes.chosen().Automatic(), Reason: siaran.ViewingStarting}, nil
+	return siaran.Viewing{Automatic: s.wishes.chosen().Automatic(), Reason: siaran.ViewingStarting}
 }
 
 // choose takes the viewer's choice for a video track.

@@ -350,7 +350,7 @@ func TestViewerEndsBothWays(t *testing.T) {
 	testutil.Eventually(t, "the viewer that left is still counted", func() bool { return b.State().Viewers == 0 })
 
 	// Most pages close the connection first and send the DELETE then.
-	testutil.Eventually(t, "the session that ended is still there", func() bool { return s.server.Stats().Viewers == 0 })
+	testutil.Eventually(t, "the session that ended is still there", func() bool { return s.server.Stats().Sessions == 0 })
 	if info, err := s.server.Session(v.id); err != nil || info.Stream != stream {
 		t.Errorf("%+v, %v", info, err)
 	}
@@ -370,7 +370,7 @@ func TestBroadcastEndSendsViewersAway(t *testing.T) {
 	v.next(v.video)
 	s.pub.Stop()
 	testutil.Eventually(t, "the viewer stayed after the broadcast's end",
-		func() bool { return s.server.Stats().Viewers == 0 })
+		func() bool { return s.server.Stats().Sessions == 0 })
 	if _, err := s.server.Session(v.id); err == nil {
 		t.Error("the session is still there")
 	}

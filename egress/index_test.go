@@ -160,7 +160,7 @@ func oneIndexOnePacket(t *testing.T, rtx uint8, perFrame int) {
 					frame(rid, true)
 				}
 			case 1:
-				track.wantKeyframe(now)
+				track.wantKeyframe(w, now)
 			case 2:
 				loss := 200
 				if track.gate.keyframesOnly {

@@ -53,11 +53,14 @@ func (t *track) keep(p *siaran.Packet) bool {
 
 // wantKeyframe handles the viewer's request for a key frame: the broadcaster is asked, and if it does not answer in
 // time, the cached key frame is sent again (see tick).
-func (t *track) wantKeyframe(now time.Time) {
+func (t *track) wantKeyframe(w *worker, now time.Time) {
 	if t.muted {
 		return
 	}
-	t.layer.RequestKeyframe()
+	w.stats.asked.Add(1)
+	if !t.layer.RequestKeyframe() {
+		w.stats.merged.Add(1)
+	}
 	if t.wanted.IsZero() {
 		t.wanted = now
 	}

@@ -20,6 +20,7 @@ type layerCursor struct {
 	ready   int64     // viewers get the packets below it
 	scanned int64     // the packets below it have been looked at
 	since   time.Time // when the first packet of an incomplete frame arrived; zero: there is no such frame
+	arrived time.Time // when the newest packet below ready did; zero: that has been measured
 
 	runs bool             // packets of one size are sent in one go
 	pads [padWindow]uint8 // of the newest packets below ready, by sequence number
@@ -35,6 +36,7 @@ func follow(l *siaran.Layer, wake chan<- struct{}, runs bool) *layerCursor {
 	f.scanned = l.Tail()
 	f.ready = f.scanned
 	f.advance(f.at)
+	f.arrived = time.Time{} // before anyone followed
 	f.rates = l.Rates()
 	first, last := l.Get(l.Tail()), l.Get(l.Head()-1)
 	if first != nil && last != nil && last.Arrival.After(first.Arrival) {
@@ -87,6 +89,9 @@ func (f *layerCursor) advance(now time.Time) (again time.Time) {
 func (f *layerCursor) release(end int64) {
 	from := max(f.ready, end-padWindow)
 	f.ready = end
+	if p := f.layer.Get(end - 1); p != nil {
+		f.arrived = p.Arrival
+	}
 	size := 0
 	for seq := from; seq < end; seq++ {
 		f.pads[seq&(padWindow-1)] = 0

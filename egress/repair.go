@@ -54,3 +54,18 @@ func (b *repairBudget) take(now time.Time, number int64, roundTrip time.Duration
 	r.times++
 	return true
 }
+
+// lossReports adds up what a viewer reports as lost.
+type lossReports struct {
+	total int32  // in the newest report
+	sent  uint64 // packets then
+}
+
+// newlyLost returns how many packets the viewer has lost since its last report, by its cumulative number (RFC 3550
+// section 6.4.1). It may claim no more than it was sent.
+func (t *track) newlyLost(total uint32) uint64 {
+	now := int32(total<<8) >> 8 // 24 bits with a sign
+	grown, sent := now-t.lost.total, t.sent-t.lost.sent
+	t.lost = lossReports{now, t.sent}
+	return min(uint64(max(grown, 0)), sent)
+}

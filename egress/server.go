@@ -79,6 +79,7 @@ type Server struct {
 	certificate atomic.Pointer[ownCertificate]
 	workers     []*worker
 	drops       drops
+	joins       *joinCounters
 	handshakes  chan struct{} // their slots; see dtlsConn
 
 	stop       context.CancelFunc // ends expire and the workers, after all sessions
@@ -105,7 +106,7 @@ func New(hub *siaran.Hub, socket *mediaport.Socket, cfg Config) (*Server, error)
 		return nil, err
 	}
 	s := &Server{
-		hub: hub, socket: socket, cfg: cfg,
+		hub: hub, socket: socket, cfg: cfg, joins: newJoinCounters(),
 		handshakes:    make(chan struct{}, 4*cfg.Workers),
 		done:          make(chan struct{}),
 		sessions:      make(map[siaran.SessionID]*session),
@@ -145,7 +146,11 @@ func (s *Server) UseCertificate(c *tls.Certificate) {
 func (s *Server) Offer(
 	_ context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte,
 ) (siaran.Answer, error) {
-	return s.open(stream, owner, from, text, false)
+	answer, err := s.open(stream, owner, from, text, false)
+	if err != nil {
+		s.joins.outcomes.Count(siaran.Refusal(err))
+	}
+	return answer, err
 }
 
 // OfferToChild is Offer for another server, a child, that passes the stream on to viewers of its own. It fails with
@@ -159,6 +164,7 @@ func (s *Server) OfferToChild(
 func (s *Server) open(
 	stream siaran.StreamName, owner string, from netip.Addr, text []byte, child bool,
 ) (siaran.Answer, error) {
+	began := time.Now()
 	broadcast, err := s.hub.Broadcast(stream)
 	if err != nil {
 		if s.hub.Closed() {
@@ -173,8 +179,9 @@ func (s *Server) open(
 	sess := &session{
 		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, from: from, child: child,
 		setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast,
-		deadline: time.Now().Add(s.cfg.SetupTimeout), done: make(chan struct{}),
+		deadline: began.Add(s.cfg.SetupTimeout), done: make(chan struct{}),
 	}
+	sess.progress.at[stageOffered] = began
 	l := newLink(s.socket, offer.Ufrag, offer.Password, sess, &s.drops)
 	l.certificate = s.certificate.Load()
 	answer, plans, err := s.answer(offer, broadcast, l, child)
@@ -182,6 +189,7 @@ func (s *Server) open(
 		return siaran.Answer{}, err
 	}
 	sess.link, sess.plans = l, plans
+	sess.reach(stageAnswered, time.Now())
 	if err := s.begin(sess); err != nil {
 		return siaran.Answer{}, err
 	}

@@ -42,6 +42,7 @@ type session struct {
 	deadline  time.Time              // for connecting
 	viewer    atomic.Pointer[viewer] // set when connected
 	wishes    wishes
+	progress  progress
 	// The viewer's DTLS, as the offer has it.
 	setup        string
 	fingerprints []sdp.Fingerprint
@@ -98,6 +99,7 @@ func (s *session) firstCheck() {
 	if s.ending {
 		return
 	}
+	s.reach(stageChecked, time.Now())
 	ctx, cancel := context.WithDeadlineCause(context.Background(), s.deadline, errSetup)
 	connecting := make(chan struct{})
 	s.cancel, s.connecting = cancel, connecting
@@ -118,6 +120,7 @@ func (s *session) firstCheck() {
 func (s *session) connect(ctx context.Context) error {
 	err := s.link.reach(ctx)
 	if err == nil {
+		s.reach(stageProven, time.Now())
 		err = s.link.handshake(ctx, s.link.certificate.Certificate, s.setup == "passive", s.fingerprints)
 	}
 	if err != nil {
@@ -138,6 +141,8 @@ func (s *session) connect(ctx context.Context) error {
 		s.depart()
 		return err
 	}
+	s.reach(stageSecured, time.Now())
+	v.reached = s.reach // from now on by the worker
 	s.worker.add(v)
 	return nil
 }
@@ -147,11 +152,7 @@ func (s *session) arrive() error {
 	if s.child {
 		return nil
 	}
-	way := "direct"
-	if s.link.selected.Load().path.Relayed() {
-		way = "relayed"
-	}
-	return s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: way})
+	return s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: s.path()})
 }
 
 // depart undoes arrive, and forgets the viewers that a child has brought.
@@ -201,6 +202,7 @@ func (s *session) end(why error) {
 		s.depart()
 		s.link.close()
 	}
+	s.count(why)
 	level := slog.LevelInfo
 	if errors.Is(why, errSetup) {
 		level = slog.LevelWarn
@@ -213,6 +215,17 @@ func (s *session) end(why error) {
 			"stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
 	}
 	close(s.done)
+}
+
+// count counts how the session has ended.
+func (s *session) count(why error) {
+	switch joins := s.server.joins; {
+	case s.child:
+	case s.viewer.Load() == nil:
+		joins.outcomes.Count(s.progress.outcome(why))
+	default:
+		joins.endings.Count(ending(why))
+	}
 }
 
 func random32() uint32 {

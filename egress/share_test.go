@@ -73,7 +73,7 @@ func TestShareOfSetupsComesBack(t *testing.T) {
 		if _, err := s.server.Offer(t.Context(), stream, "", netip.MustParseAddr("192.0.2.1"), offer); err != nil {
 			t.Fatal(err)
 		}
-		testutil.Eventually(t, "the session ends", func() bool { return s.server.Stats().Viewers == 0 })
+		testutil.Eventually(t, "the session ends", func() bool { return s.server.Stats().Sessions == 0 })
 	}
 }
 

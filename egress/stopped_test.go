@@ -54,7 +54,7 @@ func TestStoppedPictureIsNotPlayedAgainForEver(t *testing.T) {
 		for range seconds * 10 {
 			now = now.Add(100 * time.Millisecond)
 			track.shared.advance(now)
-			track.wantKeyframe(now)
+			track.wantKeyframe(w, now)
 			track.tick(w, now)
 			track.advance(w, l, now)
 		}

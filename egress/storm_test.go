@@ -53,7 +53,7 @@ func TestSessionsThatNeverConnect(t *testing.T) {
 		previous = p
 	}
 	testutil.Eventually(t, "sessions that never connected are still there",
-		func() bool { return s.server.Stats().Viewers == 1 })
+		func() bool { return s.server.Stats().Sessions == 1 })
 }
 
 // Junk at full speed costs no viewer its picture.
@@ -97,7 +97,7 @@ func TestJunkHarmsNobody(t *testing.T) {
 	}
 	close(done)
 	senders.Wait()
-	if s.server.Stats().Drops.Guarded == 0 {
+	if s.socket.Stats().Limited == 0 {
 		t.Error("no junk was dropped")
 	}
 }

@@ -48,6 +48,7 @@ type track struct {
 
 	packets, octets uint32 // as sender reports count them (RFC 3550 section 6.4.1)
 	sent            uint64
+	lost            lossReports
 
 	wanted    time.Time // since when the viewer has been asking for a key frame; zero: it is not asking
 	restarted time.Time
@@ -84,6 +85,7 @@ func (t *track) start(w *worker, now time.Time) bool {
 	if t.Kind == siaran.KindAudio {
 		return true
 	}
+	w.stats.cached.Add(1)
 	t.catching, t.opening = true, true
 	t.pacer.refill(now, t.rate(now), t.burst(w, now))
 	t.pacer.limit(startBurst)

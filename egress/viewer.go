@@ -27,9 +27,11 @@ type viewer struct {
 	gone       bool            // it is not served any more
 	waiting    atomic.Int32    // its RTCP datagrams in the worker's inbox
 	wishes     *wishes
-	estimate   *bwe.Estimator // of what its path carries; nil: there is nothing to choose
-	probed     time.Time      // when probes were last sent
-	child      *child         // what it says of its own viewers; nil: it is no server
+	estimate   *bwe.Estimator                // of what its path carries; nil: there is nothing to choose
+	probed     time.Time                     // when probes were last sent
+	child      *child                        // what it says of its own viewers; nil: it is no server
+	begun      bool                          // something has been sent
+	reached    func(to stage, now time.Time) // nil once all stages are reached
 }
 
 func newViewer(l *link, plans []plan, lost func(error)) *viewer {
@@ -65,6 +67,9 @@ func (v *viewer) advance(w *worker, now time.Time) (paced bool) {
 	}
 	if v.estimate != nil && v.probe(w, now) {
 		paced = true
+	}
+	if v.reached != nil {
+		v.mark()
 	}
 	return paced
 }
@@ -179,6 +184,7 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 		for _, r := range report.Reports {
 			if t := v.track(r.SSRC); t != nil && t.Kind == siaran.KindVideo {
 				t.roundTrip = roundTrip(r, now)
+				w.stats.lost.Add(t.newlyLost(r.TotalLost))
 				if share := t.gate.report(r, now); share >= 0 && v.child == nil {
 					t.hold.window(share, t.roundTrip)
 					v.lossWindow(t, share, now)
@@ -217,7 +223,7 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 	case h.Type == rtcp.TypePayloadSpecificFeedback && h.Count == rtcp.FormatPLI:
 		var pli rtcp.PictureLossIndication
 		if pli.Unmarshal(b) == nil {
-			v.wantKeyframe(pli.MediaSSRC, now)
+			v.wantKeyframe(w, pli.MediaSSRC, now)
 		}
 	case h.Type == rtcp.TypePayloadSpecificFeedback && h.Count == rtcp.FormatFIR:
 		var fir rtcp.FullIntraRequest
@@ -225,14 +231,14 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 			return
 		}
 		for _, e := range fir.FIR {
-			v.wantKeyframe(e.SSRC, now)
+			v.wantKeyframe(w, e.SSRC, now)
 		}
 	}
 }
 
-func (v *viewer) wantKeyframe(ssrc uint32, now time.Time) {
+func (v *viewer) wantKeyframe(w *worker, ssrc uint32, now time.Time) {
 	if t := v.track(ssrc); t != nil && t.Kind == siaran.KindVideo {
-		t.wantKeyframe(now)
+		t.wantKeyframe(w, now)
 	}
 }
 

@@ -149,7 +149,7 @@ func TestAddressStaysItsViewers(t *testing.T) {
 
 		"the owner's goodbye went to another session", func() bool {
 			_, err := s.server.Session(owner.id)
-			return err != nil || s.server.Stats().Viewers == 1
+			return err != nil || s.server.Stats().Sessions == 1
 		})
 
 	if _, err := s.server.Session(stranger.id); err != nil {
@@ -279,7 +279,7 @@ func TestMovesWithTheViewer(t *testing.T) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	if n := s.server.Stats().Viewers; n != 1 {
+	if n := s.server.Stats().Sessions; n != 1 {
 		t.Errorf("%d sessions", n)
 	}
 }
@@ -333,7 +333,7 @@ func TestHostileHandshakes(t *testing.T) {
 		v.next(v.video)
 	}
 	attacking.Wait()
-	testutil.Eventually(t, "sessions outlive their time", func() bool { return s.server.Stats().Viewers == 1 })
+	testutil.Eventually(t, "sessions outlive their time", func() bool { return s.server.Stats().Sessions == 1 })
 	t.Logf("played and all ended after %v", time.Since(begun))
 	for _, r := range strangers {
 		if _, err := s.server.Session(r.id); err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"siaran"
 	"siaran/internal/fault"
+	"siaran/internal/measure"
 	"siaran/mediaport"
 )
 
@@ -42,19 +43,13 @@ type rtcpDatagram struct {
 	plain  []byte
 }
 
-// workerStats is counted by the worker and read by anyone.
-type workerStats struct {
-	packets, bytes                atomic.Uint64
-	repaired, unrepaired          atomic.Uint64
-	overruns, failed, rtcpDropped atomic.Uint64
-}
-
 func newWorker(s *mediaport.Socket, shard, burst int, d *drops) *worker {
 	w := &worker{
 		burst: burst, faults: s.Faults(),
 		wake: make(chan struct{}, 1), commands: make(chan func()), inbox: make(chan rtcpDatagram, inboxSize),
 		stopped: make(chan struct{}),
 		layers:  make(map[*siaran.Layer]*layerCursor),
+		stats:   workerStats{late: measure.New(measure.Turns), delay: measure.New(measure.Turns)},
 	}
 	w.batch = s.NewBatch(shard, func(lost int) { d.sent.Add(uint64(lost)) })
 	return w
@@ -65,8 +60,9 @@ func (w *worker) run(ctx context.Context) {
 	defer close(w.stopped)
 	timer := time.NewTimer(tickInterval)
 	defer timer.Stop()
-	var ticked time.Time
+	var ticked, due time.Time
 	for {
+		late := false
 		select {
 		case <-ctx.Done():
 			return
@@ -78,20 +74,27 @@ func (w *worker) run(ctx context.Context) {
 			w.batch.Flush() // repairs; nothing else is new, and the timer keeps running
 			continue
 		case <-timer.C:
+			late = !due.IsZero()
 		}
 		if len(w.viewers) == 0 {
+			due = time.Time{}
 			continue // the first viewer sets the timer again
 		}
 		now := time.Now()
+		if late {
+			w.stats.late.Observe(now.Sub(due))
+		}
 		if now.Sub(ticked) >= tickInterval {
 			ticked = now
 			w.tick(now)
 		}
 		next := w.serve(now)
 		w.batch.Flush()
+		w.measure()
 		if tick := ticked.Add(tickInterval); next.IsZero() || tick.Before(next) {
 			next = tick
 		}
+		due = next
 		timer.Reset(time.Until(next))
 	}
 }
@@ -129,6 +132,16 @@ func (w *worker) serve(now time.Time) (next time.Time) {
 		next = soon
 	}
 	return next
+}
+
+// measure notes how long the newest frames have been here, now that they have gone out.
+func (w *worker) measure() {
+	for _, f := range w.layers {
+		if !f.arrived.IsZero() {
+			w.stats.delay.Observe(time.Since(f.arrived))
+			f.arrived = time.Time{}
+		}
+	}
 }
 
 func (w *worker) tick(now time.Time) {

@@ -447,7 +447,7 @@ func (x *world) arrive(at time.Time, b []byte) {
 		}
 		x.take(&p, at)
 		if !x.begun { // a receiver asks for it
-			x.v.wantKeyframe(2, x.now)
+			x.v.wantKeyframe(x.w, 2, x.now)
 		}
 	}
 }

@@ -103,8 +103,7 @@ func (s *Server) opened(sess *session) {
 	s.opening--
 	s.idle.Broadcast()
 	if sess != nil {
-		s.sessions[sess.id] = sess
-		s.running.Go(sess.run)
+		s.begin(sess)
 	}
 }
 

@@ -79,6 +79,7 @@ type Server struct {
 	openers  netaddr.Tally
 	idle     *sync.Cond
 	sessions map[siaran.SessionID]*session
+	joins    joinCounters
 	running  sync.WaitGroup // of all sessions, including those no longer in the map
 }
 
@@ -101,7 +102,7 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		hub: hub, cfg: cfg, log: cfg.Logger,
-		sessions: make(map[siaran.SessionID]*session), openers: make(netaddr.Tally),
+		sessions: make(map[siaran.SessionID]*session), openers: make(netaddr.Tally), joins: newJoinCounters(),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	s.life, s.end = context.WithCancel(context.Background())
@@ -168,6 +169,16 @@ func (s *Server) UseCertificate(c *tls.Certificate) error {
 func (s *Server) Offer(
 	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte,
 ) (siaran.Answer, error) {
+	answer, err := s.answer(ctx, stream, owner, from, offer)
+	if err != nil {
+		s.joins.outcomes.Count(siaran.Refusal(err))
+	}
+	return answer, err
+}
+
+func (s *Server) answer(
+	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte,
+) (siaran.Answer, error) {
 	parsed, err := sdp.ParseOffer(offer)
 	if err != nil {
 		return siaran.Answer{}, err
@@ -201,9 +212,15 @@ func (s *Server) Offer(
 	if contested {
 		sess.contest.begin(time.Now())
 	}
-	s.sessions[sess.id] = sess
-	s.running.Go(sess.run)
+	s.begin(sess)
 	return siaran.Answer{Session: sess.id, SDP: answer, Tag: sess.info.Tag}, nil
+}
+
+// begin lets a session run. The caller holds mu.
+func (s *Server) begin(sess *session) {
+	s.sessions[sess.id] = sess
+	s.joins.running[sess] = struct{}{}
+	s.running.Go(sess.run)
 }
 
 // open does everything that can fail. On error nothing stays open.
@@ -400,6 +417,8 @@ func (s *Server) forget(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
+	delete(s.joins.running, sess)
+	s.joins.received.add(sess.receiver.totals())
 }
 
 // Close ends all sessions and waits for them. Their broadcasts stay in the hub for its grace time.

@@ -77,6 +77,7 @@ type session struct {
 
 	// owned by run
 	up      time.Time // when the transport came up
+	fed     bool      // media has come
 	rttRead time.Time // when the round trip time was last read
 	absent  time.Time // since when the parent has not been heard; zero: it is there
 	times   feedbackTimes
@@ -161,6 +162,7 @@ func (s *session) run() {
 	}
 	s.publication.Abandon()
 	s.server.forget(s)
+	s.count(reason)
 	s.transport.close()
 	s.log.Info("session ended", "reason", reason, "connected", s.connected.Load(),
 		"lasted", time.Since(s.since).Round(time.Millisecond))
@@ -226,6 +228,10 @@ func (s *session) endReason(now time.Time) error {
 		if s.up.IsZero() {
 			s.up = now
 			s.connected.Store(true)
+			if s.pulled == nil {
+				s.server.joins.outcomes.Count("connected")
+				s.server.joins.handshake.Observe(now.Sub(s.since))
+			}
 			s.log.Info("connected", "after", now.Sub(s.since).Round(time.Millisecond))
 		}
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
@@ -253,6 +259,12 @@ func (s *session) work(now time.Time) time.Duration {
 		return tickUsual
 	}
 	last := s.receiver.lastPacket()
+	if !s.fed && !last.IsZero() {
+		s.fed = true
+		if s.pulled == nil {
+			s.server.joins.media.Observe(last.Sub(s.up))
+		}
+	}
 	switch quiet := !last.IsZero() && now.Sub(last) > silence; {
 	case quiet && !s.silent.Swap(true):
 		s.publication.Interrupt()

@@ -187,7 +187,8 @@ func (b *backlog) restart(viewers bool) {
 				e.joined[id] = true
 			}
 		}
-		e.dirty, e.urgent = true, true
+		e.soil()
+		e.urgent = true
 	}
 }
 
@@ -251,7 +252,8 @@ func (b *backlog) lacking(missing map[siaran.ViewerID]bool) {
 	for _, e := range b.entries {
 		for id := range e.viewers {
 			if missing[id] {
-				e.joined[id], e.dirty = true, true
+				e.joined[id] = true
+				e.soil()
 			}
 		}
 	}

@@ -22,7 +22,7 @@ func (r *Reporter) sweepOthers(ctx context.Context) {
 	}
 	for failing := false; ; {
 		var swept int
-		err := within(ctx, sweepLimit, func(ctx context.Context) (err error) {
+		err := r.call(ctx, "sweep_others", sweepLimit, func(ctx context.Context) (err error) {
 			swept, err = r.listing.Sweep(ctx, "")
 			return err
 		})

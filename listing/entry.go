@@ -27,8 +27,9 @@ type entry struct {
 
 	joined  map[siaran.ViewerID]bool // to be written; true when that has been tried, with unknown result
 	left    map[siaran.ViewerID]struct{}
-	dirty   bool // the state is to be written
-	urgent  bool // at once
+	dirty   bool      // the state is to be written
+	since   time.Time // when it became dirty
+	urgent  bool      // at once
 	written time.Time
 }
 
@@ -36,7 +37,8 @@ func (e *entry) add(c siaran.Change) {
 	if !e.state.SameButCounts(c.State) {
 		e.urgent = true
 	}
-	e.state, e.dirty = c.State, true
+	e.state = c.State
+	e.soil()
 	for _, v := range c.Joined {
 		e.viewers[v.ID] = v
 		e.joined[v.ID] = false
@@ -48,6 +50,13 @@ func (e *entry) add(c siaran.Change) {
 		if tried || !unwritten {
 			e.left[id] = struct{}{}
 		}
+	}
+}
+
+// soil notes that the state is to be written.
+func (e *entry) soil() {
+	if !e.dirty {
+		e.dirty, e.since = true, time.Now()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/measure"
 )
 
 // The times of a lease.
@@ -51,6 +52,8 @@ type Reporter struct {
 	backlog    *backlog
 	now        func() time.Time // time.Now, except in tests that set the clock
 
+	calls callCounters
+
 	begun  chan struct{} // closed when our lease has been taken for the first time
 	look   chan struct{} // the viewers that are listed for this node are to be reconciled
 	more   chan struct{} // there is something to write that did not come from the hub
@@ -83,7 +86,7 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	}
 	r := &Reporter{
 		hub: hub, listing: l, node: node, log: logger, lease: LeasePeriod, renewal: RenewPeriod,
-		backlog: newBacklog(), now: time.Now,
+		backlog: newBacklog(), now: time.Now, calls: callCounters{took: measure.New(measure.Joins)},
 		begun: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
 	}
 	for _, o := range options {
@@ -157,6 +160,7 @@ func (r *Reporter) work(ctx context.Context) {
 		}
 		r.backlog.failed()
 		r.retry = min(max(2*r.retry, firstRetry), lastRetry)
+		r.calls.failing.Store(true)
 		r.retryAt = r.now().Add(r.retry)
 		return
 	}
@@ -167,6 +171,7 @@ func (r *Reporter) work(ctx context.Context) {
 		}
 	}
 	r.retry, r.retryAt = 0, time.Time{}
+	r.calls.failing.Store(false)
 }
 
 // wakeAt returns when work is to be called next.

@@ -39,12 +39,12 @@ func (r *Reporter) settle(ctx context.Context) error {
 	var swept int
 	var err error
 	if r.reconciler != nil {
-		err = within(ctx, settleTime, func(ctx context.Context) (err error) {
+		err = r.call(ctx, "reconcile", settleTime, func(ctx context.Context) (err error) {
 			swept, err = r.reconciler.Reconcile(ctx, r.node.Name, r.backlog.living())
 			return err
 		})
 	} else {
-		err = within(ctx, CallTimeout, func(ctx context.Context) (err error) {
+		err = r.call(ctx, "sweep", CallTimeout, func(ctx context.Context) (err error) {
 			swept, err = r.listing.Sweep(ctx, r.node.Name)
 			return err
 		})
@@ -89,7 +89,7 @@ func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 	node := r.node
 	node.LeaseUntil, node.Viewers = until, r.backlog.audience()
 	now := r.now()
-	err := within(ctx, CallTimeout, func(ctx context.Context) error { return r.listing.Renew(ctx, node) })
+	err := r.call(ctx, "renew", CallTimeout, func(ctx context.Context) error { return r.listing.Renew(ctx, node) })
 	if err != nil {
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
@@ -117,7 +117,7 @@ func (r *Reporter) write(ctx context.Context, enough func() bool) error {
 		for _, p := range parts {
 			u.Changes = append(u.Changes, p.change)
 		}
-		err := within(ctx, CallTimeout, func(ctx context.Context) error { return r.listing.Apply(ctx, u) })
+		err := r.call(ctx, "apply", CallTimeout, func(ctx context.Context) error { return r.listing.Apply(ctx, u) })
 		if err != nil {
 			return fmt.Errorf("writing what has changed: %w", err)
 		}

@@ -31,6 +31,7 @@ type Batch struct {
 	count    int // of datagrams
 	lost     func(datagrams int)
 	system   batchBuffers
+	counters sentCounters
 }
 
 func newBatch(p rawPort, r *relays, lost func(int)) *Batch {
@@ -75,10 +76,14 @@ func (b *Batch) Flush() {
 	if len(b.messages) == 0 {
 		return
 	}
+	bump(&b.counters.flushes, 1)
+	bump(&b.counters.messages, uint64(len(b.messages)))
+	bump(&b.counters.datagrams, uint64(b.count))
 	if b.relayed {
 		b.divert()
 	}
 	if lost := b.port.sendBatch(b); lost > 0 {
+		bump(&b.counters.lost, uint64(lost))
 		b.lost(lost)
 	}
 	b.buf = b.buf[:0]

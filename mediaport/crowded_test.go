@@ -55,7 +55,7 @@ func TestFloodFromTheHostOfASession(t *testing.T) {
 	if send(checkFor(t, "broadcaster"), studio); len(broadcaster.checks) != 1 {
 		t.Error("a broadcaster's check was dropped")
 	}
-	if n := s.Limited(); n != 3 {
+	if n := s.Stats().Limited; n != 3 {
 		t.Errorf("%d datagrams were limited, want 3", n)
 	}
 }
@@ -83,7 +83,7 @@ func TestJunkHidesNoChecks(t *testing.T) {
 	if len(viewer.checks) != 1 || len(broadcaster.checks) != 1 {
 		t.Errorf("%d checks of the viewer came, and %d of the broadcaster", len(viewer.checks), len(broadcaster.checks))
 	}
-	if s.Limited() == 0 {
+	if s.Stats().Limited == 0 {
 		t.Error("no junk was limited")
 	}
 }

@@ -14,6 +14,8 @@ type rawPort interface {
 	sendBatch(b *Batch) (lost int)
 	// segments is how many datagrams of one size may go in one message.
 	segments() int
+	// refusals is how many runs the system has refused whose datagrams went out one by one.
+	refusals() uint64
 	local() netip.AddrPort
 	// close makes read return. free releases the port after that.
 	close() error

@@ -39,6 +39,7 @@ type linuxPort struct {
 	many     bool // bound to all addresses of the machine
 	address  netip.AddrPort
 	gso      atomic.Bool
+	singly   atomic.Uint64    // runs
 	noGSO    func(unix.Errno) // logs that runs are not sent any more, once
 	sendmmsg func([]unix.Mmsghdr) (int, unix.Errno)
 	slow     atomic.Bool // the last batch was slow to send

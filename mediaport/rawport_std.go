@@ -51,6 +51,8 @@ func (p *stdPort) sendBatch(b *Batch) (lost int) {
 
 func (p *stdPort) segments() int { return 1 }
 
+func (p *stdPort) refusals() uint64 { return 0 }
+
 func (p *stdPort) local() netip.AddrPort { return p.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 func (p *stdPort) close() error { return p.conn.Close() }

@@ -113,8 +113,11 @@ func (p *linuxPort) refused(to *Path, errno unix.Errno) bool {
 	default:
 		return false
 	}
+	p.singly.Add(1)
 	return true
 }
+
+func (p *linuxPort) refusals() uint64 { return p.singly.Load() }
 
 // sendMany hands messages to the system and returns how many it took. An error is about the first one that it did not
 // take.

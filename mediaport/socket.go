@@ -33,7 +33,9 @@ type Socket struct {
 	byAddress  map[netip.AddrPort]place
 	byQuestion map[TransactionID]*Endpoint // which endpoint expects a response with this id
 
-	limited atomic.Uint64 // datagrams dropped by the source limiters
+	batches []*Batch       // guarded by mu; for their counters
+	reads   []readCounters // one for each of ports
+	limited atomic.Uint64  // datagrams dropped by the source limiters
 	faults  *fault.Log
 	reading sync.WaitGroup
 }
@@ -84,17 +86,20 @@ func Open(addr string, options Options) (*Socket, error) {
 		byAddress:  make(map[netip.AddrPort]place),
 		byQuestion: make(map[TransactionID]*Endpoint),
 		faults:     fault.New(options.Logger),
+		reads:      make([]readCounters, len(ports)),
 	}
-	for _, p := range ports {
-		s.reading.Go(func() { s.read(p) })
+	for i, p := range ports {
+		s.reading.Go(func() { s.read(p, &s.reads[i]) })
 	}
 	return s, nil
 }
 
 // read hands out what comes to one descriptor until it is closed.
-func (s *Socket) read(p rawPort) {
+func (s *Socket) read(p rawPort, count *readCounters) {
 	limiter := newSourceLimiter()
 	p.read(func(b []byte, from netip.AddrPort, local netip.Addr) {
+		bump(&count.datagrams, 1)
+		bump(&count.bytes, uint64(len(b)))
 		if Relayed(from) { // forged: such addresses exist inside this process only
 			s.limited.Add(1)
 			return
@@ -112,9 +117,6 @@ func (s *Socket) Local() netip.AddrPort { return s.addresses.local }
 // Addresses lists what to announce as host candidates, best first.
 func (s *Socket) Addresses() []netip.AddrPort { return s.addresses.list() }
 
-// Limited counts the datagrams that were dropped because their source sent too many.
-func (s *Socket) Limited() uint64 { return s.limited.Load() }
-
 // Faults counts the panics over what came to the port. Servers on the port add their own.
 func (s *Socket) Faults() *fault.Log { return s.faults }
 
@@ -129,9 +131,14 @@ func (s *Socket) Send(b []byte, to *Path) error {
 }
 
 // NewBatch makes a batch for one goroutine. Batches of different shards use different descriptors, if the socket has
-// several. lost is called with the number of datagrams that the system did not take.
+// several. The socket keeps them for its counters. lost is called with the number of datagrams that the system did not
+// take.
 func (s *Socket) NewBatch(shard int, lost func(datagrams int)) *Batch {
-	return newBatch(s.ports[shard%len(s.ports)], &s.relays, lost)
+	b := newBatch(s.ports[shard%len(s.ports)], &s.relays, lost)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = append(s.batches, b)
+	return b
 }
 
 // Close closes the port and waits for its readers. Servers on the port are closed before.

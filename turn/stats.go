@@ -15,7 +15,8 @@ type counters struct {
 
 // Stats counts what the relay has done since it was opened. All but the first two only grow.
 type Stats struct {
-	Allocations, Connections int // now
+	Allocations, Connections       int // now
+	MaxAllocations, MaxConnections int
 
 	Allocated uint64 // allocations made
 	Bindings  uint64 // STUN Binding requests answered
@@ -68,6 +69,7 @@ func (s *Server) Stats() Stats {
 	s.mu.RUnlock()
 	return Stats{
 		Allocations: allocations, Connections: connections,
+		MaxAllocations: s.cfg.Limits.Allocations, MaxConnections: s.cfg.Limits.Connections,
 		Allocated: c.allocations.Load(), Bindings: c.bindings.Load(),
 		Auth: AuthStats{c.authOK.Load(), c.authWrong.Load(), c.authExpired.Load(), c.authRevoked.Load()},
 		Refused: RefusedStats{

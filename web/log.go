@@ -18,6 +18,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			s.onError(err, c)
 		}
+		s.counters.count(c, time.Since(begin))
 		r, status := c.Request(), c.Response().Status
 		level := slog.LevelDebug
 		switch {
@@ -35,7 +36,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 // loggedPath returns the route with its parameters, so that nothing of an address without a route is logged.
 func loggedPath(c echo.Context) string {
 	path := c.Path()
-	if path == "" || c.Get(echo.ContextKeyHeaderAllow) != nil {
+	if noRoute(c) {
 		return "(unknown)"
 	}
 	for _, name := range c.ParamNames() {
@@ -54,6 +55,9 @@ func loggedPath(c echo.Context) string {
 	}
 	return path
 }
+
+// noRoute reports whether a request is for no route of the server, or for a method that its route does not have.
+func noRoute(c echo.Context) bool { return c.Path() == "" || c.Get(echo.ContextKeyHeaderAllow) != nil }
 
 // method bounds what a client can write into the log.
 func method(m string) string { return m[:min(len(m), 16)] }

@@ -12,6 +12,7 @@ type methods map[string]echo.HandlerFunc
 
 func (s *Server) routes() {
 	whip, whep := s.whip(), s.whep()
+	s.whipSlots, s.whepSlots = whip.slots, whep.slots
 	for _, p := range []*protocol{whip, whep} {
 		s.endpoint(p.prefix+"/:stream", p, s.post(p))
 		s.route(p.prefix+"/:stream/:session", methods{

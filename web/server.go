@@ -39,6 +39,9 @@ type Server struct {
 	budget       *readBudget
 	rights       *rights
 	viewerEvents *viewerStreams
+	counters     *routeCounters
+
+	whipSlots, whepSlots chan struct{} // of the two protocols
 
 	openTime, bodyTime  time.Duration // for opening a session, and for receiving its offer
 	pingEvery, sendTime time.Duration // of event streams
@@ -74,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 		listLimit:    newSourceLimiter(cfg.Limits.List),
 		budget:       newReadBudget(cfg.Limits, cached.Metered()),
 		rights:       newRights(cfg),
+		counters:     newRouteCounters(),
 		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share),
 	}
 	s.echo = echo.New()

@@ -33,6 +33,12 @@ var serveHelp = map[string]string{
 	"base-url": "Public address of the server, such as https://live.example.org. Needed behind a proxy, and when " +
 		"other servers share the listing.",
 
+	"admin-listen": "Address of metrics, profiles and lists of sessions, for operators (default ${default}, if it is " +
+		"free); on loopback nobody is asked for a token, elsewhere every request needs an admin token; empty to switch it " +
+		"off.",
+	"metrics-streams": "Name this many streams in the metrics, those live longest (default ${default}: no stream is " +
+		"named).",
+
 	"tcp": "TCP address for media of broadcasters whose network blocks UDP (default: that of --udp); empty to " +
 		"switch it off.",
 	"interface": "Announce only the addresses of these network interfaces; * matches anything. May be repeated " +

@@ -84,7 +84,7 @@ func newParser(line *commandLine, args []string, options ...kong.Option) (*kong.
 		kong.Description("Live streaming: WHIP in, WHEP out, and web pages. "+
 			"Every flag can also be set as an environment variable, such as SIARAN_LISTEN."),
 		kong.DefaultEnvars("SIARAN"),
-		kong.Vars{"skip_interfaces": server.SkipInterfaces},
+		kong.Vars{"skip_interfaces": server.SkipInterfaces, "admin_listen": server.DefaultAdminListen},
 		kong.PostBuild(explain),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)

@@ -18,6 +18,7 @@ type serveCommand struct{ serverSettings }
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, con console) error {
 	logger := c.NewLogger(con.err)
+	c.Version = version
 	err := server.Run(ctx, c.Config, logger, func(b server.Banner) {
 		if c.LogFormat == "json" {
 			b.Log(logger)

@@ -20,6 +20,8 @@ type Server struct {
 	Admin string // a token that may do everything
 	Data  string // folder
 
+	Operators string // URL of metrics and profiles; empty if they are off
+
 	Client *http.Client // for requests; nil: the default one
 	Media  string       // UDP address
 	Config server.Config
@@ -49,7 +51,7 @@ func Start(t testing.TB, options ...func(*server.Config)) *Server {
 	go func() { s.ended <- server.Run(ctx, cfg, logger, func(f server.Banner) { ready <- f }) }()
 	select {
 	case f := <-ready:
-		s.URL, s.Admin, s.Media = f.URL, f.Admin, f.Media
+		s.URL, s.Admin, s.Media, s.Operators = f.URL, f.Admin, f.Media, f.Operators
 	case err := <-s.ended:
 		cancel()
 		t.Fatalf("the server does not start: %v", err)

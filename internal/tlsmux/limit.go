@@ -17,6 +17,7 @@ type connTable struct {
 	// idle has lists of *limitedConn, the longest idle first, by source, by network, and under allSources.
 	idle    map[netip.Prefix]*list.List
 	refused uint64
+	failed  uint64 // handshakes
 }
 
 var allSources netip.Prefix // the key of all idle connections

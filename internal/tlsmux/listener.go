@@ -117,11 +117,22 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Refused counts connections that were over a limit.
-func (l *Listener) Refused() uint64 {
+// Stats counts connections.
+type Stats struct {
+	Open, Opening       int // now
+	MaxOpen, MaxOpening int
+	Refused             uint64 // over a limit
+	Failed              uint64 // TLS handshakes that failed
+}
+
+// Stats returns the counters.
+func (l *Listener) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.conns.refused
+	return Stats{
+		Open: l.conns.open, Opening: l.conns.opening, MaxOpen: l.cfg.Limits.Open, MaxOpening: l.cfg.Limits.Opening,
+		Refused: l.conns.refused, Failed: l.conns.failed,
+	}
 }
 
 // acceptLoop accepts connections until the listener is closed or broken.
@@ -159,7 +170,7 @@ func (l *Listener) warnRefused(conn net.Conn) {
 	if now := time.Now(); now.Sub(l.warnedRefused) > time.Minute {
 		l.warnedRefused = now
 		l.cfg.Logger.Warn("too many connections: some were refused",
-			"refused", l.Refused(), "last", netaddr.SourceOf(l.client(conn.RemoteAddr())))
+			"refused", l.Stats().Refused, "last", netaddr.SourceOf(l.client(conn.RemoteAddr())))
 	}
 }
 
@@ -215,6 +226,7 @@ func (l *Listener) handshake(c *limitedConn) (conn net.Conn, turn bool) {
 	defer cancel()
 	secure := tls.Server(c, l.cfg.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
+		l.countFailure()
 		refusePlain(err)
 		return nil, false
 	}
@@ -239,6 +251,12 @@ func (l *Listener) handshake(c *limitedConn) (conn net.Conn, turn bool) {
 		return nil, false
 	}
 	return &peekedConn{Conn: secure, first: first}, first[0] <= 1
+}
+
+func (l *Listener) countFailure() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns.failed++
 }
 
 const httpsOnly = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +

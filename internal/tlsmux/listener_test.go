@@ -256,7 +256,7 @@ func TestTooManyOpening(t *testing.T) {
 			held := []net.Conn{s.raw(), s.raw(), s.raw()}
 			waitFor(t, s, func() bool { return s.listener.conns.opening == 3 })
 			wantClosed(t, s.raw())
-			if n := s.listener.Refused(); n != 1 {
+			if n := s.listener.Stats().Refused; n != 1 {
 				t.Errorf("%d refused", n)
 			}
 			held[0].Close()

@@ -20,6 +20,7 @@ type Banner struct {
 	Media          string // UDP addresses
 	TCP            string // TCP addresses; empty if there are none
 	Relay          string // addresses of TURN, or that there is no relay
+	Operators      string // URL of metrics and profiles; empty if they are off
 	AddressWarning string // what is wrong with the addresses; empty if nothing is
 	Data           string // data folder
 	Demo           bool
@@ -58,6 +59,7 @@ func (s *server) newBanner() (Banner, error) {
 		Media:          strings.Join(media, ", "),
 		TCP:            strings.Join(tcp, ", "),
 		Relay:          s.relayFact(),
+		Operators:      s.adminURL(),
 		AddressWarning: s.addressWarning(),
 		Data:           data,
 		Demo:           s.cfg.Demo,
@@ -93,6 +95,9 @@ func (f Banner) Print(w io.Writer, terminal bool) {
 	fmt.Fprintf(&b, "  Relay       %s\n", f.Relay)
 	if f.HTTPS != "" {
 		fmt.Fprintf(&b, "  HTTPS       %s\n", f.HTTPS)
+	}
+	if f.Operators != "" {
+		fmt.Fprintf(&b, "  Metrics     %s/metrics\n", f.Operators)
 	}
 	fmt.Fprintf(&b, "  Data        %s\n\n", f.Data)
 	if f.AddressWarning != "" {
@@ -144,6 +149,7 @@ func (f Banner) Log(logger *slog.Logger) {
 		"tcp", f.TCP,
 		"relay", f.Relay,
 		"https", f.HTTPS,
+		"operators", f.Operators,
 		"data", f.Data,
 		"demo", f.Demo,
 	)

@@ -27,6 +27,7 @@ type Config struct {
 	ListingConfig
 	ClusterConfig
 	WebhookConfig
+	AdminConfig
 
 	Node string `placeholder:"NAME"`
 
@@ -68,6 +69,7 @@ func (c Config) Checked() (Config, error) {
 	}
 	wrong := []error{
 		c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check(), c.WebhookConfig.check(),
+		c.AdminConfig.check(),
 	}
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {

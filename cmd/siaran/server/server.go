@@ -49,6 +49,7 @@ type server struct {
 	tcp          net.Listener
 	door         *tlsmux.Listener // accepts the connections to tcp while serving
 	redirect     net.Listener     // for plain HTTP; nil if there is no redirect
+	admin        net.Listener     // for operators; nil if it is off
 	certs        certificates     // nil for plain HTTP
 	turnOverTLS  func(net.Conn)   // the relay's handler for TLS connections to tcp; nil without a relay
 	socket       *mediaport.Socket
@@ -58,6 +59,7 @@ type server struct {
 	tokens       access.TokenVerifier // accepts the server's own tokens and those of accounts
 	signIn       *web.SignIn          // of the studio; nil if it offers no sign-in
 	listing      siaran.Listing
+	reporter     *listing.Reporter
 	listingReady func(context.Context) error // nil to ask the listing itself
 	hub          *siaran.Hub
 	ingest       *ingest.Server
@@ -94,7 +96,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 	}()
 	for _, open := range []func(context.Context) error{
 		s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData,
-		s.openTLS, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
+		s.openTLS, s.openAdmin, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -204,10 +206,10 @@ func (s *server) keepCertificate(certificate *tls.Certificate) {
 
 // openReporter starts the reporter. It stops after everything that it reports on, and before the listing.
 func (s *server) openReporter() {
-	reporter := listing.NewReporter(s.hub, s.shown, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
+	s.reporter = listing.NewReporter(s.hub, s.shown, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- reporter.Run(ctx) }()
+	go func() { done <- s.reporter.Run(ctx) }()
 	s.closers = append(s.closers, func() error {
 		s.hub.Close()
 		stop()
@@ -280,6 +282,9 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 	})
 	if s.certs != nil {
 		answers.Go(func() error { return s.certs.Run(answering) })
+	}
+	if s.admin != nil {
+		answers.Go(func() error { return s.serveAdmin(answering) })
 	}
 	if s.redirect != nil {
 		answers.Go(func() error {
