@@ -412,13 +412,15 @@ func (s *Server) Health(stream siaran.StreamName) (Health, bool) {
 	return newest.health(), true
 }
 
-// forget removes a session that ends.
-func (s *Server) forget(sess *session) {
+// forget removes a session that ends. What a faulty one has counted is not read.
+func (s *Server) forget(sess *session, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
 	delete(s.joins.running, sess)
-	s.joins.received.add(sess.receiver.totals())
+	if why != errFaulty {
+		s.joins.received.add(sess.receiver.totals())
+	}
 }
 
 // Close ends all sessions and waits for them. Their broadcasts stay in the hub for its grace time.

@@ -161,7 +161,7 @@ func (s *session) run() {
 		s.pulled.err = pullError(reason)
 	}
 	s.publication.Abandon()
-	s.server.forget(s)
+	s.server.forget(s, reason)
 	s.count(reason)
 	s.transport.close()
 	s.log.Info("session ended", "reason", reason, "connected", s.connected.Load(),

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,6 +65,11 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	defer func() { // it runs in a goroutine of the registry, where a panic would end the process
+		if r := recover(); r != nil {
+			ch <- prometheus.NewInvalidMetric(buildInfo.desc, fmt.Errorf("counting has failed: %v", r))
+		}
+	}()
 	o := output(ch)
 	b := c.cfg.Build
 	put(o, buildInfo, 1, b.Version, b.Revision, b.Go)
