@@ -39,7 +39,9 @@ func (s *Server) States(stream siaran.StreamName, limit int) (list []SessionStat
 		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(some, func(a, b *session) int { return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(some, func(a, b *session) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.id, b.id))
+	})
 	for _, sess := range some[:min(limit, len(some))] {
 		list = append(list, sess.state(now))
 	}

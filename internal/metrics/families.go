@@ -56,9 +56,10 @@ var (
 	viewersSetup = gauge("siaran_viewers_connecting", "Viewers that have an answer and are not connected yet.")
 	children     = gauge("siaran_children", "Sessions of servers that pull from this one.")
 	joins        = counter("siaran_joins_total", "Offers of viewers by outcome.", "outcome")
-	leaves       = counter("siaran_viewer_sessions_ended_total", "Connected viewers by the reason why they left.", "reason")
-	joinSeconds  = histogram("siaran_join_stage_seconds", "Time of each stage of a viewer's join.", "stage")
-	firstFrame   = histogram("siaran_first_frame_seconds", "Time from a viewer's offer until its first key frame has "+
+	leaves       = counter("siaran_viewer_sessions_ended_total",
+		"Connected viewers by the reason why they left.", "reason")
+	joinSeconds = histogram("siaran_join_stage_seconds", "Time of each stage of a viewer's join.", "stage")
+	firstFrame  = histogram("siaran_first_frame_seconds", "Time from a viewer's offer until its first key frame has "+
 		"gone out whole.")
 
 	outPackets    = counter("siaran_sent_packets_total", "Packets of media to viewers, without repairs.")
@@ -102,10 +103,11 @@ var (
 	relayConnections = gauge("siaran_relay_connections", "TCP and TLS connections to the relay.")
 	relayMade        = counter("siaran_relay_allocations_total", "Relayed addresses that were made.")
 	relayBindings    = counter("siaran_relay_bindings_total", "STUN Binding requests answered.")
-	relayAuth        = counter("siaran_relay_authentications_total", "Requests by the outcome of authentication.", "outcome")
-	relayRefused     = counter("siaran_relay_refused_total", "What the relay refused.", "reason")
-	relayClosed      = counter("siaran_relay_closed_total", "What the relay ended.", "reason")
-	relayDatagrams   = counter("siaran_relay_datagrams_total", "Datagrams relayed: up from clients, down to them.",
+	relayAuth        = counter("siaran_relay_authentications_total",
+		"Requests by the outcome of authentication.", "outcome")
+	relayRefused   = counter("siaran_relay_refused_total", "What the relay refused.", "reason")
+	relayClosed    = counter("siaran_relay_closed_total", "What the relay ended.", "reason")
+	relayDatagrams = counter("siaran_relay_datagrams_total", "Datagrams relayed: up from clients, down to them.",
 		"direction")
 	relayBytes = counter("siaran_relay_bytes_total", "Bytes relayed.", "direction")
 	relayDrops = counter("siaran_relay_dropped_total", "Datagrams that were not relayed.", "reason")
@@ -126,10 +128,11 @@ var (
 	pullsBegan  = counter("siaran_pulls_begun_total", "Pulls that were tried.")
 	pullsFailed = counter("siaran_pulls_failed_total", "Pulls, of these, that never came to media.")
 
-	streamViewers   = gauge("siaran_stream_viewers", "Viewers of a stream (--metrics-streams).", "stream")
-	streamLive      = gauge("siaran_stream_live", "1 while a stream is live, 0 while it is interrupted.", "stream")
-	streamPackets   = counter("siaran_stream_received_packets_total", "Packets of a stream's broadcast.", "stream")
-	streamBytes     = counter("siaran_stream_received_bytes_total", "Bytes of a stream's broadcast.", "stream")
-	streamLost      = counter("siaran_stream_lost_packets_total", "Packets of a stream's broadcast that never came.", "stream")
+	streamViewers = gauge("siaran_stream_viewers", "Viewers of a stream (--metrics-streams).", "stream")
+	streamLive    = gauge("siaran_stream_live", "1 while a stream is live, 0 while it is interrupted.", "stream")
+	streamPackets = counter("siaran_stream_received_packets_total", "Packets of a stream's broadcast.", "stream")
+	streamBytes   = counter("siaran_stream_received_bytes_total", "Bytes of a stream's broadcast.", "stream")
+	streamLost    = counter("siaran_stream_lost_packets_total",
+		"Packets of a stream's broadcast that never came.", "stream")
 	streamKeyframes = counter("siaran_stream_keyframes_total", "Key frames of a stream's broadcast.", "stream")
 )

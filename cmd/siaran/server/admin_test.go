@@ -277,7 +277,8 @@ func TestAdminPortInUse(t *testing.T) {
 	defer l.Close()
 	cfg := harness.Config(t.TempDir())
 	cfg.AdminListen = l.Addr().String()
-	err = server.Run(context.Background(), cfg, slog.New(slog.DiscardHandler), func(server.Banner) { t.Error("it starts") })
+	err = server.Run(context.Background(), cfg, slog.New(slog.DiscardHandler),
+		func(server.Banner) { t.Error("it starts") })
 	if err == nil || !strings.Contains(err.Error(), "--admin-listen") {
 		t.Error(err)
 	}
