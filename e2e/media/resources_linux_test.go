@@ -115,7 +115,7 @@ func TestDescriptorsUsedUp(t *testing.T) {
 	})
 	watchDemo(t, p)
 	watching.goesOn(t)
-	if n := strings.Count(log.String(), "\n"); n > 60 {
+	if n := strings.Count(log.String(), "\n"); n > 1000 { // without a limit it is hundreds a second
 		t.Errorf("%d lines of log", n)
 	}
 }
