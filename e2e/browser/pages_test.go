@@ -54,8 +54,7 @@ func TestStudioToDashboardToWatch(t *testing.T) {
 	if !chromium.Eval[bool](viewer, chromium.Player+".video.muted") {
 		t.Error("the page plays with sound before anyone has asked for it")
 	}
-	viewer.Click(chromium.Unmute)
-	viewer.Wait("sound is on", "!"+chromium.Player+".video.muted && !"+chromium.Player+".video.paused")
+	viewer.TapForSound()
 	waitSound(viewer)
 	viewer.Wait("the title", `document.getElementById("title").textContent === "Kopi sore"`)
 
@@ -161,7 +160,7 @@ func TestDemoPlays(t *testing.T) {
 	p.Wait("the demo's picture", `document.querySelector('[data-stream="demo"]')?.dataset.picture === "keyframe"`)
 	p.Click(`document.querySelector('[data-stream="demo"] a')`)
 	p.WaitMedia()
-	p.Click(chromium.Unmute)
+	p.TapForSound()
 	waitSound(p)
 	p.ClickID("stats-toggle")
 	p.Wait("statistics", `document.querySelector('[data-testid="stat-resolution"]').textContent === "854 × 480"`)
@@ -336,7 +335,7 @@ func TestSourcesChange(t *testing.T) {
 	studio.Click(`document.querySelector('[name="source"][value="sound"]').parentElement`)
 	viewer.Wait("no picture any more", chromium.Player+".info?.video === null")
 	viewer.WaitState("live")
-	viewer.Click(chromium.Unmute)
+	viewer.TapForSound()
 	waitSound(viewer)
 	viewer.Screenshot("sound-only")
 	studio.WaitState("live")

@@ -121,7 +121,7 @@ func TestPauseMeansPause(t *testing.T) {
 			checkEdge(p)
 			p.Wait("its badge says so", barBadge+` === "Live"`)
 
-			p.Click(chromium.Unmute)
+			p.TapForSound()
 			p.Wait("the media keys are its own", `keys.pause && keys.play`)
 			p.Wait("they are told", `navigator.mediaSession.playbackState === "playing"`)
 			p.Wait("they are told of what", `navigator.mediaSession.metadata.title === "demo"`)
@@ -236,7 +236,7 @@ func TestWhatComesIsPlayed(t *testing.T) {
 
 	listener.Wait("it is live", chromium.Player+`.state === "live"`)
 	listener.Wait("it says what is missing", message+` === "No picture yet"`)
-	listener.Click(chromium.Unmute)
+	listener.TapForSound()
 	waitSound(listener)
 	listener.Wait("the element plays", `!`+chromium.Player+`.video.paused && `+chromium.Player+`.video.readyState >= 3`)
 	for _, l := range []chromium.Viewport{chromium.Viewports[0], chromium.Viewports[2]} {
@@ -261,7 +261,7 @@ func TestWhatComesIsPlayed(t *testing.T) {
 	shoot(viewer, "no-sound", chromium.Viewports[2])
 	picture.sound.Store(true)
 	viewer.Wait("nothing is missing", note+` === ""`)
-	viewer.Click(chromium.Unmute)
+	viewer.TapForSound()
 	waitSound(viewer)
 	picture.sound.Store(false)
 	viewer.Wait("it says what is missing", note+` === "No sound is coming at the moment."`)

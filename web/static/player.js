@@ -215,7 +215,8 @@ export class SiaranPlayer extends HTMLElement {
     if (video.volume === 0) video.volume = 1;
     try {
       await video.play();
-    } catch {
+    } catch (error) {
+      if (/** @type {Error} */ (error).name !== "NotAllowedError") return; // what interrupts it goes on by itself
       video.muted = true; // without sound at least
       this.play();
     }

@@ -58,6 +58,21 @@ func (p *Tab) WaitMedia() {
 	p.Wait("more frames shown", fmt.Sprintf("%s > %d", framesShown, shown+5))
 }
 
+// TapForSound taps until there is sound, as a person does: on a busy machine sound may stop for a moment, and the
+// button goes away under the finger.
+func (p *Tab) TapForSound() {
+	p.T.Helper()
+	harness.EventuallyWithin(p.T, pageTime, "sound is on", func() bool {
+		if Eval[bool](p, "!"+Player+".video.muted && !"+Player+".video.paused") {
+			return true
+		}
+		if !Eval[bool](p, Unmute+".hidden") {
+			p.Click(Unmute) // the page has seen it when this returns
+		}
+		return false
+	})
+}
+
 // RelayProtocol is what getStats() says of the way that a player uses: its own candidate's type, and how it reaches the
 // relay.
 const RelayProtocol = Player + `.receiver.reports().then((all) => {
