@@ -168,6 +168,7 @@ func watchWith(t testing.TB, s *stage, settings webrtc.SettingEngine, edit func(
 		state: make(chan webrtc.PeerConnectionState, 32),
 	}
 	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetNet(testutil.RoomyNet(t))
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/testutil"
 	"siaran/internal/whep"
 )
 
@@ -52,6 +53,7 @@ func (s *Server) Watch(t testing.TB, stream siaran.StreamName, options ...func(*
 func (s *Server) TryWatch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) (*Viewer, error) {
 	v := &Viewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, OfferedAt: time.Now()}
 	cfg := whep.Config{URL: s.WHEP(stream), Client: s.Client, Packet: v.packet, Report: v.report}
+	cfg.Setting = func(e *webrtc.SettingEngine) { e.SetNet(testutil.RoomyNet(t)) }
 	for _, o := range options {
 		o(&cfg)
 	}
