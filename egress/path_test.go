@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector has nothing to see in a model, as cut_test.go says.
+
 package egress
 
 import (
@@ -18,7 +22,7 @@ func cutPath(at time.Duration) float64 {
 	return 10e6
 }
 
-func TestPathIsCut(t *testing.T) {
+func TestModelPathIsCut(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		layers := three()
 		for _, e := range layers {
@@ -44,7 +48,7 @@ func TestPathIsCut(t *testing.T) {
 	}
 }
 
-func TestPathThatSwings(t *testing.T) {
+func TestModelPathThatSwings(t *testing.T) {
 	x := newWorld(t, func(at time.Duration) float64 {
 		if at/(5*time.Second)%2 == 0 {
 			return 3e6
@@ -57,7 +61,7 @@ func TestPathThatSwings(t *testing.T) {
 }
 
 // One layer of 2.5 Mbit/s in three temporal layers, on paths that do not carry all of it.
-func TestThinPathsOfOneLayer(t *testing.T) {
+func TestModelThinPathsOfOneLayer(t *testing.T) {
 	for _, c := range []struct {
 		carries float64
 		frames  [3]int // in 20 s at least, by temporal layer
@@ -84,7 +88,7 @@ func TestThinPathsOfOneLayer(t *testing.T) {
 }
 
 // A viewer without transport-wide feedback has receiver reports alone.
-func TestPathWithoutFeedback(t *testing.T) {
+func TestModelPathWithoutFeedback(t *testing.T) {
 	for carries, layer := range map[float64]int{10e6: 2, 0.3e6: 0} {
 		x := newWorld(t, steady(carries), false, three()...)
 		x.run(20 * time.Second)
@@ -93,7 +97,7 @@ func TestPathWithoutFeedback(t *testing.T) {
 }
 
 // One layer without temporal ones, on paths that do not carry it: key frames go on, and everything when it fits again.
-func TestThinPathsWithNothingToChoose(t *testing.T) {
+func TestModelThinPathsWithNothingToChoose(t *testing.T) {
 	for _, most := range []time.Duration{200 * time.Millisecond, 2 * time.Second} {
 		x := newWorld(t, func(at time.Duration) float64 {
 			if at < 30*time.Second {
@@ -115,7 +119,7 @@ func TestThinPathsWithNothingToChoose(t *testing.T) {
 }
 
 // Feedback that lies gets its viewer what it asks for, or less, at a bounded cost.
-func TestFeedbackThatLies(t *testing.T) {
+func TestModelFeedbackThatLies(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	remb := func(bits float32) []byte {
 		b, err := (&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: bits, SSRCs: []uint32{2}}).Marshal()

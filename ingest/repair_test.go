@@ -157,7 +157,7 @@ func (l *lossyPath) work() time.Time {
 
 // TestRepairOnABadPath loses 5 % of the packets, of the requests and of the repairs, and viewers lose nothing.
 func TestRepairOnABadPath(t *testing.T) {
-	const packets = 20_000
+	const packets = 6_000
 	for _, c := range []struct {
 		delay       time.Duration // each way
 		independent bool

@@ -103,7 +103,7 @@ func (b *billed) count() int {
 
 func free() error { return nil }
 
-// TestStrangersCannotMakeTheOwnerPay has attackers ask for whatever they like for an hour.
+// TestStrangersCannotMakeTheOwnerPay has attackers ask for whatever they like for ten minutes.
 func TestStrangersCannotMakeTheOwnerPay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var names []siaran.StreamName
@@ -123,7 +123,8 @@ func TestStrangersCannotMakeTheOwnerPay(t *testing.T) {
 			}
 			return nil
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		const period = 10 * time.Minute
+		ctx, cancel := context.WithTimeout(t.Context(), period)
 		defer cancel()
 		var wg sync.WaitGroup
 		var made, lists int
@@ -156,12 +157,12 @@ func TestStrangersCannotMakeTheOwnerPay(t *testing.T) {
 			_, _, _ = c.Recent("s0")
 		})
 		wg.Wait()
-		seconds := int(time.Hour / time.Second)
+		seconds := int(period / time.Second)
 		// 20 a second by name, and one each 0.3 s for lists.
 		if n := b.count(); n > 500+20*seconds+4*seconds {
-			t.Errorf("%d documents were read in an hour", n)
+			t.Errorf("%d documents were read in %v", n, period)
 		}
-		if made == 0 || lists < 100000 {
+		if made == 0 || lists < 15000 {
 			t.Errorf("%d made-up names and %d lists were answered", made, lists)
 		}
 		if len(c.missing.byName) > maxRemember || len(c.found.byName) > maxRemember || len(c.flights) != 0 {
