@@ -164,6 +164,7 @@ func (b *Broadcast) attach() *Publication {
 			l.mu.Lock()
 			l.writer = w
 			l.mu.Unlock()
+			l.resting.Store(false)
 			l.feeder.Store(p)
 			if l.wanted.Load() {
 				p.poke() // requested while no session fed the layer

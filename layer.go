@@ -53,7 +53,9 @@ type Layer struct {
 	parts     parts
 	format    atomic.Pointer[Format]
 	followers atomic.Pointer[[]chan<- struct{}]
-	wanted    atomic.Bool // a viewer has asked for a key frame
+	wanted    atomic.Bool  // a viewer has asked for a key frame
+	needed    atomic.Int64 // when somebody last said so, in nanoseconds after epoch; 0 for never
+	resting   atomic.Bool
 	feeder    atomic.Pointer[Publication]
 
 	packets, bytes, lost, keyframes, backward atomic.Uint64

@@ -56,10 +56,16 @@ func (m *parts) measure(passed time.Duration) {
 	m.bytes = [MaxSpatial][MaxTemporal]int64{}
 }
 
+// pause ends a measurement that is not complete.
+func (m *parts) pause() {
+	m.since, m.bytes = time.Time{}, [MaxSpatial][MaxTemporal]int64{}
+}
+
 // Rates are the rates of the layers within this one over the last seconds; all of them are 0 during the first second,
-// and when nothing has come for some seconds.
+// and when nothing has come for some seconds, unless the layer rests.
 func (l *Layer) Rates() (rates LayerRates) {
-	if at := l.parts.at.Load(); at == 0 || time.Since(epoch.Add(time.Duration(at))) > ratesFor {
+	at := l.parts.at.Load()
+	if at == 0 || time.Since(epoch.Add(time.Duration(at))) > ratesFor && !l.Resting() {
 		return rates
 	}
 	for s := range rates {

@@ -49,9 +49,11 @@ type Session struct {
 
 // Puller receives streams from other servers, as package ingest does.
 type Puller interface {
-	// Pull returns when the first media has come. exchange is called once.
+	// Pull returns when the first media has come. layers are the rids of the parent's layers, if it has several; they
+	// come as far as they are needed. exchange is called once.
 	Pull(
-		ctx context.Context, name siaran.StreamName, exchange func(ctx context.Context, offer []byte) (Session, error),
+		ctx context.Context, name siaran.StreamName, layers []string,
+		exchange func(ctx context.Context, offer []byte) (Session, error),
 	) (Pull, error)
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -343,5 +344,30 @@ func TestParentIsToldOfTheAudience(t *testing.T) {
 		want(106, 0) // who were there have been counted
 		b.Below("child", 8, 10)
 		want(107, 1)
+	})
+}
+
+// TestPullsTheLayersThatThereAre: those that the parent has, and while it cannot be asked those that are here.
+func TestPullsTheLayersThatThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		above := liveStream("far")
+		above.Layers = []siaran.LayerState{{RID: "l"}, {RID: "h"}}
+		w.set(func() { w.streams[cats] = above })
+		if err := w.cluster.Ensure(t.Context(), cats); err != nil {
+			t.Fatal(err)
+		}
+		pulled := func() (layers []string) { w.set(func() { layers = w.layers }); return layers }
+		if got := pulled(); !slices.Equal(got, []string{"l", "h"}) {
+			t.Errorf("%q", got)
+		}
+		w.set(func() { w.lookErr = errors.New("no answer") })
+		w.newest().end(errors.New("stalled"))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := pulled(); !slices.Equal(got, []string{"l", "h"}) {
+			t.Errorf("after the parent could not be asked: %q", got)
+		}
 	})
 }

@@ -34,6 +34,7 @@ type world struct {
 	offers  []siaran.Way // the ways of the requests
 	open    int          // sessions at the parent
 	pulls   []*fakePull
+	layers  []string // that were pulled last
 }
 
 type logBuffer struct {
@@ -177,7 +178,8 @@ type audience struct {
 }
 
 func (w *world) Pull(
-	ctx context.Context, name siaran.StreamName, exchange func(context.Context, []byte) (Session, error),
+	ctx context.Context, name siaran.StreamName, layers []string,
+	exchange func(context.Context, []byte) (Session, error),
 ) (Pull, error) {
 	s, err := exchange(ctx, []byte("offer"))
 	if err != nil {
@@ -190,7 +192,10 @@ func (w *world) Pull(
 	}
 	p := &fakePull{done: make(chan struct{})}
 	p.publication, err = w.hub.PublishFrom(name, Owner,
-		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000}}},
+		[]siaran.TrackSpec{
+			{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000}},
+			{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: layers},
+		},
 		siaran.Origin{ID: s.Broadcast, Relayed: true})
 	if err != nil {
 		return nil, err
@@ -206,7 +211,7 @@ func (w *world) Pull(
 		case <-p.done:
 		}
 	}()
-	w.set(func() { w.pulls = append(w.pulls, p) })
+	w.set(func() { w.pulls, w.layers = append(w.pulls, p), layers })
 	return p, nil
 }
 

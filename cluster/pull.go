@@ -78,7 +78,8 @@ func (p *pull) attempt(ctx context.Context) (*running, error) {
 	defer cancel()
 	var session Session
 	var refused error
-	pulled, err := c.cfg.Puller.Pull(asking, p.name, func(ctx context.Context, offer []byte) (Session, error) {
+	layers := p.layers(asking)
+	pulled, err := c.cfg.Puller.Pull(asking, p.name, layers, func(ctx context.Context, offer []byte) (Session, error) {
 		session, refused = c.parent.Open(ctx, p.name, offer)
 		if refused == nil {
 			refused = session.Way.Check(c.cfg.Node)
@@ -111,6 +112,26 @@ func (p *pull) attempt(ctx context.Context) (*running, error) {
 		s.base = p.reported
 	}
 	return s, nil
+}
+
+// layers are those that the parent has: as it says, or, if it cannot be asked now, those that are here. Without them,
+// one is pulled, as from servers of others.
+func (p *pull) layers(ctx context.Context) (rids []string) {
+	above, err := p.cluster.cfg.Directory.Stream(ctx, p.name)
+	if err == nil {
+		for _, l := range above.Layers {
+			rids = append(rids, l.RID)
+		}
+		return rids
+	}
+	b, err := p.cluster.cfg.Hub.Broadcast(p.name)
+	if err != nil || b.Video() == nil {
+		return nil
+	}
+	for _, l := range b.Video().Layers {
+		rids = append(rids, l.RID())
+	}
+	return rids
 }
 
 // outcome is what callers of Ensure get for what the parent or the pull has said.

@@ -93,6 +93,7 @@ type sectionPlan struct {
 	plan
 	codec *sdp.OfferedCodec
 	sent  siaran.Codec
+	layer string // the rid of the one that a child's section is for; empty: it is for the track
 	// Header extensions that are negotiated, and feedback beside that of repair.
 	extensions []sdp.Extension
 	feedback   []string
@@ -101,12 +102,12 @@ type sectionPlan struct {
 // planSections decides what is sent in which section of the offer; nil stands for a section that is refused.
 func planSections(offer *sdp.Offer, b *siaran.Broadcast, child bool) ([]*sectionPlan, error) {
 	plans := make([]*sectionPlan, len(offer.Sections))
-	taken := map[siaran.Kind]bool{}
+	taken := taken{}
 	choice := !child && hasChoice(b.Video())
 	for i := range offer.Sections {
 		section := &offer.Sections[i]
 		track := trackOf(b, section.Kind)
-		if track == nil || section.Rejected || taken[section.Kind] || section.Direction == sdp.Inactive {
+		if track == nil || section.Rejected || section.Direction == sdp.Inactive || !taken.room(section, track, child) {
 			continue
 		}
 		if section.Direction == sdp.SendOnly {
@@ -121,16 +122,32 @@ func planSections(offer *sdp.Offer, b *siaran.Broadcast, child bool) ([]*section
 			return nil, fmt.Errorf("%w: it has no %s codec that the stream has; the stream has %s",
 				siaran.ErrUnacceptable, section.Kind, codecsOf(b))
 		}
-		taken[section.Kind] = true
-		plans[i] = planSection(section, track, codec, choice)
+		plans[i] = planSection(section, track, codec, choice, len(taken[section.Kind]))
 		if child {
-			plans[i].forChild(time.Now())
+			plans[i].forChild(section, time.Now())
 		}
+		taken[section.Kind] = append(taken[section.Kind], plans[i].layer)
 	}
 	return plans, nil
 }
 
-func planSection(section *sdp.Section, track *siaran.Track, codec *sdp.OfferedCodec, choice bool) *sectionPlan {
+// taken are the sections that are accepted, by kind: the names of the layers that they are for, if they are for one.
+type taken map[siaran.Kind][]string
+
+// room reports whether another section can be accepted: one of each kind, and for a child one for each layer.
+func (t taken) room(s *sdp.Section, track *siaran.Track, child bool) bool {
+	before := t[s.Kind]
+	if len(before) == 0 {
+		return true
+	}
+	return child && s.Layer != "" && !slices.Contains(before, "") && !slices.Contains(before, s.Layer) &&
+		slices.ContainsFunc(track.Layers, func(l *siaran.Layer) bool { return l.RID() == s.Layer })
+}
+
+// planSection plans a section; nth is how many of its kind there are before it.
+func planSection(
+	section *sdp.Section, track *siaran.Track, codec *sdp.OfferedCodec, choice bool, nth int,
+) *sectionPlan {
 	p := &sectionPlan{codec: codec, sent: track.Codec, plan: plan{
 		Kind: section.Kind, Section: section.Index, ClockRate: track.Codec.ClockRate, Layers: track.Layers,
 		PayloadType: codec.PayloadType, SSRC: newSSRC(audioSSRC), Choice: choice,
@@ -141,9 +158,9 @@ func planSection(section *sdp.Section, track *siaran.Track, codec *sdp.OfferedCo
 	if section.Kind != siaran.KindVideo {
 		return p
 	}
-	p.SSRC = newSSRC(videoSSRC)
+	p.SSRC = newSSRC(videoSSRC + uint32(2*nth))
 	if codec.RTX != 0 && slices.Contains(codec.Feedback, "nack") {
-		p.RTXPayloadType, p.RTXSSRC = codec.RTX, newSSRC(repairSSRC)
+		p.RTXPayloadType, p.RTXSSRC = codec.RTX, newSSRC(repairSSRC+uint32(2*nth))
 	}
 	if p.RTXPayloadType == 0 {
 		// A packet that is sent again without RTX must be byte-identical: nothing may be in it that changes with time.
@@ -193,14 +210,14 @@ func hasChoice(video *siaran.Track) bool {
 }
 
 // The SSRCs of a viewer share a key, so no two may ever be the same (RFC 7714 section 8.1): the lowest bits say which
-// one it is.
+// one it is. Further layers have the numbers behind these; there are fewer than 15.
 const (
 	audioSSRC = 1 + iota
 	videoSSRC
 	repairSSRC
 )
 
-func newSSRC(which uint32) uint32 { return random32()&^3 | which }
+func newSSRC(which uint32) uint32 { return random32()&^31 | which }
 
 // describe writes what is sent in the section: the payload types as the offer numbers them, and the SSRCs, without
 // which Chrome refuses an FID group.
@@ -218,6 +235,10 @@ func (p *sectionPlan) describe(s *sdp.AnswerSection) {
 		s.Extension(e)
 	}
 	msid := "siaran " + p.Kind.String()
+	if p.layer != "" {
+		s.Attribute("rid", p.layer+" send")
+		msid += "-" + p.layer
+	}
 	s.Attribute("msid", msid)
 	ssrcs := []uint32{p.SSRC}
 	if p.RTXPayloadType != 0 {

@@ -2,9 +2,14 @@ package egress
 
 import (
 	"encoding/binary"
+	"iter"
+	"slices"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"siaran"
+	"siaran/internal/sdp"
 )
 
 const (
@@ -69,9 +74,17 @@ func (c *child) tell(now time.Time) {
 	}
 }
 
-// forChild makes a plan that of a child: it gets one layer as it is, the largest of those that are being sent.
-func (p *sectionPlan) forChild(now time.Time) {
+// forChild makes a plan that of a child: it gets one layer as it is, the one that its offer names, or the largest of
+// those that are being sent.
+func (p *sectionPlan) forChild(offered *sdp.Section, now time.Time) {
 	p.HoldID, p.extensions = 0, nil
+	if i := slices.IndexFunc(p.Layers, func(l *siaran.Layer) bool { return l.RID() == offered.Layer }); i >= 0 {
+		p.Layers, p.layer = p.Layers[i:i+1:i+1], offered.Layer
+		if slices.Contains(p.codec.Feedback, feedbackTMMBR) {
+			p.feedback = append(p.feedback, feedbackTMMBR)
+		}
+		return
+	}
 	best := p.Layers[0]
 	for _, l := range p.Layers[1:] {
 		if lives := sends(l, now); lives && (area(l) > area(best) || !sends(best, now)) {
@@ -88,19 +101,79 @@ func sends(l *siaran.Layer, now time.Time) bool {
 
 // startAsItIs is start for a child. Numbers say which packet it is, so none is sent again but by repair: a child only
 // goes forward. Its first number is the layer's in 16 bits, which is where SRTP begins to count (RFC 3711 section
-// 3.3.1).
+// 3.3.1). After a pause the numbers go on where they were: SRTP would lose count if it missed 32768 of them.
 func (t *track) startAsItIs(w *worker, keyframe int64, now time.Time) bool {
 	if len(t.seq.runs) == 0 {
 		t.seq.next = keyframe & 0xffff
 		t.seq.jump(t.layer, keyframe)
-	} else if in := t.seq.runs[0].in + t.seq.next - t.seq.runs[0].out; keyframe < in {
-		keyframe = in
+	} else if r := t.seq.runs[len(t.seq.runs)-1]; keyframe <= r.in+t.seq.next-r.out {
+		keyframe = r.in + t.seq.next - r.out
+	} else if t.resumed {
+		t.seq.jump(t.layer, keyframe)
 	}
-	t.cursor = keyframe
+	t.cursor, t.resumed = keyframe, false
 	t.wanted = time.Time{}
 	if t.Kind == siaran.KindVideo {
 		t.catching, t.opening, t.restarted = true, true, now
 		t.pacer.refill(now, t.rate(now), w.burst)
 	}
 	return true
+}
+
+// How a child says that it does not need a layer for now: with a highest bitrate of 0 (TMMBR, RFC 5104 section 4.2.1,
+// RFC 7728). Any other bitrate means all of it.
+const (
+	feedbackTMMBR = "ccm tmmbr"
+	formatTMMBR   = 3
+	formatTMMBN   = 4
+	boundsHead    = 12 // bytes: header, and two SSRCs
+	boundSize     = 8
+)
+
+// limit takes a child's TMMBR, and answers it (RFC 5104 section 3.5.4.2).
+func (v *viewer) limit(b []byte) {
+	answer := []byte{0x80 | formatTMMBN, byte(rtcp.TypeTransportSpecificFeedback), 0, 0}
+	var from uint32
+	for ssrc, bound := range bounds(b) {
+		t := v.track(ssrc)
+		if t == nil || t.Kind != siaran.KindVideo {
+			continue
+		}
+		t.pause(bound>>9&(1<<17-1) == 0)
+		if from == 0 {
+			from = ssrc
+			answer = binary.BigEndian.AppendUint32(answer, from)
+			answer = binary.BigEndian.AppendUint32(answer, 0)
+		}
+		answer = binary.BigEndian.AppendUint32(answer, binary.BigEndian.Uint32(b[4:]))
+		answer = binary.BigEndian.AppendUint32(answer, bound)
+	}
+	if from == 0 {
+		return
+	}
+	binary.BigEndian.PutUint16(answer[2:], uint16(len(answer)/4-1))
+	raw := rtcp.RawPacket(answer)
+	_ = v.link.sendRTCP([]rtcp.Packet{&raw}) // the child asks again if nothing changes
+}
+
+// bounds are the entries of a TMMBR: SSRCs with what may be sent of them.
+func bounds(b []byte) iter.Seq2[uint32, uint32] {
+	return func(yield func(uint32, uint32) bool) {
+		for at := boundsHead; at+boundSize <= len(b); at += boundSize {
+			if !yield(binary.BigEndian.Uint32(b[at:]), binary.BigEndian.Uint32(b[at+4:])) {
+				return
+			}
+		}
+	}
+}
+
+// pause stops a track of a child, or lets it go on with the newest key frame.
+func (t *track) pause(paused bool) {
+	if t.muted == paused {
+		return
+	}
+	t.muted = paused
+	if !paused {
+		t.cursor, t.resumed = -1, true
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/sdp"
 )
 
 // TestChildGetsTheLargestLayer that is being sent.
@@ -27,7 +28,7 @@ func TestChildGetsTheLargestLayer(t *testing.T) {
 	}
 	chosen := func(at time.Time) string {
 		p := &sectionPlan{plan: plan{Layers: pub.Broadcast().Video().Layers, HoldID: 3}}
-		p.forChild(at)
+		p.forChild(&sdp.Section{}, at)
 		if len(p.Layers) != 1 || p.HoldID != 0 {
 			t.Errorf("%+v", p.plan)
 		}

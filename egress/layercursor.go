@@ -121,6 +121,10 @@ func (f *layerCursor) padding(seq int64) (bytes uint8) {
 func (f *layerCursor) measure(now time.Time) {
 	if passed := now.Sub(f.at); passed >= rateInterval {
 		bytes := f.layer.Stats().Bytes
+		if f.layer.Resting() { // it will be as it was
+			f.bytes, f.at = bytes, now
+			return
+		}
 		f.rate = int(float64(bytes-f.bytes) / passed.Seconds())
 		f.bytes, f.at = bytes, now
 		f.rates = f.layer.Rates()

@@ -47,6 +47,8 @@ func (t *track) decide(w *worker, now time.Time) {
 		s.since = now
 	}
 	s.aim = next
+	t.layer.Need()
+	next.layer.Need()
 	t.pursue(w, now)
 }
 

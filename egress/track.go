@@ -61,7 +61,8 @@ type track struct {
 
 	asItIs   bool // for a child: no packet goes out under another number or timestamp than it has in the layer
 	choice   siaran.LayerChoice
-	muted    bool           // nothing is sent, as the viewer wants
+	muted    bool           // nothing is sent, as the viewer or the child wants
+	resumed  bool           // it was muted, and has not begun again
 	sel      *selector      // nil: there is nothing to choose
 	estimate *bwe.Estimator // of the viewer's path; nil: these packets do not count
 	now      time.Time      // when the newest packet was sent
@@ -188,6 +189,9 @@ func (t *track) burst(w *worker, now time.Time) int {
 
 // alive reports whether a layer is still being sent. It is if its siblings are just as slow, as with a still screen.
 func (t *track) alive(l *siaran.Layer, now time.Time) bool {
+	if l.Resting() {
+		return true // it comes when it is needed
+	}
 	newest := l.Get(l.Head() - 1)
 	if newest == nil {
 		return false

@@ -88,7 +88,11 @@ func (v *viewer) tick(w *worker, now time.Time) {
 	viewing := siaran.Viewing{Reason: siaran.ViewingSound}
 	for _, t := range v.tracks {
 		if t.Kind == siaran.KindVideo {
-			t.choose(v.wishes.chosen())
+			if v.child == nil {
+				t.choose(v.wishes.chosen())
+			} else if !t.muted {
+				t.layer.Need()
+			}
 			t.tick(w, now)
 			viewing = t.viewing(now)
 		}
@@ -193,6 +197,8 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 		}
 	case h.Type == rtcp.TypeApplicationDefined && v.child != nil:
 		v.child.hear(b)
+	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == formatTMMBR && v.child != nil:
+		v.limit(b)
 	case h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTLN:
 		var nack rtcp.TransportLayerNack
 		if nack.Unmarshal(b) != nil {

@@ -104,7 +104,7 @@ func (r *receiver) dueKeyframeRequests(now time.Time, asked bool) (out []rtcp.Pa
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.demux.layers {
-		if !l.video() || l.current == nil {
+		if !l.video() || l.current == nil || l.demand.paused {
 			continue
 		}
 		untried := l.counts.KeyframeRequests == 0 && now.Sub(l.counts.lastKeyframe) > maxKeyframeInterval*time.Second
@@ -187,6 +187,9 @@ func (r *receiver) senderReport(sr *rtcp.SenderReport, now time.Time) {
 		return
 	}
 	s.senderClock = senderClock{ntp: sr.NTPTime, at: now}
+	if s.layer.demand.paused { // for hours, perhaps, in which timestamps wrap
+		s.advance(uint16(s.highest), sr.RTPTime)
+	}
 	if s.repair || !s.reception.started {
 		return
 	}

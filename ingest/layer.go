@@ -52,6 +52,7 @@ type layer struct {
 	backward    uint64    // frames of the hub's layer from earlier sessions
 
 	counts counts
+	demand demand
 }
 
 func newLayer(c *choice, rid string, w *siaran.Writer) *layer {
@@ -94,6 +95,12 @@ func (l *layer) descriptor(h *rtp.Header) []byte {
 
 // write takes the packets that reorder emits, in order.
 func (l *layer) write(p packet) {
+	if l.demand.paused {
+		return // it was under way when the layer was paused
+	}
+	if l.demand.waking {
+		l.demand.wakes(l)
+	}
 	l.counts.order(p, l.choice.codec.ClockRate)
 	if l.video() {
 		l.fixer.put(p, l.fixed)

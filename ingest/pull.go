@@ -24,9 +24,10 @@ var (
 // [Pulled.Err] has for a parent that has become unusable in another way than those above.
 var ErrParent = errors.New("the parent cannot be pulled from")
 
-// PullConfig describes a pull of a stream from another server, the parent. All must be given.
+// PullConfig describes a pull of a stream from another server, the parent. All but Layers must be given.
 type PullConfig struct {
 	Stream siaran.StreamName // here
+	Layers []string          // the rids of the parent's layers, if it has several and is a server like this one
 
 	// Owner is the owner of the broadcast here. A pull takes over a broadcast of its owner; a broadcaster, who has
 	// another, gets ErrStreamTaken as long as the pull goes on, unless Config.LetGo ends it.
@@ -162,8 +163,8 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 			sess.publication.Abandon()
 		}
 	}()
-	offered := pullFormats(s.cfg.VideoCodecs)
-	offer, err := writeOffer(offered, l, candidates)
+	sections, offered := pulledSections(c.Layers), pullFormats(s.cfg.VideoCodecs)
+	offer, err := writeOffer(sections, offered, l, candidates)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: writing the offer: %w", err)
 	}
@@ -171,7 +172,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 	if err != nil {
 		return nil, err
 	}
-	answer, agreed, err := readAnswer(response.SDP, offered)
+	answer, agreed, err := readAnswer(response.SDP, sections, offered)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrParent, err)
 	}

@@ -17,7 +17,7 @@ import (
 type agreement []choice
 
 // readAnswer reads the answer to a pull's offer. Its errors say what is wrong with the answer, and may be shown.
-func readAnswer(text []byte, offered []format) (*sdp.Offer, []agreement, error) {
+func readAnswer(text []byte, asked []pulledSection, offered []format) (*sdp.Offer, []agreement, error) {
 	if trimmed := bytes.TrimSpace(text); bytes.HasPrefix(trimmed, []byte("<")) || bytes.HasPrefix(trimmed, []byte("{")) {
 		return nil, nil, errors.New("it answers with a page, not with SDP: is it a WHEP endpoint?")
 	}
@@ -25,23 +25,25 @@ func readAnswer(text []byte, offered []format) (*sdp.Offer, []agreement, error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("its answer: %s", ourErrors.Replace(err.Error()))
 	}
-	if n := len(answer.Sections); n != len(pulledKinds) {
-		return nil, nil, fmt.Errorf("its answer has %d m= sections, the offer has %d", n, len(pulledKinds))
+	if n := len(answer.Sections); n != len(asked) {
+		return nil, nil, fmt.Errorf("its answer has %d m= sections, the offer has %d", n, len(asked))
 	}
 	var list []agreement
 	for i := range answer.Sections {
 		s := &answer.Sections[i]
-		if s.Kind != pulledKinds[i] {
+		if s.Kind != asked[i].kind {
 			return nil, nil, fmt.Errorf("its answer has other m= sections than the offer")
 		}
 		if s.Rejected || s.Direction == sdp.Inactive || s.Direction == sdp.RecvOnly {
 			continue
 		}
-		a := agree(s, offered)
+		a := agree(s, asked[i].rid, offered)
 		if len(a) == 0 {
 			return nil, nil, fmt.Errorf("its answer has no %s codec that was offered", s.Kind)
 		}
-		list = append(list, a)
+		if fitsWith(a, list) {
+			list = append(list, a)
+		}
 	}
 	if len(list) == 0 {
 		return nil, nil, errors.New("its answer sends neither audio nor video")
@@ -58,9 +60,28 @@ var ourErrors = strings.NewReplacer(
 	"it offers neither audio nor video", "it refuses both audio and video",
 )
 
+// fitsWith reports whether a section is a track of its own, or another layer of the video before it: then both must say
+// which they are, and have one codec.
+func fitsWith(a agreement, list []agreement) bool {
+	for _, other := range list {
+		if kind := a[0].section.Kind; other[0].section.Kind != kind {
+			continue
+		}
+		named := len(a[0].section.RIDs) > 0 && len(other[0].section.RIDs) > 0
+		if !named || len(a) > 1 || len(other) > 1 || !a[0].codec.Same(other[0].codec.Codec) {
+			return false
+		}
+	}
+	return true
+}
+
 // agree lists what an accepted section may bring: payload types that were offered, with the names they were offered by.
-func agree(s *sdp.Section, offered []format) (a agreement) {
-	s.RIDs = nil // several layers were not asked for
+// rid is the layer that was asked for, if the parent says that this is it.
+func agree(s *sdp.Section, rid string, offered []format) (a agreement) {
+	s.RIDs = nil // several layers in one section were not asked for
+	if rid != "" && s.Layer == rid {
+		s.RIDs = []sdp.RID{{ID: rid}}
+	}
 	for _, c := range s.Codecs {
 		at := slices.IndexFunc(offered, func(f format) bool { return f.pt == c.PayloadType && f.codec == c.Name })
 		if at < 0 {

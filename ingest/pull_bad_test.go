@@ -78,23 +78,27 @@ func TestBadParents(t *testing.T) {
 func FuzzPullAnswer(f *testing.F) {
 	f.Add([]byte(sampleAnswer))
 	f.Add([]byte(strings.Replace(sampleAnswer, "m=audio 9", "m=audio 0", 1)))
+	at := strings.Index(sampleAnswer, "m=video")
+	layer := strings.Replace(sampleAnswer[at:], "117 96\r\n", "117\r\na=rid:l send\r\n", 1)
+	other := strings.NewReplacer("mid:1", "mid:2", "rid:l", "rid:h", "ssrc:5", "ssrc:6").Replace(layer)
+	f.Add([]byte(strings.Replace(sampleAnswer[:at], "BUNDLE 0 1", "BUNDLE 0 1 2", 1) + layer + other))
 	f.Add([]byte("<html>"))
 	offered := pullFormats(defaultVideoCodecs)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		answer, list, err := readAnswer(text, offered)
+		answer, list, err := readAnswer(text, pulledSections([]string{"l", "h"}), offered)
 		if err != nil {
 			if len(err.Error()) > 400 {
 				t.Errorf("%d bytes of error", len(err.Error()))
 			}
 			return
 		}
-		if len(list) == 0 || len(list) > 2 {
+		if len(list) == 0 || len(list) > 3 {
 			t.Fatalf("%d sections", len(list))
 		}
 		for _, a := range list {
 			for i := range a {
 				c := &a[i]
-				if len(a) > len(offered) || c.spec().Codec.Name.Kind() != c.section.Kind || len(c.spec().RIDs) > 0 {
+				if len(a) > len(offered) || c.spec().Codec.Name.Kind() != c.section.Kind || len(c.spec().RIDs) > 1 {
 					t.Errorf("%+v", c)
 				}
 			}

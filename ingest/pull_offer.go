@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,10 +50,33 @@ var formats = []format{
 }
 
 var (
-	pulledFeedback   = []string{"nack", "nack pli", "ccm fir", "transport-cc"}
+	pulledFeedback   = []string{"nack", "nack pli", "ccm fir", "ccm tmmbr", "transport-cc"}
 	pulledExtensions = []sdp.Extension{{ID: 1, URI: uriMid}, {ID: 2, URI: uriTransportCC}}
-	pulledKinds      = []siaran.Kind{siaran.KindAudio, siaran.KindVideo} // of the sections, whose mids are 0 and 1
 )
+
+// maxPulledLayers bounds the sections of an offer.
+const maxPulledLayers = 8
+
+// pulledSection is a section of a pull's offer. Its mid is its index.
+type pulledSection struct {
+	kind siaran.Kind
+	rid  string // of the layer that is asked for; empty: what the parent thinks best
+}
+
+// pulledSections are one of audio, and one of video for each layer that the parent has. A stream without several layers
+// is asked for as from any server.
+func pulledSections(layers []string) []pulledSection {
+	list := []pulledSection{{kind: siaran.KindAudio}}
+	for _, rid := range layers {
+		if sdp.IsRID(rid) && !slices.Contains(list, pulledSection{siaran.KindVideo, rid}) && len(list) <= maxPulledLayers {
+			list = append(list, pulledSection{siaran.KindVideo, rid})
+		}
+	}
+	if len(list) < 3 {
+		list = append(list[:1], pulledSection{kind: siaran.KindVideo})
+	}
+	return list
+}
 
 // pullFormats are those that a server offers, audio first, then video in its order of preference.
 func pullFormats(video []siaran.CodecName) (list []format) {
@@ -66,8 +90,8 @@ func pullFormats(video []siaran.CodecName) (list []format) {
 	return list
 }
 
-// writeOffer writes the offer of a pull: one audio and one video section, which are to be received.
-func writeOffer(offered []format, l local, candidates []string) ([]byte, error) {
+// writeOffer writes the offer of a pull.
+func writeOffer(sections []pulledSection, offered []format, l local, candidates []string) ([]byte, error) {
 	d := &pionsdp.SessionDescription{
 		Origin: pionsdp.Origin{
 			Username: "-", SessionID: sessionNumber(l.ufrag) >> 1, SessionVersion: 1,
@@ -76,10 +100,14 @@ func writeOffer(offered []format, l local, candidates []string) ([]byte, error) 
 		SessionName:      "-",
 		TimeDescriptions: []pionsdp.TimeDescription{{}},
 	}
-	d.WithValueAttribute("group", "BUNDLE 0 1")
+	bundle := "BUNDLE"
+	for i := range sections {
+		bundle += " " + strconv.Itoa(i)
+	}
+	d.WithValueAttribute("group", bundle)
 	d.WithValueAttribute("msid-semantic", " WMS *")
-	for i, kind := range pulledKinds {
-		m := pionsdp.NewJSEPMediaDescription(kind.String(), nil)
+	for i, s := range sections {
+		m := pionsdp.NewJSEPMediaDescription(s.kind.String(), nil)
 		m.WithValueAttribute("mid", strconv.Itoa(i))
 		m.WithICECredentials(l.ufrag, l.password)
 		m.WithFingerprint(l.fingerprint.Algorithm, l.fingerprint.Value)
@@ -91,9 +119,12 @@ func writeOffer(offered []format, l local, candidates []string) ([]byte, error) 
 			m.WithValueAttribute("extmap", fmt.Sprintf("%d %s", e.ID, e.URI))
 		}
 		for _, f := range offered {
-			if f.codec.Kind() == kind {
-				writeFormat(m, f)
+			if f.codec.Kind() == s.kind {
+				writeFormat(m, f, s.rid != "")
 			}
+		}
+		if s.rid != "" {
+			m.WithValueAttribute("rid", s.rid+" recv")
 		}
 		for _, c := range candidates {
 			m.WithValueAttribute("candidate", c)
@@ -104,7 +135,8 @@ func writeOffer(offered []format, l local, candidates []string) ([]byte, error) 
 	return d.Marshal()
 }
 
-func writeFormat(m *pionsdp.MediaDescription, f format) {
+// writeFormat adds a format. pauses: the section may be paused by a bitrate of 0 (RFC 7728).
+func writeFormat(m *pionsdp.MediaDescription, f format, pauses bool) {
 	pt := strconv.Itoa(int(f.pt))
 	m.MediaName.Formats = append(m.MediaName.Formats, pt)
 	m.WithValueAttribute("rtpmap", pt+" "+sdp.EncodingName(f.codec)+"/"+f.rate)
@@ -112,6 +144,9 @@ func writeFormat(m *pionsdp.MediaDescription, f format) {
 		m.WithValueAttribute("fmtp", pt+" "+f.parameters)
 	}
 	for _, feedback := range pulledFeedback {
+		if feedback == "ccm tmmbr" && !pauses {
+			continue
+		}
 		if f.rtx != 0 || feedback == "transport-cc" {
 			m.WithValueAttribute("rtcp-fb", pt+" "+feedback)
 		}

@@ -74,13 +74,13 @@ func (p *pullStart) begin(data []byte, now time.Time) bool {
 	p.over = true
 	defer close(p.published)
 	chosen := make([]choice, len(p.agreed))
-	specs := make([]siaran.TrackSpec, len(p.agreed))
 	for i, c := range p.chosen {
 		if c == nil { // it sends none of them, or later
 			c = &p.agreed[i][0]
 		}
-		chosen[i], specs[i] = *c, c.spec()
+		chosen[i] = *c
 	}
+	specs := tracksOf(chosen)
 	s := p.session
 	s.publication, p.err = s.server.hub.PublishFrom(s.info.Stream, s.info.Owner, specs, p.origin)
 	if p.err != nil {
@@ -92,6 +92,19 @@ func (p *pullStart) begin(data []byte, now time.Time) bool {
 	}
 	p.held, p.began = nil, true
 	return true
+}
+
+// tracksOf are the tracks that sections bring: those of video are the layers of one.
+func tracksOf(chosen []choice) (specs []siaran.TrackSpec) {
+	for i := range chosen {
+		spec := chosen[i].spec()
+		if n := len(specs); n > 0 && specs[n-1].Codec.Name.Kind() == spec.Codec.Name.Kind() {
+			specs[n-1].RIDs = append(specs[n-1].RIDs, spec.RIDs...)
+			continue
+		}
+		specs = append(specs, spec)
+	}
+	return specs
 }
 
 // look notes which codec a packet shows, and reports whether it shows one.

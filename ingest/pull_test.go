@@ -22,7 +22,8 @@ type parent struct {
 	egress *egress.Server
 	port   *mediaport.Socket
 	pub    *siaran.Publication
-	video  int64 // the next sequence number
+	layers []string // of the next publish; none: one without a name
+	video  int64    // the next sequence number
 	audio  int64
 	frame  int64 // number of the next frame
 }
@@ -61,7 +62,7 @@ func (p *parent) publish() {
 	var err error
 	p.pub, err = p.hub.PublishFrom("cats", "owner", []siaran.TrackSpec{
 		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}},
-		{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}},
+		{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: p.layers},
 	}, siaran.Origin{ID: parentBroadcast})
 	if err != nil {
 		p.t.Fatal(err)
@@ -73,7 +74,6 @@ const framePackets = 3
 // write writes a frame, whose packets carry its number and their own, and the sound of as long a time.
 func (p *parent) write(key bool) {
 	now := time.Now()
-	w := p.pub.Writer(siaran.KindVideo, "")
 	for i := range framePackets {
 		payload := make([]byte, 1000)
 		if i == 0 {
@@ -81,8 +81,10 @@ func (p *parent) write(key bool) {
 		}
 		binary.BigEndian.PutUint32(payload[20:], uint32(p.frame))
 		payload[24] = byte(i)
-		// The publication may be over.
-		_ = w.Write(p.video, p.frame*3600, i == framePackets-1, payload, now)
+		for _, w := range p.pub.Writers()[1:] {
+			// The publication may be over.
+			_ = w.Write(p.video, p.frame*3600, i == framePackets-1, payload, now)
+		}
 		p.video++
 	}
 	for range 2 {

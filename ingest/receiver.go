@@ -127,9 +127,10 @@ func (r *receiver) original(s *rtpSource, h *rtp.Header, payload []byte, now tim
 	if h.PayloadType != l.choice.codec.PayloadType {
 		payload = nil // such as comfort noise, which viewers cannot decode
 	}
+	timestamp += s.timeOffset
 	r.put(s, packet{
-		seq: seq + s.seqOffset, timestamp: timestamp + s.timeOffset, marker: h.Marker,
-		payload: payload, descriptor: l.descriptor(h), arrival: now,
+		seq: seq + s.seqOffset, timestamp: timestamp, marker: h.Marker,
+		payload: payload, descriptor: l.descriptor(h), arrival: l.arrival(timestamp, now),
 	})
 }
 

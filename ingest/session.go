@@ -277,6 +277,9 @@ func (s *session) work(now time.Time) time.Duration {
 			s.receiver.observeRTT(rtt)
 		}
 	}
+	if s.pulled != nil { // before the requests for key frames of what is to come again
+		s.transport.send(s.receiver.datagrams(s.receiver.duePauses(now)))
+	}
 	out, waiting := s.receiver.dueFeedback(now, &s.times)
 	s.transport.send(s.receiver.datagrams(out))
 	out, s.asked = s.receiver.dueKeyframeRequests(now, s.asked)

@@ -62,6 +62,14 @@ func (t *timing) shortest() time.Duration {
 	return min(t.lowest, t.before)
 }
 
+// behind is by how much a frame is later than the earliest ones of late.
+func (t *timing) behind(stamp time.Duration, at time.Time) time.Duration {
+	if !t.begun {
+		return 0
+	}
+	return at.Sub(t.base) - stamp - t.shortest()
+}
+
 // look ends a window of the queue's measurement.
 func (t *timing) look() {
 	t.queue = 0

@@ -69,7 +69,8 @@ type Section struct {
 	Direction   Direction
 	Codecs      []OfferedCodec // of this kind, in order of preference
 	Extensions  []Extension
-	RIDs        []RID // simulcast layers that are sent, in the order of a=simulcast
+	RIDs        []RID  // simulcast layers that are sent, in the order of a=simulcast
+	Layer       string // the rid of the one encoding that is sent or asked for here; empty: none is named
 	RTCPMux     bool
 	RTCPReduced bool   // a=rtcp-rsize
 	Mixed       bool   // a=extmap-allow-mixed: header extensions may be longer than 16 bytes (RFC 8285 section 6)
@@ -220,10 +221,10 @@ func (o *Offer) bundle(group string) error {
 }
 
 // checkTracks checks what RFC 9725 requires: RTCP on the same port, and at most one audio and one video track, of the
-// same MediaStream.
+// same MediaStream. A track may have a section for each of its layers.
 func (o *Offer) checkTracks() error {
 	mux := slices.ContainsFunc(o.tracks(), func(s *Section) bool { return s.RTCPMux })
-	sent := make(map[siaran.Kind]bool)
+	sent := make(map[siaran.Kind][]string) // layers
 	stream := ""
 	for _, s := range o.tracks() {
 		s.RTCPMux = s.RTCPMux || s.bundleOnly && mux // it may leave out shared attributes (RFC 9143 section 7.1.3)
@@ -233,10 +234,11 @@ func (o *Offer) checkTracks() error {
 		if s.Direction != SendOnly && s.Direction != SendRecv {
 			continue
 		}
-		if sent[s.Kind] {
+		if before := sent[s.Kind]; len(before) > 0 &&
+			(s.Layer == "" || slices.Contains(before, "") || slices.Contains(before, s.Layer)) {
 			return unacceptable("it offers more than one %s track", s.Kind)
 		}
-		sent[s.Kind] = true
+		sent[s.Kind] = append(sent[s.Kind], s.Layer)
 		if stream != "" && s.Stream != "" && s.Stream != stream {
 			return unacceptable("its tracks belong to more than one MediaStream")
 		}

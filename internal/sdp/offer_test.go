@@ -471,7 +471,7 @@ func FuzzParseOffer(f *testing.F) {
 				}
 			}
 			for _, r := range s.RIDs {
-				if !isRID(r.ID) {
+				if !IsRID(r.ID) {
 					t.Fatalf("rid %q", r.ID)
 				}
 			}

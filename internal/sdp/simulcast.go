@@ -11,15 +11,16 @@ import (
 // list with an empty element.
 func (s *Section) readSimulcast(own attributes) error {
 	directions := make(map[string]string)
+	newest := ""
 	for value := range own.all("rid") {
 		fields := strings.Fields(value)
-		if len(fields) < 2 || !isRID(fields[0]) || fields[1] != "send" && fields[1] != "recv" {
+		if len(fields) < 2 || !IsRID(fields[0]) || fields[1] != "send" && fields[1] != "recv" {
 			return malformed("bad a=rid %.40q", value)
 		}
 		if _, twice := directions[fields[0]]; twice {
 			return malformed("two a=rid lines for %q", fields[0])
 		}
-		directions[fields[0]] = fields[1]
+		newest, directions[fields[0]] = fields[0], fields[1]
 		if len(directions) > maxRIDs {
 			return malformed("more than %d a=rid lines", maxRIDs)
 		}
@@ -44,6 +45,9 @@ func (s *Section) readSimulcast(own attributes) error {
 			}
 		}
 	}
+	if !read && len(directions) == 1 {
+		s.Layer = newest
+	}
 	if len(s.RIDs) > maxSimulcast {
 		return unacceptable("more than %d simulcast layers", maxSimulcast)
 	}
@@ -63,7 +67,7 @@ func parseSimulcast(direction, list string, declared map[string]string) ([]RID, 
 	for stream := range strings.SplitSeq(list, ";") {
 		for i, id := range strings.Split(stream, ",") {
 			id, paused := strings.CutPrefix(id, "~")
-			if !isRID(id) || slices.Contains(seen, id) {
+			if !IsRID(id) || slices.Contains(seen, id) {
 				return nil, malformed("bad list %.40q in a=simulcast", list)
 			}
 			if declared[id] != direction {
@@ -78,8 +82,8 @@ func parseSimulcast(direction, list string, declared map[string]string) ([]RID, 
 	return layers, nil
 }
 
-// isRID reports whether s is a rid-id (RFC 8851 section 10) of reasonable length.
-func isRID(s string) bool {
+// IsRID reports whether s is a rid-id (RFC 8851 section 10) of reasonable length.
+func IsRID(s string) bool {
 	return s != "" && len(s) <= maxNameLength && !strings.ContainsFunc(s, func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !letter && (r < '0' || r > '9') && r != '-' && r != '_'

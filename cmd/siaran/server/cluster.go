@@ -113,11 +113,11 @@ type puller struct{ *ingest.Server }
 
 // Pull implements cluster.Puller.
 func (p puller) Pull(
-	ctx context.Context, name siaran.StreamName,
+	ctx context.Context, name siaran.StreamName, layers []string,
 	exchange func(ctx context.Context, offer []byte) (cluster.Session, error),
 ) (cluster.Pull, error) {
 	pulled, err := p.Server.Pull(ctx, ingest.PullConfig{
-		Stream: name, Owner: cluster.Owner,
+		Stream: name, Owner: cluster.Owner, Layers: layers,
 		Exchange: func(ctx context.Context, offer []byte) (ingest.PullAnswer, error) {
 			session, err := exchange(ctx, offer)
 			return ingest.PullAnswer{
