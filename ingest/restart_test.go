@@ -56,8 +56,8 @@ func (s *testServer) names() []string {
 	return list
 }
 
-// TestRestart restarts ICE again and again, with an address that stays and with ones that change. The ICE session
-// before is over once the new one has a path, and media never stops.
+// TestRestart restarts ICE again and again, with an address that stays, with ones that change, and over TCP. The ICE
+// session before is over once the new one has a path, and media never stops.
 func TestRestart(t *testing.T) {
 	for name, setting := range map[string]func(*webrtc.SettingEngine){
 		"other address": nil,
@@ -65,9 +65,10 @@ func TestRestart(t *testing.T) {
 			_, setting := onBadNetwork(t, nil)
 			return setting
 		}(),
+		"tcp": onlyTCP,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, nil)
+			s := start(t, withTCP(t))
 			b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
 			defer b.sendFrames()()
 			layer := s.live(t, "cats").Video().Layers[0]

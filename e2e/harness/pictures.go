@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v3"
 )
 
 // Pictures notes the heights of the pictures of VP8 that a viewer gets.

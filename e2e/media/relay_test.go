@@ -51,6 +51,10 @@ func TestRelayedBroadcaster(t *testing.T) {
 			b.WaitSent(5)
 			v := s.Watch(t, "cats", harness.RelayOnly(harness.Matching(s.ICEServers(t), "transport="+transport)))
 			harness.Eventually(t, "pictures arrive", func() bool { return len(v.VideoFrames()) > 30 })
+			if err := errors.Join(b.Session.Restart(t.Context()), v.Session.Restart(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			v.WaitFrame(b.Sent() + 30) // of media by the paths after the restarts
 		})
 	}
 }

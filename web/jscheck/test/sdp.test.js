@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fragment, iceCredentials, iceServers, restarted, startBitrate, stereoOpus } from "../../static/js/sdp.js";
+import {
+  fragment, iceCredentials, iceServers, repairedOpus, restarted, startBitrate, stereoOpus,
+} from "../../static/js/sdp.js";
 
 const crlf = (...lines) => `${lines.join("\r\n")}\r\n`;
 
@@ -15,6 +17,16 @@ test("stereoOpus asks for stereo once, for Opus alone", () => {
   assert.ok(edited.includes(want), edited);
   assert.ok(edited.includes("a=fmtp:9 a=b\r\n"));
   assert.equal(stereoOpus(edited, ";maxaveragebitrate=128000").match(/stereo=1/g).length, 2);
+});
+
+test("repairedOpus offers repair once, for Opus alone", () => {
+  const offer = crlf(
+    "m=audio 9 X 111 9", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", "a=rtpmap:9 G722/8000",
+  );
+  const edited = repairedOpus(offer);
+  assert.deepEqual(edited.match(/a=rtcp-fb:.*/g), ["a=rtcp-fb:111 nack", "a=rtcp-fb:111 transport-cc"]);
+  assert.equal(repairedOpus(edited), edited);
+  assert.ok(edited.startsWith("m=audio 9 X 111 9\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n"), edited);
 });
 
 test("iceCredentials are those of the first section", () => {

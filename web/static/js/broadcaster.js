@@ -6,7 +6,7 @@ import { ConnectionTrace, fullReport } from "./connection-trace.js";
 import { addVideo, adjust, encodingsOf } from "./encodings.js";
 import { askICE, transportPolicy } from "./ice.js";
 import { PathKeeper } from "./path-keeper.js";
-import { startBitrate, stereoOpus } from "./sdp.js";
+import { repairedOpus, startBitrate, stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { outbound, Rates } from "./stats.js";
 
@@ -291,7 +291,7 @@ export class Broadcaster extends EventTarget {
     begin("offer");
     return open(pc, endpoint, {
       token, signal, ice, relay,
-      edit: (sdp) => stereoOpus(sdp, ";maxaveragebitrate=128000"),
+      edit: (sdp) => repairedOpus(stereoOpus(sdp, ";maxaveragebitrate=128000")),
       editAnswer: (sdp) => startBitrate(sdp, this.#startingBitrate() / 1000),
       step: async (name) => {
         switch (name) {

@@ -17,6 +17,17 @@ export function stereoOpus(sdp, extra = "") {
 }
 
 /**
+ * repairedOpus offers to send sound again that is lost (NACK), which Chrome does without offering it.
+ * @param {string} sdp
+ */
+export function repairedOpus(sdp) {
+  return sdp.replace(/^a=rtpmap:(\d+) opus\/48000[^\r\n]*/gim, (line, type) => {
+    const feedback = `a=rtcp-fb:${type} nack`;
+    return sdp.includes(`${feedback}\r\n`) ? line : `${line}\r\n${feedback}`;
+  });
+}
+
+/**
  * iceCredentials gives those of the BUNDLE-tagged section, which count for all sections (RFC 9143 section 7.3).
  * @param {string} sdp
  */
