@@ -53,7 +53,12 @@ func TestPullOverALossyLink(t *testing.T) {
 			whole++
 		}
 	}
-	t.Logf("%d of %d frames whole, %d datagrams lost", whole, all, l.lost.Load())
+	sound := p.Broadcast().Audio().Layers[0].Stats()
+	t.Logf("%d of %d frames whole, %d of %d packets of sound missing, %d datagrams lost",
+		whole, all, sound.Lost, sound.Packets, l.lost.Load())
+	if float64(sound.Lost) > 0.005*float64(sound.Packets) {
+		t.Errorf("%d of %d packets of sound are missing", sound.Lost, sound.Packets)
+	}
 	if float64(whole) < 0.995*float64(all) {
 		t.Errorf("%d of %d frames are whole", whole, all)
 	}

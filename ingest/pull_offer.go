@@ -147,7 +147,7 @@ func writeFormat(m *pionsdp.MediaDescription, f format, pauses bool) {
 		if feedback == "ccm tmmbr" && !pauses {
 			continue
 		}
-		if f.rtx != 0 || feedback == "transport-cc" {
+		if f.rtx != 0 || feedback == "transport-cc" || feedback == "nack" { // lost sound is sent again as it was
 			m.WithValueAttribute("rtcp-fb", pt+" "+feedback)
 		}
 	}
