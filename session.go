@@ -29,5 +29,6 @@ type SessionInfo struct {
 	Tag            string // of the newest ICE session
 	RemoteUfrag    string // the client's, for the same
 	RemotePassword string
-	VideoMedia     string // of a viewer: the index of the m-line that the video is sent in; empty: there is none
+	Viewer         ViewerID // of a viewer, in the listing
+	VideoMedia     string   // of a viewer: the index of the m-line that the video is sent in; empty: there is none
 }

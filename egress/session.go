@@ -66,7 +66,7 @@ func (s *session) info() siaran.SessionInfo {
 	}
 	ice := s.link.current()
 	return siaran.SessionInfo{
-		Stream: s.broadcast.Stream(), Owner: s.owner, Tag: ice.ufrag,
+		Stream: s.broadcast.Stream(), Owner: s.owner, Viewer: s.viewerID, Tag: ice.ufrag,
 		RemoteUfrag: ice.remoteUfrag, RemotePassword: ice.remotePwd, VideoMedia: media,
 	}
 }

@@ -14,6 +14,7 @@ type grant struct {
 	stream siaran.Stream // a name that nobody has used yet is a public stream that is offline
 	found  bool          // the listing knows the stream
 	claims access.Claims // of the token that allows the request; zero if none was needed
+	site   *siteRight    // what the site has said; nil if it was not asked
 }
 
 // target is the stream as the claims of a token are checked against it.
@@ -43,11 +44,20 @@ type demand struct {
 	stream siaran.StreamName
 	token  string // may be empty
 	media  bool   // the request is about a session of media, which must be possible while the listing is unavailable
+	opens  bool   // the request opens a session
 }
 
 // authorizeFor is authorize for any stream and token. The caller learns nothing about a private stream unless its
 // token allows scope.
 func (s *Server) authorizeFor(ctx context.Context, c echo.Context, d demand) (grant, error) {
+	if s.cfg.Admission != nil {
+		return s.withSite(ctx, c, d)
+	}
+	return s.ownRules(ctx, c, d)
+}
+
+// ownRules decides by tokens and streams alone.
+func (s *Server) ownRules(ctx context.Context, c echo.Context, d demand) (grant, error) {
 	claims, tokenErr := s.verify(ctx, c, d.token)
 	if d.scope != access.Watch { // a token is required: without one for this stream, nothing is looked up
 		if tokenErr == nil && !claims.Concern(d.stream) {

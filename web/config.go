@@ -80,6 +80,8 @@ type Limits struct {
 	Reader   Rate          // streams read by callers without a key, where reads cost money, by source address
 	Readers  Rate          // of all such callers together
 	Account  Rate          // streams read for an account, where reads cost money, by account
+	Ask      Rate          // questions to Admission, by source address
+	Asks     Rate          // of all callers without a token of ours together
 	Watchers int           // clients of the event stream, and as many of viewers' own events
 	Share    netaddr.Share // of Watchers that one source may be
 	Names    int           // streams that one account may own, at most 1000
@@ -105,6 +107,9 @@ type Config struct {
 	Node    string               // this server's name in the listing
 	Cluster Cluster              // pulls streams from another server; nil: there is none
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
+
+	Admission     Admission // decides too, about each who publishes and watches; nil: nobody else does
+	AdmissionOpen bool      // who is allowed by our own rules comes in while Admission does not answer
 
 	// Health returns what the server knows about a broadcaster's sending, fit for JSON; nil: nothing.
 	Health func(siaran.StreamName) (any, bool)
@@ -180,6 +185,8 @@ func (l Limits) filled() Limits {
 	fill(&l.Reader, Rate{5, 200})
 	fill(&l.Readers, Rate{20, 500})
 	fill(&l.Account, Rate{20, 3000})
+	fill(&l.Ask, Rate{50, 1000})
+	fill(&l.Asks, Rate{300, 5000})
 	if l.Names <= 0 {
 		l.Names = 100
 	}

@@ -96,7 +96,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
-	g, err := s.authorizeFor(ctx, c, p.demand(name, endpointToken(r)))
+	d := p.demand(name, endpointToken(r))
+	d.opens = true
+	g, err := s.authorizeFor(ctx, c, d)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (s *Server) streamEvents(c echo.Context) error {
 		case <-c.Request().Context().Done():
 			return nil
 		case <-pings.C:
-			if f.private && !s.stillGood(c) {
+			if f.private && !s.stillGood(c, f) {
 				return nil
 			}
 			text = ping
@@ -79,11 +79,18 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &follower{only: name, private: g.stream.Visibility == siaran.VisibilityPrivate, claims: g.claims}, nil
+	f := &follower{only: name, private: g.stream.Visibility == siaran.VisibilityPrivate, claims: g.claims}
+	if g.site != nil {
+		f.until = g.site.until
+	}
+	return f, nil
 }
 
 // stillGood reports whether the token of a long request is not known to have expired or been revoked since.
-func (s *Server) stillGood(c echo.Context) bool {
+func (s *Server) stillGood(c echo.Context, f *follower) bool {
+	if f.claims.Site != "" { // the client comes back, and the site is asked again
+		return f.until.IsZero() || time.Now().Before(f.until)
+	}
 	_, err := s.cfg.Tokens.Verify(c.Request().Context(), bearer(c.Request()))
 	return err == nil || errors.Is(err, access.ErrUnreachable)
 }

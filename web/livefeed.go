@@ -50,6 +50,7 @@ type follower struct {
 	only    siaran.StreamName // empty: all that is public
 	private bool              // only is private, and the follower may see it
 	claims  access.Claims     // that allow it
+	until   time.Time         // how long, if the site has let it in; zero: for good
 	seen    bool              // the private stream has been looked up
 	shown   rendered          // how it was then
 	changed map[siaran.StreamName]struct{}

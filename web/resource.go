@@ -26,14 +26,14 @@ func (s *Server) session(c echo.Context, p *protocol) (siaran.SessionID, siaran.
 	if string(info.Stream) != c.Param("stream") {
 		return id, info, siaran.ErrUnknownSession
 	}
-	if err := s.authorizeSession(c, info); err != nil {
+	if err := s.authorizeSession(c, p, info); err != nil {
 		return id, info, err
 	}
 	return id, info, s.sessionLimit.take(string(id))
 }
 
 // authorizeSession decides whether the token of a request allows to change and end a session.
-func (s *Server) authorizeSession(c echo.Context, info siaran.SessionInfo) error {
+func (s *Server) authorizeSession(c echo.Context, p *protocol, info siaran.SessionInfo) error {
 	token := bearer(c.Request())
 	if info.Owner == "" {
 		return nil // opened without a token, so one that is sent by habit means nothing
@@ -46,11 +46,28 @@ func (s *Server) authorizeSession(c echo.Context, info siaran.SessionInfo) error
 	if (err == nil || errors.Is(err, access.ErrExpired)) && claims.Owner() == info.Owner {
 		return nil // whoever opened it may end it, even if the token has expired since
 	}
+	if s.cfg.Admission != nil && isForeign(token, err) && strings.HasPrefix(info.Owner, "site:") {
+		return s.authorizeBySite(c, p, info, token)
+	}
 	unknown := errors.Is(err, access.ErrUnreachable) || errors.Is(err, access.ErrExpired) && claims.Owner() == ""
 	if unknown && !s.cfg.StrictSessionAuth {
 		return nil // nobody can say whose token it is or was, and the URL alone would do
 	}
 	_, err = s.authorizeFor(ctx, c, demand{scope: access.Publish, stream: info.Stream, token: token, media: true})
+	return err
+}
+
+// authorizeBySite is authorizeSession for a token of the site's and a session that was opened with one.
+func (s *Server) authorizeBySite(c echo.Context, p *protocol, info siaran.SessionInfo, token string) error {
+	if !s.cfg.StrictSessionAuth {
+		return nil // the URL alone would do
+	}
+	d := p.demand(info.Stream, token)
+	d.opens = true
+	g, err := s.authorizeFor(c.Request().Context(), c, d)
+	if err == nil && g.claims.Owner() != info.Owner {
+		err = access.ErrForbidden
+	}
 	return err
 }
 

@@ -33,6 +33,7 @@ type held struct {
 	on      access.Target // the stream, as it was when the claims were checked
 	account string        // whose limit the broadcast counts towards; empty: the operator's, without a limit
 	why     error         // why the claims are no longer good, from a recheck
+	site    *siteRight    // what the site has said; nil if it was not asked
 }
 
 func newRights(cfg Config) *rights {
@@ -49,13 +50,13 @@ func (r *rights) opened(scope access.Scope, id siaran.SessionID, g grant) {
 	defer r.mu.Unlock()
 	on := g.target()
 	if scope == access.Publish {
-		r.broadcasts[on.Stream] = held{claims: g.claims, on: on, account: payer(g.claims, on)}
+		r.broadcasts[on.Stream] = held{claims: g.claims, on: on, account: payer(g.claims, on), site: g.site}
 		return
 	}
 	if r.viewers[on.Stream] == nil {
 		r.viewers[on.Stream] = make(map[siaran.SessionID]held)
 	}
-	r.viewers[on.Stream][id] = held{claims: g.claims, on: on}
+	r.viewers[on.Stream][id] = held{claims: g.claims, on: on, site: g.site}
 }
 
 // payer returns the account whose limit a broadcast counts towards: the owner of the stream, whichever key is used. It

@@ -37,6 +37,7 @@ type Server struct {
 	listLimit    *sourceLimiter // of lists of streams
 	allStreams   renderedList
 	budget       *readBudget
+	askBudget    *askBudget
 	rights       *rights
 	viewerEvents *viewerStreams
 	counters     *routeCounters
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 		pictureLimit: newSourceLimiter(cfg.Limits.Picture),
 		listLimit:    newSourceLimiter(cfg.Limits.List),
 		budget:       newReadBudget(cfg.Limits, cached.Metered()),
+		askBudget:    newAskBudget(cfg.Limits),
 		rights:       newRights(cfg),
 		counters:     newRouteCounters(),
 		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share),
@@ -126,6 +128,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	g.Go(func() error { s.viewerEvents.run(ctx); return nil })
 	g.Go(func() error { s.withdraw(ctx); return nil })
 	g.Go(func() error { s.recheck(ctx); return nil })
+	if s.cfg.Admission != nil {
+		g.Go(func() error { s.readmit(ctx); return nil })
+	}
 	g.Go(func() error {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -19,6 +19,7 @@ type viewerView struct {
 	JoinedAt time.Time       `json:"joinedAt"`
 	Path     string          `json:"path"` // direct or relayed
 	Node     string          `json:"node"`
+	Name     string          `json:"name,omitempty"` // as the site has said; only of viewers on this server
 }
 
 // listViewers lists the viewers, in the order in which they came.
@@ -35,8 +36,10 @@ func (s *Server) listViewers(c echo.Context) error {
 		Viewers []viewerView `json:"viewers"`
 		Total   int          `json:"total"`
 	}{make([]viewerView, 0, len(records)), len(records)}
+	names := s.rights.names(g.stream.Name)
 	for _, r := range records[:min(len(records), maxViewersShown)] {
-		body.Viewers = append(body.Viewers, viewerView{r.ID, r.JoinedAt.UTC().Truncate(time.Millisecond), r.Path, r.Node})
+		joined := r.JoinedAt.UTC().Truncate(time.Millisecond)
+		body.Viewers = append(body.Viewers, viewerView{r.ID, joined, r.Path, r.Node, names[r.ID]})
 	}
 	return sendJSON(c, http.StatusOK, body)
 }

@@ -92,10 +92,14 @@ var serveHelp = map[string]string{
 	"max-children": "Servers that pull streams from this one, one for each stream, at the same time (default ${default}).",
 	"node":         "Name of this server in the listing (default: the host name).",
 
+	"auth-webhook": "Address that is asked about each who publishes and watches, such as " +
+		"https://www.example.org/siaran/may; see docs/auth.md.",
+	"auth-webhook-fail": "What to do while that address does not answer: closed (nobody comes in) or open (who has " +
+		"the token that the stream needs) (default ${default}).",
 	"webhook": "Address that is told, signed, of each broadcast and of viewers, such as " +
 		"https://www.example.org/siaran; see docs/webhooks.md. May be repeated.",
-	"webhook-secret-file": "File with the secret that requests to --webhook are signed with: whsec_ and 24 to 64 bytes " +
-		"in base64. Several lines sign with each. SIARAN_WEBHOOK_SECRET may hold it instead.",
+	"webhook-secret-file": "File with the secret that requests to --webhook and --auth-webhook are signed with: " +
+		"whsec_ and 24 to 64 bytes in base64. Several lines sign with each. SIARAN_WEBHOOK_SECRET may hold it instead.",
 
 	"data":  "Folder of the secret, the media certificate and the listing (default ${default}).",
 	"grace": "How long viewers wait for a broadcaster that has vanished (default ${default}).",

@@ -26,6 +26,7 @@ import (
 	"siaran"
 	"siaran/internal/codec"
 	"siaran/internal/signedpost"
+	"siaran/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,9 +35,7 @@ var secret = "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}
 
 // site is a receiver: a real HTTP server, whose connections are pipes so that it can live in synthetic time.
 type site struct {
-	net.Listener
-	conns chan net.Conn
-	ended chan struct{}
+	*testutil.Pipe
 
 	mu     sync.Mutex
 	away   bool
@@ -63,7 +62,7 @@ type event struct {
 func (e event) String() string { return e.Type + " " + string(e.Data.Stream) }
 
 func newSite(t *testing.T) *site {
-	s := &site{conns: make(chan net.Conn), ended: make(chan struct{})}
+	s := &site{Pipe: testutil.NewPipe()}
 	server := &http.Server{Handler: s}
 	done := make(chan struct{})
 	go func() {
@@ -77,23 +76,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func (s *site) Accept() (net.Conn, error) {
-	select {
-	case c := <-s.conns:
-		return c, nil
-	case <-s.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-func (s *site) Close() error {
-	close(s.ended)
-	return nil
-}
-
-func (s *site) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (s *site) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (s *site) dial(ctx context.Context) (net.Conn, error) {
 	s.mu.Lock()
 	away := s.away
 	s.dials++
@@ -101,13 +84,7 @@ func (s *site) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if away {
 		return nil, errors.New("connection refused")
 	}
-	here, there := net.Pipe()
-	select {
-	case s.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return s.Dial(ctx)
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -206,12 +183,12 @@ func (w *world) open() {
 		Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	transport := &http.Transport{MaxConnsPerHost: mostAtOnce, MaxResponseHeaderBytes: 1 << 15}
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	transport.DialContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
 		var i int
 		if _, err := fmt.Sscanf(addr, "site%d", &i); err != nil {
 			return nil, err
 		}
-		return w.sites[i].dial(ctx, network, addr)
+		return w.sites[i].dial(ctx)
 	}
 	cfg.Transport = transport
 	for i := range w.sites {

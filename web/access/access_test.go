@@ -192,7 +192,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"two parts":      {part[0] + "." + part[1], ErrBadToken},
 		"padded":         {valid + "=", ErrBadToken},
 		"space":          {valid + " ", ErrBadToken},
-		"huge":           {strings.Repeat("a", maxToken+1), ErrBadToken},
+		"huge":           {strings.Repeat("a", MaxToken+1), ErrBadToken},
 		"no scope":       {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats"}), ErrBadToken},
 		"unknown scope":  {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "root"}), ErrBadToken},
 		"no stream":      {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"scope": "publish"}), ErrBadToken},

@@ -35,7 +35,8 @@ const relayLife = time.Minute
 // AllStreams stands in Claims.Stream for every stream.
 const AllStreams = "*"
 
-const maxToken = 4096 // bytes; our own have about 200
+// MaxToken is the length in bytes of the longest token that is looked at; our own have about 200.
+const MaxToken = 4096
 
 // Claims is what a token says.
 type Claims struct {
@@ -50,6 +51,9 @@ type Claims struct {
 	Account string
 	Issued  time.Time // to the second; of an account's token
 
+	// Site is the user of the operator's site that has let the request in. It comes with one stream.
+	Site string
+
 	issuer string // which of several verifiers has read the token; see ByIssuer
 }
 
@@ -59,6 +63,8 @@ func (c Claims) Owner() string {
 	switch {
 	case c.Account != "":
 		return c.Account
+	case c.Site != "":
+		return "site:" + c.Site
 	case c.ID != "":
 		return "key:" + c.ID
 	}
@@ -128,7 +134,7 @@ func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 	if token == "" {
 		return Claims{}, ErrNoToken
 	}
-	if len(token) > maxToken {
+	if len(token) > MaxToken {
 		return Claims{}, ErrBadToken
 	}
 	var body jwtClaims

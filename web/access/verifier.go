@@ -53,7 +53,7 @@ func (b byIssuer) Recheck(ctx context.Context, c Claims) (Claims, error) {
 
 // issuer returns the issuer that a token names, or "" if it names none or cannot be read.
 func issuer(token string) string {
-	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+	if len(token) > MaxToken || strings.Count(token, ".") != 2 {
 		return ""
 	}
 	body, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])

@@ -47,7 +47,7 @@ func TestByIssuer(t *testing.T) {
 		"none":           {"", "", ErrNoToken},
 		"junk":           {"undefined", "", ErrBadToken},
 		"two parts":      {strings.TrimSuffix(claiming(`{"iss":"`+elsewhere+`"}`), ".c2ln"), "", ErrBadToken},
-		"huge": {claiming(`{"iss":"` + elsewhere + `","x":"` + strings.Repeat("x", maxToken) + `"}`), "",
+		"huge": {claiming(`{"iss":"` + elsewhere + `","x":"` + strings.Repeat("x", MaxToken) + `"}`), "",
 			ErrBadToken},
 	} {
 		there := &stand{}
@@ -125,7 +125,7 @@ func FuzzByIssuer(f *testing.F) {
 		ByIssuer(s, map[string]TokenVerifier{elsewhere: there}).Verify(background, token)
 		parts := strings.Split(token, ".")
 		named := false
-		if len(parts) == 3 && len(token) <= maxToken {
+		if len(parts) == 3 && len(token) <= MaxToken {
 			var body map[string]any
 			raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 			if err == nil && json.Unmarshal(raw, &body) == nil {

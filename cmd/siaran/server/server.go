@@ -222,6 +222,10 @@ func (s *server) openWeb(context.Context) (err error) {
 	if s.cluster != nil {
 		pulls = s.cluster
 	}
+	admission, err := s.openAdmission()
+	if err != nil {
+		return err
+	}
 	s.web, err = web.New(web.Config{
 		Cluster:        pulls,
 		Hub:            s.hub,
@@ -233,6 +237,8 @@ func (s *server) openWeb(context.Context) (err error) {
 		Secret:         s.secret,
 		Tokens:         s.tokens,
 		SignIn:         s.signIn,
+		Admission:      admission,
+		AdmissionOpen:  s.cfg.AuthWebhookFail == "open",
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,
 		BaseURL:        s.cfg.BaseURL,

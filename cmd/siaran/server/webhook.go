@@ -11,6 +11,8 @@ import (
 
 	"siaran/internal/signedpost"
 	"siaran/internal/webhook"
+	"siaran/web"
+	"siaran/web/admission"
 )
 
 const (
@@ -25,6 +27,8 @@ const (
 type WebhookConfig struct {
 	Webhook           []string `placeholder:"URL"`
 	WebhookSecretFile string   `name:"webhook-secret-file" placeholder:"FILE"`
+	AuthWebhook       string   `name:"auth-webhook" placeholder:"URL"`
+	AuthWebhookFail   string   `name:"auth-webhook-fail" default:"closed" enum:"open,closed"`
 }
 
 func (c WebhookConfig) check() error {
@@ -42,9 +46,16 @@ func (c WebhookConfig) check() error {
 		}
 		seen[text] = true
 	}
-	if len(c.Webhook) > 0 && c.WebhookSecretFile == "" && os.Getenv(webhookSecret) == "" {
-		wrong = append(wrong, errors.New("--webhook needs a secret to sign with: give --webhook-secret-file, or "+
-			webhookSecret+" in the environment"))
+	flag := "--webhook"
+	if c.AuthWebhook != "" {
+		flag = "--auth-webhook"
+		if _, err := signedpost.ParseURL(c.AuthWebhook); err != nil {
+			wrong = append(wrong, fmt.Errorf("--auth-webhook: %w", err))
+		}
+	}
+	if len(c.Webhook)+len(c.AuthWebhook) > 0 && c.WebhookSecretFile == "" && os.Getenv(webhookSecret) == "" {
+		wrong = append(wrong, fmt.Errorf("%s needs a secret to sign with: give --webhook-secret-file, or %s in the "+
+			"environment", flag, webhookSecret))
 	}
 	return errors.Join(wrong...)
 }
@@ -61,6 +72,26 @@ func (c WebhookConfig) openSecrets() (secrets signedpost.Secrets, err error) {
 		return secrets, fmt.Errorf("%s: %w", webhookSecret, err)
 	}
 	return secrets, nil
+}
+
+// openAdmission prepares to ask the site who may publish and watch, if there is one.
+func (s *server) openAdmission() (web.Admission, error) {
+	if s.cfg.AuthWebhook == "" {
+		return nil, nil
+	}
+	secrets, err := s.cfg.openSecrets()
+	if err != nil {
+		return nil, err
+	}
+	u, err := signedpost.ParseURL(s.cfg.AuthWebhook)
+	if err != nil {
+		return nil, fmt.Errorf("--auth-webhook: %w", err)
+	}
+	hook := admission.New(admission.Config{
+		URL: u, Secrets: secrets, UserAgent: webhookAgent, Logger: s.logger.With("part", "auth-webhook"),
+	})
+	s.closers = append(s.closers, func() error { hook.Close(); return nil })
+	return hook, nil
 }
 
 // openWebhooks starts to tell receivers. It stops after everything that it tells of.

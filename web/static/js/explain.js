@@ -12,8 +12,11 @@ const byStatus = {
   0: "network", 400: "name", 401: "private", 403: "private", 404: "name", 422: "codec", 429: "busy", 503: "busy",
 };
 
-/** @type {Record<string, "full" | "banned" | "site">} */
-const byCode = { "stream-full": "full", banned: "banned", site: "site" };
+/** @type {Record<string, "full" | "banned" | "site" | "notAdmitted" | "undecided">} */
+const byCode = {
+  "stream-full": "full", banned: "banned", site: "site", "refused-by-site": "notAdmitted",
+  "site-unreachable": "undecided",
+};
 
 const progressTime = 3000; // milliseconds for which a page only says that it is at work; after that it says at what
 
@@ -39,6 +42,7 @@ export function explain(state, failure, stage, stageSince = Infinity) {
 function explainFailure({ problem, cause, tried = [], code }) {
   if (cause) return explainVerdict({ cause, tried, code });
   const kind = byCode[problem.code ?? ""] ?? byStatus[problem.status] ?? (problem.status > 0 ? "server" : "browser");
+  if (kind === "notAdmitted") return [t("failure.notAdmitted"), problem.message]; // in the site's own words
   const said = problem.message && ["codec", "server", "browser"].includes(kind) ? ` (${problem.message})` : "";
   return [t(`failure.${kind}`), t(`failure.${kind}.more`) + said];
 }
