@@ -148,7 +148,7 @@ func TestWhoWaitsMayGo(t *testing.T) {
 	})
 }
 
-// TestFlood: however many ask, few questions are under way, nobody waits for long, and memory is bounded.
+// TestFlood: however many ask, few questions are under way, and nobody waits for long.
 func TestFlood(t *testing.T) {
 	var now, most atomic.Int32
 	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
@@ -165,7 +165,7 @@ func TestFlood(t *testing.T) {
 		began := time.Now()
 		var asking sync.WaitGroup
 		var yes, none atomic.Int32
-		for i := range 2 * mostAnswers {
+		for i := range 10 * mostAtOnce {
 			asking.Go(func() {
 				switch _, err := h.Ask(t.Context(), Question{Stream: siaran.StreamName(fmt.Sprint(i))}, free); {
 				case err == nil:
@@ -181,13 +181,31 @@ func TestFlood(t *testing.T) {
 		if d := time.Since(began); d > askTime || most.Load() > 2*mostAtOnce || yes.Load() < 2*mostAtOnce {
 			t.Errorf("%s, %d at once, %d yes, %d none", d, most.Load(), yes.Load(), none.Load())
 		}
-		for i := range mostAnswers {
-			_, _ = h.Ask(t.Context(), Question{Source: fmt.Sprint(i)}, func() error { return errors.New("no") })
-		}
-		if n := len(h.answers); n > mostAnswers {
-			t.Errorf("%d answers", n)
-		}
 	})
+}
+
+// TestAnswersAreBounded: new ones take the place of old ones, but not of those that are awaited.
+func TestAnswersAreBounded(t *testing.T) {
+	h := New(Config{URL: &url.URL{Scheme: "http", Host: "site"}})
+	for i := range byte(4) {
+		h.answers[key{i}] = &answer{}
+	}
+	for i := range 3 * mostAnswers {
+		h.makeRoom()
+		a := &answer{expires: time.Now().Add(time.Hour)}
+		if i%2 == 0 {
+			a.expires = time.Now()
+		}
+		h.answers[key{5, byte(i), byte(i >> 8)}] = a
+	}
+	if n := len(h.answers); n > mostAnswers {
+		t.Errorf("%d answers", n)
+	}
+	for i := range byte(4) {
+		if h.answers[key{i}] == nil {
+			t.Error("a question that is awaited was forgotten")
+		}
+	}
 }
 
 // TestSitesThatFail: each is no answer, soon, and the log says so once.
