@@ -47,8 +47,10 @@ func inBubble(t *testing.T, site http.HandlerFunc, test func(t *testing.T, h *Ho
 		var log bytes.Buffer
 		h := New(Config{
 			URL: &url.URL{Scheme: "http", Host: "site"}, Secrets: secrets,
-			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
-			Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return listener.Dial(ctx) }},
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return listener.Dial(ctx)
+			}},
 		})
 		test(t, h, &log)
 		h.Close()
@@ -128,7 +130,8 @@ func TestEqualQuestionsAreAskedOnce(t *testing.T) {
 
 // TestWhoWaitsMayGo: those who asked the same get the answer although the first has gone.
 func TestWhoWaitsMayGo(t *testing.T) {
-	inBubble(t, func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second) }, func(t *testing.T, h *Hook, _ *bytes.Buffer) {
+	slow := func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second) }
+	inBubble(t, slow, func(t *testing.T, h *Hook, _ *bytes.Buffer) {
 		gone, cancel := context.WithCancel(t.Context())
 		var asking sync.WaitGroup
 		asking.Go(func() {
@@ -217,7 +220,7 @@ func TestSitesThatFail(t *testing.T) {
 		},
 		"error":    func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) },
 		"busy":     func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(429) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://inside/", 307) },
+		"redirect": http.RedirectHandler("http://inside/", http.StatusTemporaryRedirect).ServeHTTP,
 		"broken":   func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 		"junk":     asJSON(`{"until": "soon"}`),
 		"long":     asJSON(`{"name": "` + strings.Repeat("x", maxAnswer) + `"}`),
@@ -276,7 +279,10 @@ func TestJudge(t *testing.T) {
 		{signedpost.Answer{Status: 200, Type: "text/html", Body: []byte("<p>fine"), Whole: false}, "", false},
 		{signedpost.Answer{Status: 200, Type: "application/json", Body: []byte(`{}`), Whole: true}, "", false},
 		{signedpost.Answer{Status: 403, Whole: true}, "the site", false},
-		{signedpost.Answer{Status: 401, Type: "application/json", Body: []byte(`{"detail": 7}`), Whole: true}, "the site", true},
+		{
+			signedpost.Answer{Status: 401, Type: "application/json", Body: []byte(`{"detail": 7}`), Whole: true},
+			"the site", true,
+		},
 		{signedpost.Answer{
 			Status: 402, Type: "application/problem+json", Body: []byte(`{"detail": "Pay first,\u0000 please."}`), Whole: true,
 		}, "Pay first, please.", false},
@@ -311,7 +317,8 @@ func FuzzJudge(f *testing.F) {
 			t.Errorf("%+v", v)
 		}
 		var refusal *Refusal
-		if ok := status >= 200 && status < 300; !ok && err == nil || errors.As(err, &refusal) && len(refusal.Detail) > maxDetail {
+		ok := status >= 200 && status < 300
+		if !ok && err == nil || errors.As(err, &refusal) && len(refusal.Detail) > maxDetail {
 			t.Error(err)
 		}
 	})
