@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build run deps test e2e bench cover fuzz lint ci release soak
+.PHONY: help build run deps test e2e bench cover fuzz lint ci manifests release soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,3 +46,6 @@ ci: ## all that must pass before a change goes in
 
 release: ## archives, Debian packages, SBOMs and checksums for all systems, in dist/ (VERSION, TARGETS: see .ci/release)
 	./.ci/release
+
+manifests: ## read deploy/kubernetes as strictly as Kubernetes does
+	go -C .ci/tools run ./manifests $(addprefix $(CURDIR)/,$(wildcard deploy/kubernetes/*.yaml))

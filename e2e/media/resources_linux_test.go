@@ -120,6 +120,19 @@ func TestDescriptorsUsedUp(t *testing.T) {
 	}
 }
 
+// TestMemoryIsShort: with a limit far below what the server needs, it collects garbage all the time, and media goes on.
+func TestMemoryIsShort(t *testing.T) {
+	t.Parallel()
+	p, _ := startFaulty(t, filepath.Join(t.TempDir(), "data"), "env", "GOMEMLIMIT=8MiB")
+	var all []*watcher
+	for range 5 {
+		all = append(all, watchDemo(t, p))
+	}
+	for _, w := range all {
+		w.goesOn(t)
+	}
+}
+
 // smallDisk is a file system of a few megabytes.
 func smallDisk(t *testing.T) string {
 	t.Helper()
