@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"siaran/cmd/siaran/server"
@@ -13,10 +14,10 @@ import (
 )
 
 type benchCommand struct {
-	WHEP      string `name:"whep" required:"" placeholder:"URL"`
-	WHIP      string `name:"whip" placeholder:"URL"`
-	Token     string `placeholder:"TOKEN"`
-	WHEPToken string `name:"whep-token" placeholder:"TOKEN"`
+	WHEP      []string `name:"whep" required:"" sep:"none" placeholder:"URL"`
+	WHIP      string   `name:"whip" placeholder:"URL"`
+	Token     string   `placeholder:"TOKEN"`
+	WHEPToken string   `name:"whep-token" placeholder:"TOKEN"`
 
 	Viewers  int           `default:"200"`
 	Duration time.Duration `default:"20s"`
@@ -54,7 +55,8 @@ func (b benchCommand) Run(ctx context.Context, c console) error {
 		cfg.Readers = b.Viewers
 	}
 	cfg.OneCPU = cfg.Readers <= fewReaders
-	if cfg.WHEPToken == "" && (b.WHIP == "" || sameHost(b.WHIP, b.WHEP)) {
+	elsewhere := slices.ContainsFunc(b.WHEP, func(whep string) bool { return !sameHost(b.WHIP, whep) })
+	if cfg.WHEPToken == "" && (b.WHIP == "" || !elsewhere) {
 		cfg.WHEPToken = b.Token
 	}
 	report, err := bench.Run(ctx, cfg)

@@ -58,7 +58,7 @@ func TestBenchThroughTheRelay(t *testing.T) {
 	for _, relay := range []bench.Relay{bench.RelayUDP, bench.RelayTCP, bench.RelayTLS} {
 		t.Run(string(relay), func(t *testing.T) {
 			r, err := bench.Run(t.Context(), bench.Config{
-				WHIP: s.WHIP("cats"), WHEP: s.WHEP("cats"), Token: s.Token(t, "cats", access.Publish), Roots: s.CA.Pool(),
+				WHIP: s.WHIP("cats"), WHEP: []string{s.WHEP("cats")}, Token: s.Token(t, "cats", access.Publish), Roots: s.CA.Pool(),
 				Relay:   relay,
 				Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: bench.GCM, Bitrate: 800_000, FPS: 30,
 				KeyframeInterval: 2 * time.Second,

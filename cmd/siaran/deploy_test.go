@@ -22,8 +22,8 @@ type run struct {
 	env        map[string]string
 }
 
-// TestDeploymentsAreAccepted: what the files for Compose, Kubernetes and systemd run is a command line that exists, with
-// settings that are valid together.
+// TestDeploymentsAreAccepted: what the files for Compose, Kubernetes and systemd run is a command line that exists,
+// with settings that are valid together.
 func TestDeploymentsAreAccepted(t *testing.T) {
 	root := filepath.Join("..", "..")
 	runs := append(composeRuns(t, root), kubernetesRuns(t, root)...)
@@ -44,7 +44,9 @@ func TestDeploymentsAreAccepted(t *testing.T) {
 }
 
 // foreign are variables that are not settings of ours.
-var foreign = map[string]bool{"FIRESTORE_EMULATOR_HOST": true, "GOOGLE_APPLICATION_CREDENTIALS": true, "NODE_NAME": true}
+var foreign = map[string]bool{
+	"FIRESTORE_EMULATOR_HOST": true, "GOOGLE_APPLICATION_CREDENTIALS": true, "NODE_NAME": true,
+}
 
 func (r run) check(t *testing.T) {
 	var line commandLine

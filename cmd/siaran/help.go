@@ -152,11 +152,12 @@ var publishHelp = map[string]string{
 }
 
 var benchHelp = map[string]string{
-	"whep": "WHEP endpoint to watch, of any server, such as http://127.0.0.1:8080/whep/cats.",
+	"whep": "WHEP endpoint to watch, of any server, such as http://127.0.0.1:8080/whep/cats. May be repeated: viewers " +
+		"are spread over all.",
 	"whip": "WHIP endpoint to publish a synthetic stream to. Without it the stream must be live already, and " +
 		"latency is not measured.",
 	"token":      "Token that may publish." + tokenInEnvironment,
-	"whep-token": "Token that may watch (default: --token, if both endpoints are on one host).",
+	"whep-token": "Token that may watch (default: --token, if all endpoints are on one host).",
 
 	"viewers":  "Number of viewers, up to 5000 (default ${default}).",
 	"duration": "How long to measure after all viewers have joined, up to 10m (default ${default}).",

@@ -68,7 +68,7 @@ func TestViewersComeAndGo(t *testing.T) {
 	} else {
 		compare(t, settled, s.sample(t, p.samples))
 	}
-	t.Logf("%d viewers have come and %d left; %d joins were refused between two broadcasts; longest without a packet: %s",
+	t.Logf("%d viewers have come and %d left; %d joins were in vain at first; longest without a packet: %s",
 		c.joined.Load(), c.left.Load(), c.refused.Load(), time.Duration(c.longest.Load()).Round(time.Millisecond))
 	for _, line := range s.warnings() {
 		t.Errorf("in the log: %s", line)

@@ -22,10 +22,9 @@ const (
 type audience struct {
 	cfg      Config
 	stamper  *stamper
-	whep     endpoint
+	gates    []gate
 	identity *identity
 	pump     pump
-	local    netip.Addr // the address from which we reach the server
 	running  sync.WaitGroup
 	stop     context.CancelFunc
 
@@ -39,6 +38,8 @@ type audience struct {
 	mu      sync.Mutex
 	viewers []*viewer // those that have joined
 	joins   joins
+	turn    int               // how many have asked for an endpoint
+	places  map[string]*place // by the server's host and port
 }
 
 // joins records how joining went.
@@ -49,25 +50,30 @@ type joins struct {
 	connects []time.Duration // from the request to the keys
 	ciphers  map[string]int
 	failures map[string]int
+	followed int           // redirects
 	first    time.Duration // when the first one sent its request
 	last     time.Duration // when the last one had its first key frame
 }
 
-func newAudience(cfg Config, st *stamper, whep endpoint) (*audience, error) {
+func newAudience(cfg Config, st *stamper, wheps []endpoint) (*audience, error) {
 	id, err := newIdentity()
 	if err != nil {
 		return nil, err
 	}
-	local, err := localAddress(cfg.WHEP)
-	if err != nil {
-		return nil, err
+	gates := make([]gate, 0, len(wheps))
+	for _, whep := range wheps {
+		local, err := localAddress(whep.url.String())
+		if err != nil {
+			return nil, err
+		}
+		gates = append(gates, gate{whep, local})
 	}
 	p, err := newPump()
 	if err != nil {
 		return nil, err
 	}
 	c := &audience{
-		cfg: cfg, stamper: st, whep: whep, identity: id, pump: p, local: local,
+		cfg: cfg, stamper: st, gates: gates, identity: id, pump: p, places: make(map[string]*place),
 		joins: joins{ciphers: make(map[string]int), failures: make(map[string]int)},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -121,13 +127,14 @@ func (c *audience) join(ctx context.Context, reads bool) (*viewer, *keys, error)
 		return nil, nil, err
 	}
 	v := newViewer(c, reads, own, uint32(random))
+	v.gate = c.next()
 	var host netip.AddrPort // not set with a relay
 	if c.cfg.Relay == NoRelay {
-		port, err := v.open(c.pump, c.local.Is6())
+		port, err := v.open(c.pump, v.gate.local.Is6())
 		if err != nil {
 			return nil, nil, &stageError{"socket", err}
 		}
-		host = netip.AddrPortFrom(c.local, port)
+		host = netip.AddrPortFrom(v.gate.local, port)
 	}
 	k, err := c.connect(ctx, v, host, random)
 	if err != nil {
@@ -143,11 +150,11 @@ func (c *audience) connect(ctx context.Context, v *viewer, host netip.AddrPort, 
 		return nil, err
 	}
 	v.posted = c.stamper.now()
-	session, err := c.whep.Post(ctx, c.whep.url, string(offer))
+	session, err := v.gate.Post(ctx, v.gate.url, string(offer))
 	if err != nil {
 		return nil, &stageError{"request", err}
 	}
-	v.resource = session.URL
+	v.resource, v.redirects, v.place = session.URL, session.Redirects, c.placeOf(session.URL)
 	a, err := parseAnswer([]byte(session.Answer))
 	if err != nil {
 		return nil, &stageError{"answer", err}
@@ -207,7 +214,7 @@ func (c *audience) leave(ctx context.Context, v *viewer) {
 	if v.resource != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
-		_ = c.whep.Delete(ctx, v.resource) // otherwise the server notices by a timeout
+		_ = v.gate.Delete(ctx, v.resource) // otherwise the server notices by a timeout
 	}
 	v.close()
 	_ = v.pipe.Close()
@@ -258,6 +265,8 @@ func (c *audience) note(v *viewer, k *keys, err error) {
 		return
 	}
 	c.viewers = append(c.viewers, v)
+	c.joins.followed += v.redirects
+	v.place.viewers++
 	c.joins.starts = append(c.joins.starts, v.started)
 	c.joins.connects = append(c.joins.connects, k.at-v.posted)
 	c.joins.ciphers[profileName(k.profile)]++

@@ -42,10 +42,10 @@ const (
 
 // Config says which server to load and how much. The zero values of the fields without a remark are not valid.
 type Config struct {
-	WHIP      string // endpoint to publish to; if empty, someone else publishes and the latency is unknown
-	WHEP      string // endpoint to watch
-	Token     string // bearer token of the publisher; may be empty
-	WHEPToken string // bearer token of the viewers; may be empty
+	WHIP      string   // endpoint to publish to; if empty, someone else publishes and the latency is unknown
+	WHEP      []string // endpoints to watch, which viewers are spread over
+	Token     string   // bearer token of the publisher; may be empty
+	WHEPToken string   // bearer token of the viewers; may be empty
 
 	Viewers  int
 	Readers  int // how many of the viewers read everything
@@ -79,8 +79,10 @@ func (c *Config) check() error {
 			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
 	}
-	say(!isEndpoint(c.WHEP),
-		"--whep %q: give the URL of a WHEP endpoint, such as http://host:8080/whep/cats", c.WHEP)
+	say(len(c.WHEP) == 0 || len(c.WHEP) > maxPlaces, "--whep: give 1 to %d endpoints", maxPlaces)
+	for _, whep := range c.WHEP {
+		say(!isEndpoint(whep), "--whep %q: give the URL of a WHEP endpoint, such as http://host:8080/whep/cats", whep)
+	}
 	say(c.WHIP != "" && !isEndpoint(c.WHIP),
 		"--whip %q: give the URL of a WHIP endpoint, such as http://host:8080/whip/cats", c.WHIP)
 	say(c.Viewers < 1 || c.Viewers > MaxViewers, "--viewers %d: give 1 to %d", c.Viewers, MaxViewers)
@@ -103,6 +105,9 @@ func (c *Config) check() error {
 		"--ramp %g: %d viewers would take more than %s to join", c.Ramp, c.Viewers, MaxDuration)
 	if c.Progress == nil {
 		c.Progress = io.Discard
+	}
+	if c.Readers > 0 {
+		c.Readers = max(c.Readers, len(c.WHEP)) // one at least of each server
 	}
 	c.Readers = min(c.Readers, c.Viewers)
 	return errors.Join(wrong...)

@@ -65,6 +65,7 @@ func (v *viewer) packet(s *source, payload []byte, now time.Duration) {
 		switch {
 		case v.audience.measuring.Load():
 			v.audience.latency.add(now - sent)
+			v.place.latency.add(now - sent)
 		case v.reads && v.audience.joining.Load():
 			v.audience.meanwhile.add(now - sent)
 		}

@@ -7,7 +7,7 @@ import (
 
 // Report holds the results of a run. Times are in milliseconds unless their names say otherwise.
 type Report struct {
-	WHEP string `json:"whep"`
+	WHEP []string `json:"whep"`
 	// Relay is the transport to the server's relay; empty if viewers connected directly.
 	Relay string `json:"relay,omitempty"`
 	// Published is nil if someone else published.
@@ -18,10 +18,12 @@ type Report struct {
 	// Latency is from the publisher's send to a viewer's receipt.
 	Latency *Spread `json:"addedLatencyMs,omitempty"`
 	// Meanwhile is the latency of the readers while others join.
-	Meanwhile *Spread  `json:"addedLatencyWhileJoiningMs,omitempty"`
-	Server    *Server  `json:"server,omitempty"` // with --pid
-	Bench     Bench    `json:"bench"`
-	Warnings  []string `json:"warnings"`
+	Meanwhile *Spread `json:"addedLatencyWhileJoiningMs,omitempty"`
+	// Servers is what each server has, under the host and port of its sessions.
+	Servers  []ServerShare `json:"servers"`
+	Server   *Server       `json:"server,omitempty"` // with --pid
+	Bench    Bench         `json:"bench"`
+	Warnings []string      `json:"warnings"`
 }
 
 // Stream is the synthetic stream as it was sent.
@@ -39,12 +41,20 @@ type Stream struct {
 type Viewers struct {
 	Asked          int            `json:"asked"`
 	Joined         int            `json:"joined"`
-	Failures       map[string]int `json:"failures"` // by reason
-	Lost           map[string]int `json:"lost"`     // sessions that ended early, by reason
+	Failures       map[string]int `json:"failures"`  // by reason
+	Lost           map[string]int `json:"lost"`      // sessions that ended early, by reason
+	Redirects      int            `json:"redirects"` // that were followed
 	JoinsPerSecond float64        `json:"joinsPerSecond"`
 	Ciphers        map[string]int `json:"ciphers"`
 	Connected      Spread         `json:"connectedMs"`     // from the request to the keys
 	FirstKeyframe  Spread         `json:"firstKeyframeMs"` // from the request to the last packet of the first key frame
+}
+
+// ServerShare is one server's part of the viewers. The latency of an edge less that of the origin is what the hop adds.
+type ServerShare struct {
+	Host    string  `json:"host"`
+	Viewers int     `json:"viewers"`
+	Latency *Spread `json:"addedLatencyMs,omitempty"`
 }
 
 // Packets counts packets in the measured time, over all viewers.
@@ -151,7 +161,7 @@ func (r *run) fill() {
 	joined := len(c.present())
 	out.Viewers = Viewers{
 		Asked: c.joins.asked, Joined: joined,
-		Failures: c.joins.failures, Lost: c.lost(), Ciphers: c.joins.ciphers,
+		Redirects: c.joins.followed, Failures: c.joins.failures, Lost: c.lost(), Ciphers: c.joins.ciphers,
 		Connected: spreadOf(c.joins.connects), FirstKeyframe: spreadOf(c.joins.starts),
 	}
 	if took := c.joins.last - c.joins.first; took > 0 {
@@ -173,6 +183,7 @@ func (r *run) fill() {
 			out.Readers.MissingRate = percent(out.Readers.Missing, o.published)
 		}
 	}
+	out.Servers = c.perServer()
 	out.Latency, out.Meanwhile = c.latency.spread(), c.meanwhile.spread()
 	if out.Latency == nil && r.publisher != nil {
 		r.warn("no stamp of the publisher arrived: the server changes the media, so the latency is not known")

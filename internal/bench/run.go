@@ -45,11 +45,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		defer cancel(nil)
 		r.publisher.onLost(func() { cancel(errors.New("the server has given up the broadcaster")) })
 	}
-	whep, err := newEndpoint(cfg.WHEP, cfg.WHEPToken, client)
-	if err != nil {
-		return nil, err
-	}
-	if r.audience, err = newAudience(cfg, r.stamper, whep); err != nil {
+	if err := r.invite(client); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -99,6 +95,18 @@ func (r *run) warn(format string, args ...any) {
 	r.say("warning: %s", w)
 }
 
+// invite makes the audience.
+func (r *run) invite(client *http.Client) (err error) {
+	endpoints := make([]endpoint, len(r.cfg.WHEP))
+	for i, address := range r.cfg.WHEP {
+		if endpoints[i], err = newEndpoint(address, r.cfg.WHEPToken, client); err != nil {
+			return err
+		}
+	}
+	r.audience, err = newAudience(r.cfg, r.stamper, endpoints)
+	return err
+}
+
 func (r *run) prepare() error {
 	if r.cfg.PID > 0 {
 		if r.cfg.PID == os.Getpid() {
@@ -108,14 +116,14 @@ func (r *run) prepare() error {
 			return err
 		}
 	}
-	for _, u := range []string{r.cfg.WHIP, r.cfg.WHEP} {
+	for _, u := range append([]string{r.cfg.WHIP}, r.cfg.WHEP...) {
 		if u != "" && !onLoopback(u) {
 			r.warn("the server is another machine: the results include the network and its losses, " +
 				"and the load affects everyone on it; use this only on your own servers")
 			break
 		}
 	}
-	if r.cfg.PID > 0 && !onLoopback(r.cfg.WHEP) {
+	if r.cfg.PID > 0 && !onLoopback(r.cfg.WHEP[0]) {
 		r.warn("--pid is a process of this machine, but the server's address is not a loopback address: " +
 			"make sure that they belong together")
 	}

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func testConfig(p *peer) Config {
 	return Config{
-		WHIP: p.URL + "/whip", WHEP: p.URL + "/whep", Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: GCM,
+		WHIP: p.URL + "/whip", WHEP: []string{p.URL + "/whep"}, Viewers: 5, Readers: 2, Ramp: 20, Parallel: 5, Cipher: GCM,
 		Bitrate: 500_000, FPS: 30, KeyframeInterval: time.Second,
 		JoinTimeout: 20 * time.Second, Duration: time.Second,
 	}
@@ -149,7 +151,7 @@ func TestNobodyIsLive(t *testing.T) {
 }
 
 func TestConfigSaysWhatIsWrong(t *testing.T) {
-	if err := new(Config{WHEP: "nonsense", Cipher: "rot13"}).check(); err == nil {
+	if err := new(Config{WHEP: []string{"nonsense"}, Cipher: "rot13"}).check(); err == nil {
 		t.Error("accepted")
 	} else {
 		for _, flag := range []string{"--whep", "--viewers", "--cipher", "--bitrate", "--duration", "--fps", "--ramp"} {
@@ -167,5 +169,25 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 	cfg.Duration = MaxDuration + 1
 	if cfg.check() == nil {
 		t.Error("too long a duration is accepted")
+	}
+}
+
+// TestSeveralEndpoints: viewers are spread over all, and redirects are followed and counted.
+func TestSeveralEndpoints(t *testing.T) {
+	p := startPeer(t)
+	moved := httptest.NewServer(http.RedirectHandler(p.URL+"/whep", http.StatusTemporaryRedirect))
+	defer moved.Close()
+	cfg := testConfig(p)
+	cfg.WHEP = append(cfg.WHEP, moved.URL)
+	cfg.Viewers = 6
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Viewers.Joined != 6 || r.Viewers.Redirects != 3 {
+		t.Errorf("%+v", r.Viewers)
+	}
+	if len(r.Servers) != 1 || r.Servers[0].Viewers != 6 || r.Servers[0].Latency == nil {
+		t.Errorf("%+v", r.Servers)
 	}
 }

@@ -23,6 +23,9 @@ func (r *Report) Table(w io.Writer) error {
 	v := r.Viewers
 	row("viewers", "%d of %d joined, %.1f joins/s, %s%s", v.Joined, v.Asked, v.JoinsPerSecond, list(v.Ciphers),
 		when(r.Relay != "", ", through the relay over "+strings.ToUpper(r.Relay)))
+	if v.Redirects > 0 {
+		row("redirects", "%d followed", v.Redirects)
+	}
 	if len(v.Failures) > 0 {
 		row("failures", "%s", list(v.Failures))
 	}
@@ -47,6 +50,15 @@ func (r *Report) Table(w io.Writer) error {
 		row("added latency", "%s (%d samples)", *r.Latency, r.Latency.Samples)
 	} else {
 		row("added latency", "not known")
+	}
+	if len(r.Servers) > 1 {
+		for _, s := range r.Servers {
+			latency := "latency not known"
+			if s.Latency != nil {
+				latency = "added latency " + s.Latency.String()
+			}
+			row("at "+s.Host, "%d viewers, %s", s.Viewers, latency)
+		}
 	}
 	if m := r.Meanwhile; m != nil {
 		row("while others join", "%s (%d samples, of readers)", *m, m.Samples)

@@ -47,7 +47,11 @@ type viewer struct {
 	reads    bool      // everything, for exact loss
 	own      credentials
 	posted   time.Duration
-	resource *url.URL // set by the join; a secret
+	gate     gate
+	// What the join sets, before media comes. The resource is a secret.
+	resource  *url.URL
+	redirects int
+	place     *place
 
 	mu       sync.Mutex // guards all fields below; held while datagrams are read
 	socket   socket

@@ -45,18 +45,25 @@ type Session struct {
 	Answer string
 	URL    *url.URL // a secret: whoever knows it can end the session
 	Links  []string // the values of the Link fields; see [ICEServers]
+
+	Redirects int // that were followed to get it
 }
 
 // Post trades an offer for an answer (RFC 9725 section 4.2). Errors include *[Error].
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, offer string) (*Session, error) {
-	for range maxRedirects + 1 {
+	for redirects := range maxRedirects + 1 {
 		res, body, err := c.do(ctx, http.MethodPost, endpoint, offer)
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case res.StatusCode == http.StatusCreated, res.StatusCode == http.StatusOK && c.Lenient:
-			return c.session(res, body)
+			s, err := c.session(res, body)
+			if err != nil {
+				return nil, err
+			}
+			s.Redirects = redirects
+			return s, nil
 		case res.StatusCode == http.StatusTemporaryRedirect, res.StatusCode == http.StatusPermanentRedirect:
 			if endpoint, err = c.redirect(endpoint, res); err != nil {
 				return nil, err
