@@ -223,7 +223,8 @@ func TestPlace(t *testing.T) {
 		{"sent here in vain for the second time", false, as, Visit{Load: 100, Hops: 2}, "refused"},
 		{"with a forged count", false, as, Visit{Load: 100, Hops: 1 << 30}, "refused"},
 		{"a page of ours, and room", false, as, Visit{Load: 99, Stay: true}, "here"},
-		{"a page of ours, and no room", false, as, Visit{Load: 100, Stay: true}, "refused"},
+		{"a page of ours, and no room", false, as, Visit{Load: 100, Stay: true}, "r0-1"},
+		{"a page of a server that drains", true, as, Visit{Stay: true}, "r0-1"},
 	} {
 		tc.visit.Stream = "cats"
 		c := placer(tc.draining, tc.change).Place(tc.visit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,20 +23,45 @@ const (
 	Linger      = 30 * time.Second // a stream stays here for so long after its last viewer
 )
 
-// Parent is the server that streams are pulled from.
+// Source is a server that streams are pulled from.
 //
-// Its methods fail with siaran.ErrUnknownStream or siaran.ErrNotLive if the parent has no such stream or does not tell
-// this server about it, with siaran.ErrLoop or siaran.ErrTooFar, and otherwise with an error that says in plain words
-// what is wrong with the parent. They tell it the way of the request (siaran.WayOf), with this server at its end.
-type Parent interface {
-	// Stream returns what the parent knows about a stream.
-	Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error)
-	// Watch reports the streams that are live there, as siaran.Listing does.
-	Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error
+// Its methods, and those of Parent, fail with siaran.ErrUnknownStream or siaran.ErrNotLive if it has no such stream or
+// does not tell this server about it, with siaran.ErrLoop or siaran.ErrTooFar, and otherwise with an error that says in
+// plain words what is wrong with it. They tell it the way of the request (siaran.WayOf), with this server at its end.
+type Source interface {
 	// Open trades an offer for an answer.
 	Open(ctx context.Context, name siaran.StreamName, offer []byte) (Session, error)
 	// Close ends a session that Open has made. It may be gone already.
 	Close(ctx context.Context, s Session)
+}
+
+// Parent is a Source that is asked for everything that is not here.
+type Parent interface {
+	Source
+	// Stream returns what the parent knows about a stream.
+	Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error)
+	// Watch reports the streams that are live there, as siaran.Listing does.
+	Watch(ctx context.Context, snapshot func([]siaran.Stream), event func(siaran.StreamEvent)) error
+}
+
+// Above is where streams come from: a Directory, which stands for one parent, or Peers.
+type Above interface {
+	// Stream returns what is known of a stream elsewhere. It fails as Source does.
+	Stream(ctx context.Context, name siaran.StreamName) (siaran.Stream, error)
+	// sources returns the servers to ask for a stream, in that order; forChild if another server waits for it.
+	sources(name siaran.StreamName, forChild bool) ([]source, error)
+	// failed is told that the media of a server does not come, or that it does not answer.
+	failed(source)
+	// brokeSince reports whether what is live elsewhere has been unknown at some time since t.
+	brokeSince(t time.Time) bool
+}
+
+// source is a server to ask.
+type source struct {
+	Source
+	node    string // empty: a parent without a name
+	origin  bool   // the stream is live there
+	trouble *trouble
 }
 
 // Session is a session at the parent.
@@ -69,19 +95,17 @@ type Pull interface {
 
 // Config is what a Cluster needs. All fields must be set.
 type Config struct {
-	Hub       *siaran.Hub
-	Directory *Directory
-	Puller    Puller
-	Node      string                      // this server's name
-	Sessions  func(siaran.StreamName) int // of viewers and children here, connected or not
-	Logger    *slog.Logger
+	Hub      *siaran.Hub
+	Above    Above
+	Puller   Puller
+	Node     string                      // this server's name
+	Sessions func(siaran.StreamName) int // of viewers and children here, connected or not
+	Logger   *slog.Logger
 }
 
 // Cluster pulls streams. Its methods may be called from any goroutine.
 type Cluster struct {
 	cfg     Config
-	parent  Parent
-	trouble *trouble
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -103,7 +127,7 @@ type refusal struct {
 // New prepares a cluster. It asks nothing of the parent before Ensure.
 func New(cfg Config) *Cluster {
 	c := &Cluster{
-		cfg: cfg, parent: cfg.Directory.parent, trouble: cfg.Directory.trouble,
+		cfg:   cfg,
 		pulls: make(map[siaran.StreamName]*pull), refused: make(map[siaran.StreamName]refusal),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -126,7 +150,7 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
 	// A name that the parent does not know costs it no offer, and this server no session.
-	switch above, err := c.cfg.Directory.Stream(ctx, name); {
+	switch above, err := c.cfg.Above.Stream(ctx, name); {
 	case errors.Is(err, siaran.ErrUnknownStream), err == nil && above.Status == siaran.StatusOffline:
 		return siaran.ErrNotLive
 	case errors.Is(err, siaran.ErrLoop), errors.Is(err, siaran.ErrTooFar):
@@ -135,7 +159,7 @@ func (c *Cluster) Ensure(ctx context.Context, name siaran.StreamName) error {
 		return siaran.ErrParent // it has no media to begin with
 	}
 	for {
-		p, err := c.join(name)
+		p, err := c.join(name, siaran.WayOf(ctx))
 		if err != nil {
 			return err
 		}
@@ -163,15 +187,20 @@ func (c *Cluster) has(name siaran.StreamName) bool {
 }
 
 // join returns the pull of a stream, and begins it if there is none. It is for everybody, so that its requests do not
-// carry the way of the one who happens to come first.
-func (c *Cluster) join(name siaran.StreamName) (*pull, error) {
+// carry the way of the one who happens to come first. A server that this one is just asking for the stream would wait
+// for itself.
+func (c *Cluster) join(name siaran.StreamName, way siaran.Way) (*pull, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
 		return nil, siaran.ErrClosed
 	case c.pulls[name] != nil:
-		return c.pulls[name], nil
+		p := c.pulls[name]
+		if p.toward != "" && slices.Contains(way, p.toward) {
+			return nil, siaran.ErrLoop
+		}
+		return p, nil
 	}
 	if r, there := c.refused[name]; there && time.Now().Before(r.until) {
 		return nil, r.err
@@ -180,7 +209,7 @@ func (c *Cluster) join(name siaran.StreamName) (*pull, error) {
 		return nil, siaran.ErrTooManySessions
 	}
 	p := &pull{
-		cluster: c, name: name, settled: make(chan struct{}), gone: make(chan struct{}),
+		cluster: c, name: name, forChild: len(way) > 0, settled: make(chan struct{}), gone: make(chan struct{}),
 		log: c.cfg.Logger.With("stream", name),
 	}
 	c.pulls[name] = p

@@ -275,7 +275,7 @@ func TestParentIsStartedAgain(t *testing.T) {
 			if noticed {
 				w.set(func() { w.openErr, w.lookErr = errors.New("down"), errors.New("down") })
 			} else { // it was too fast for questions, but its list has been cut off
-				w.cluster.cfg.Directory.broke = time.Now()
+				w.cluster.cfg.Above.(*Directory).broke = time.Now()
 				time.Sleep(time.Second)
 			}
 			w.end()

@@ -175,6 +175,14 @@ func (d *Directory) follow() (changed chan struct{}, done func()) {
 	}
 }
 
+// sources implements Above.
+func (d *Directory) sources(siaran.StreamName, bool) ([]source, error) {
+	return []source{{Source: d.parent, origin: true, trouble: d.trouble}}, nil
+}
+
+// failed implements Above. There is nobody else to ask.
+func (d *Directory) failed(source) {}
+
 // brokeSince reports whether the parent has been out of reach at some time since t, or has been restarted.
 func (d *Directory) brokeSince(t time.Time) bool {
 	d.mu.Lock()

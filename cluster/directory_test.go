@@ -16,7 +16,7 @@ func TestMadeUpNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		d := w.cluster.cfg.Directory
+		d := w.cluster.cfg.Above.(*Directory)
 		refused := 0
 		for n := range 20_000 {
 			if _, err := d.Stream(t.Context(), siaran.StreamName(fmt.Sprint("n", n))); errors.Is(err, siaran.ErrParent) {
@@ -48,7 +48,7 @@ func TestAnswersAreGoodForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		d := w.cluster.cfg.Directory
+		d := w.cluster.cfg.Above.(*Directory)
 		ask := func(want int) {
 			t.Helper()
 			for range 10 {

@@ -1,5 +1,6 @@
-// Package cluster makes this server an edge of another one, its parent: a stream that viewers ask for and that is not
-// here is pulled from there, once for all of them, and let go when nobody watches it any more.
+// Package cluster makes this server an edge of others: a stream that viewers ask for and that is not here is pulled,
+// once for all of them, and let go when nobody watches it any more. It comes from one parent, or from [Peers], the
+// servers that share a listing with this one.
 //
 // [Cluster] has one goroutine for each stream that is pulled:
 //
@@ -12,6 +13,9 @@
 //
 // While it asks again, viewers keep their sessions and the broadcast is interrupted, for the grace time of the hub. If
 // the parent says that the stream is not live, the broadcast stops, as if its broadcaster had stopped it.
+//
+// Among peers, [Rank] is the order in which servers are a stream's. By it [Parents] says whom a server pulls from, and
+// [Placer] which server serves a viewer.
 //
 // [Directory] is what the parent says about streams, and [Listing] adds that to the server's own listing.
 //

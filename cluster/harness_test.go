@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	w.hub.KeepViewers(10 * time.Second)
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
 	w.cluster = New(Config{
-		Hub: w.hub, Directory: NewDirectory(w, "edge", logger), Puller: w, Node: "edge",
+		Hub: w.hub, Above: NewDirectory(w, "edge", logger), Puller: w, Node: "edge",
 		Sessions: func(siaran.StreamName) int { w.mu.Lock(); defer w.mu.Unlock(); return w.sessions }, Logger: logger,
 	})
 	return w

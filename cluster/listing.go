@@ -12,7 +12,7 @@ import (
 )
 
 // Listing is the listing of an edge: its own, and for names that are not in it what the parent says. What the parent
-// has cannot be changed here. Broadcasts that are pulled are not written into the own listing.
+// has cannot be changed here.
 type Listing struct {
 	siaran.Listing // the own one
 	hub            *siaran.Hub
@@ -243,13 +243,4 @@ func unanswered(err error) error {
 		}
 	}
 	return siaran.ErrParent
-}
-
-// Apply implements siaran.Listing.
-func (l *Listing) Apply(ctx context.Context, u siaran.Update) error {
-	u.Changes = slices.DeleteFunc(slices.Clone(u.Changes), func(c siaran.Change) bool { return c.State.Relayed })
-	if len(u.Changes) == 0 {
-		return nil
-	}
-	return l.Listing.Apply(ctx, u)
 }

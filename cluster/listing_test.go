@@ -24,7 +24,7 @@ func edgeListing(t *testing.T, w *world) *Listing {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { own.Close() })
-	return NewListing(own, w.hub, w.cluster.cfg.Directory)
+	return NewListing(own, w.hub, w.cluster.cfg.Above.(*Directory))
 }
 
 // expire makes the directory ask again.
@@ -62,13 +62,13 @@ func TestListingOfAnEdge(t *testing.T) {
 		t.Error(err)
 	}
 	w.set(func() { w.streams["dogs"] = private })
-	w.cluster.cfg.Directory.expire()
+	w.cluster.cfg.Above.(*Directory).expire()
 	if s, err := l.Stream(ctx, "dogs"); err != nil || s.KeyGeneration != 0 {
 		t.Errorf("what is here has become the parent's: %+v, %v", s, err)
 	}
 	down := errors.New("down")
 	w.set(func() { w.lookErr, w.openErr = down, down })
-	w.cluster.cfg.Directory.expire()
+	w.cluster.cfg.Above.(*Directory).expire()
 	if _, err := l.Stream(ctx, cats); !errors.Is(err, siaran.ErrParent) {
 		t.Errorf("while the parent is away: %v", err)
 	}
@@ -77,33 +77,6 @@ func TestListingOfAnEdge(t *testing.T) {
 	}
 	if err := l.Claim(ctx, "birds", "edge", "", 0); !errors.Is(err, siaran.ErrParent) {
 		t.Errorf("a new name while the parent is away: %v", err)
-	}
-}
-
-// TestPulledStreamsAreNotWritten: they are the origin's to list.
-func TestPulledStreamsAreNotWritten(t *testing.T) {
-	w := newWorld(t)
-	defer w.close()
-	l := edgeListing(t, w)
-	ctx := t.Context()
-	if err := l.Renew(ctx, siaran.Node{Name: "edge", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
-		t.Fatal(err)
-	}
-	state := func(name siaran.StreamName, relayed bool) siaran.Change {
-		return siaran.Change{State: siaran.BroadcastState{
-			ID: siaran.BroadcastID(name), Stream: name, Status: siaran.StatusLive, StartedAt: time.Now(), Relayed: relayed,
-		}}
-	}
-	u := siaran.Update{Node: "edge", At: time.Now(), Changes: []siaran.Change{state("pulled", true), state("own", false)}}
-	if err := l.Apply(ctx, u); err != nil {
-		t.Fatal(err)
-	}
-	if len(u.Changes) != 2 || u.Changes[0].State.Stream != "pulled" {
-		t.Error("the caller's update was changed")
-	}
-	list, err := l.Streams(ctx, siaran.StreamQuery{All: true})
-	if err != nil || len(list) != 1 || list[0].Name != "own" {
-		t.Errorf("%+v, %v", list, err)
 	}
 }
 
@@ -119,7 +92,7 @@ func TestInterruptedWithoutTheParent(t *testing.T) {
 	down := errors.New("down")
 	w.set(func() { w.lookErr, w.openErr = down, down })
 	w.newest().end(errors.New("stalled"))
-	w.cluster.cfg.Directory.expire()
+	w.cluster.cfg.Above.(*Directory).expire()
 	got, err := l.Stream(t.Context(), cats)
 	if err != nil || got.Status != siaran.StatusInterrupted || got.Title != "Cats" || got.KeyGeneration != 5 {
 		t.Errorf("%+v, %v", got, err)
@@ -145,7 +118,7 @@ func TestPulledStreamsStayPrivate(t *testing.T) {
 		"away":    func() { w.lookErr = errors.New("down") },
 	} {
 		w.set(change)
-		w.cluster.cfg.Directory.expire()
+		w.cluster.cfg.Above.(*Directory).expire()
 		s, err := l.Stream(t.Context(), cats)
 		if err != nil || s.Visibility != siaran.VisibilityPrivate || s.KeyGeneration != 3 || s.Status != siaran.StatusLive {
 			t.Errorf("%s: %+v, %v", name, s, err)
@@ -153,9 +126,9 @@ func TestPulledStreamsStayPrivate(t *testing.T) {
 		w.set(func() { w.lookErr, w.streams[cats] = nil, private })
 	}
 	w.set(func() { w.lookErr = siaran.ErrUnknownStream })
-	w.cluster.cfg.Directory.mu.Lock()
-	clear(w.cluster.cfg.Directory.answers)
-	w.cluster.cfg.Directory.mu.Unlock()
+	w.cluster.cfg.Above.(*Directory).mu.Lock()
+	clear(w.cluster.cfg.Above.(*Directory).answers)
+	w.cluster.cfg.Above.(*Directory).mu.Unlock()
 	if s, err := l.Stream(t.Context(), cats); !errors.Is(err, siaran.ErrParent) {
 		t.Errorf("of a stream that nothing is known about: %+v, %v", s, err)
 	}
@@ -182,7 +155,7 @@ func (w *watched) has(want ...string) bool {
 func TestWatchAnEdge(t *testing.T) {
 	w := newWorld(t)
 	defer w.close()
-	l, d := edgeListing(t, w), w.cluster.cfg.Directory
+	l, d := edgeListing(t, w), w.cluster.cfg.Above.(*Directory)
 	named := func(name siaran.StreamName, node string) siaran.Stream {
 		s := liveStream(node)
 		s.Name = name

@@ -26,7 +26,7 @@ type Visit struct {
 	Here    bool   // this server has the stream already
 	Load    int    // viewers that this server has of all streams, at this moment
 	Hops    int    // servers that have sent the viewer on
-	Stay    bool   // the viewer cannot follow a redirect
+	Stay    bool   // the viewer has a page of this server's, and had better stay
 	// Reaches reports whether the viewer can be sent to a server; nil: to any.
 	Reaches func(siaran.Node) bool
 }
@@ -78,6 +78,9 @@ func NewPlacer(self siaran.Node) *Placer {
 func (p *Placer) Hear(nodes []siaran.Node, draining bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(nodes) > 0 && len(nodes) == len(p.nodes) && &nodes[0] == &p.nodes[0] && draining == p.self.Draining {
+		return // no news
+	}
 	p.nodes, p.near, p.self.Draining = nodes, nil, draining
 	if len(p.sent) > 2*len(nodes) { // most of them have gone
 		clear(p.sent)
@@ -99,10 +102,11 @@ func (p *Placer) Place(v Visit) Choice {
 	defer p.mu.Unlock()
 	p.group()
 	width := p.width(v)
-	if v.Hops >= maxHops || v.Stay {
-		if !p.self.Draining && v.Load < p.self.Capacity {
-			return Choice{Here: true}
-		}
+	room := !p.self.Draining && v.Load < p.self.Capacity
+	switch {
+	case room && (v.Stay || v.Hops >= maxHops):
+		return Choice{Here: true}
+	case v.Hops >= maxHops:
 		return p.refuse()
 	}
 	near := p.order(v, p.near)

@@ -31,6 +31,9 @@ type pull struct {
 	going   atomic.Bool   // it is being let go
 	gone    chan struct{} // closed when nothing is left
 	way     siaran.Way    // of the media up to the parent; guarded by Cluster.mu
+	toward  string        // the server that is being asked; guarded by Cluster.mu
+
+	forChild bool // another server was the first who asked
 
 	// Owned by run.
 	idle     time.Time          // since when nobody has been watching; zero: somebody is
@@ -52,7 +55,7 @@ func (p *pull) run(ctx context.Context) {
 		close(p.settled)
 		return
 	}
-	p.log.Info("pulling from the parent", "way", s.session.Way)
+	p.log.Info("pulling from the parent", "way", s.session.Way, "parent", s.from.node)
 	close(p.settled)
 	for s != nil {
 		if p.serve(ctx, s) {
@@ -60,103 +63,6 @@ func (p *pull) run(ctx context.Context) {
 		}
 		s = p.again(ctx)
 	}
-}
-
-// running is a pull that has media, with its session at the parent.
-type running struct {
-	Pull
-	session   Session
-	broadcast *siaran.Broadcast
-	base      int // how many had joined when it began, of the same broadcast
-	viewers   int // that the parent was last told of
-}
-
-// attempt asks the parent once. Its errors are those of Ensure.
-func (p *pull) attempt(ctx context.Context) (*running, error) {
-	c := p.cluster
-	asking, cancel := context.WithTimeout(ctx, attemptTime)
-	defer cancel()
-	var session Session
-	var refused error
-	layers := p.layers(asking)
-	pulled, err := c.cfg.Puller.Pull(asking, p.name, layers, func(ctx context.Context, offer []byte) (Session, error) {
-		session, refused = c.parent.Open(ctx, p.name, offer)
-		if refused == nil {
-			refused = session.Way.Check(c.cfg.Node)
-		}
-		return session, refused
-	})
-	if refused != nil {
-		err = refused
-	}
-	if err != nil {
-		p.end(session)
-		if ctx.Err() != nil {
-			return nil, siaran.ErrClosed
-		}
-		c.trouble.of("pulling", err)
-		return nil, outcome(err)
-	}
-	c.trouble.of("pulling", nil)
-	c.mu.Lock()
-	p.way = session.Way
-	c.mu.Unlock()
-	b, err := c.cfg.Hub.Broadcast(p.name)
-	if err != nil { // it has ended in this moment
-		pulled.Close()
-		p.end(session)
-		return nil, siaran.ErrNotLive
-	}
-	s := &running{Pull: pulled, session: session, broadcast: b}
-	if p.counted == b.ID() {
-		s.base = p.reported
-	}
-	return s, nil
-}
-
-// layers are those that the parent has: as it says, or, if it cannot be asked now, those that are here. Without them,
-// one is pulled, as from servers of others.
-func (p *pull) layers(ctx context.Context) (rids []string) {
-	above, err := p.cluster.cfg.Directory.Stream(ctx, p.name)
-	if err == nil {
-		for _, l := range above.Layers {
-			rids = append(rids, l.RID)
-		}
-		return rids
-	}
-	b, err := p.cluster.cfg.Hub.Broadcast(p.name)
-	if err != nil || b.Video() == nil {
-		return nil
-	}
-	for _, l := range b.Video().Layers {
-		rids = append(rids, l.RID())
-	}
-	return rids
-}
-
-// outcome is what callers of Ensure get for what the parent or the pull has said.
-func outcome(err error) error {
-	for _, known := range []error{
-		siaran.ErrNotLive, siaran.ErrLoop, siaran.ErrTooFar, siaran.ErrTooManySessions, siaran.ErrStreamTaken,
-	} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	if errors.Is(err, siaran.ErrUnknownStream) {
-		return siaran.ErrNotLive
-	}
-	return siaran.ErrParent
-}
-
-// end ends a session at the parent, if there is one. Nobody waits for longer than goodbye.
-func (p *pull) end(s Session) {
-	if s.URL == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.cluster.ctx), goodbye)
-	defer cancel()
-	p.cluster.parent.Close(ctx, s)
 }
 
 // serve watches over a pull that has media. It returns when that has ended, and whether it is over for good.
@@ -167,28 +73,29 @@ func (p *pull) serve(ctx context.Context, s *running) (over bool) {
 	for {
 		select {
 		case <-s.Done():
-			p.end(s.session)
+			p.end(s)
 			if err := s.Err(); errors.Is(err, siaran.ErrEnded) || errors.Is(err, siaran.ErrTakenOver) {
 				p.log.Info("the broadcast has ended here", "why", err)
 				return true
 			}
 			p.log.Info("the parent's media has ended", "why", s.Err())
+			p.cluster.cfg.Above.failed(s.from)
 			return false
 		case <-ctx.Done():
 			s.Close()
-			p.end(s.session)
+			p.end(s)
 			return true
 		case now := <-look.C:
 			if p.unwanted(now) {
 				p.leave()
 				s.Close()
-				p.end(s.session)
+				p.end(s)
 				return true
 			}
 			if p.stopped(ctx, s) {
 				p.log.Info("the broadcast has ended at the parent")
 				s.Close()
-				p.end(s.session)
+				p.end(s)
 				return false
 			}
 			told = p.tell(s, told, now)
@@ -202,7 +109,7 @@ func (p *pull) stopped(ctx context.Context, s *running) bool {
 	if s.broadcast.State().Status != siaran.StatusInterrupted {
 		return false
 	}
-	above, err := p.cluster.cfg.Directory.Stream(ctx, p.name)
+	above, err := p.cluster.cfg.Above.Stream(ctx, p.name)
 	return errors.Is(err, siaran.ErrUnknownStream) || err == nil && above.Status == siaran.StatusOffline
 }
 
@@ -267,12 +174,12 @@ func (p *pull) again(ctx context.Context) *running {
 		s, err := p.attempt(ctx)
 		switch {
 		case err == nil:
-			p.log.Info("pulling again", "way", s.session.Way)
+			p.log.Info("pulling again", "way", s.session.Way, "parent", s.from.node)
 			return s
 		case errors.Is(err, siaran.ErrParent):
 			died = true
 		case errors.Is(err, siaran.ErrNotLive):
-			if died || p.cluster.cfg.Directory.brokeSince(before) {
+			if died || p.cluster.cfg.Above.brokeSince(before) {
 				continue
 			}
 			// Its viewers may stay for the next broadcast, which is then looked for.

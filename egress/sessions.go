@@ -28,6 +28,13 @@ func (s *Server) Sessions(stream siaran.StreamName) (n int) {
 	return n
 }
 
+// Load returns how many viewers there are, connected or connecting.
+func (s *Server) Load() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions) - s.children
+}
+
 func (s *Server) find(id siaran.SessionID) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

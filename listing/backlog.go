@@ -36,12 +36,16 @@ func newBacklog() *backlog {
 	return &backlog{pause: countPause, portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
 }
 
-// add takes changes of the feed.
+// add takes changes of the feed. What comes from another server is that server's to write.
 func (b *backlog) add(changes []siaran.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range changes {
 		e := b.byID[c.State.ID]
+		if c.State.Relayed {
+			b.forget(func(known *entry) bool { return known == e })
+			continue
+		}
 		if e == nil {
 			e = &entry{
 				urgent:  true,

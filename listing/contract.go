@@ -36,3 +36,13 @@ type Readier interface {
 	// Ready returns nil, or the reason in plain words why the listing cannot be relied on.
 	Ready(ctx context.Context) error
 }
+
+// Neighbours is a siaran.Listing that knows from memory what is live and where, so that asking costs nothing. While the
+// database does not answer it goes on with what it knew last.
+type Neighbours interface {
+	// Nodes returns the servers with a valid lease. The list must not be changed.
+	Nodes() []siaran.Node
+	// Live returns a stream that is live. It fails with siaran.ErrNotLive if it is not, and with siaran.ErrUnknownNode if
+	// that is not known now.
+	Live(name siaran.StreamName) (siaran.Stream, error)
+}

@@ -19,6 +19,8 @@ const (
 
 const (
 	renewals   = 3 // within a lease
+	loadSteps  = 20
+	loadPause  = time.Second
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 2 * time.Second
 	auditAfter = 5 * time.Second // after an outage: the database may have done late what was asked during it
@@ -46,6 +48,7 @@ type Reporter struct {
 	listing    siaran.Listing
 	reconciler Reconciler // the listing, if it is one
 	node       siaran.Node
+	load       func() (viewers int, draining bool)
 	log        *slog.Logger
 	lease      time.Duration
 	renewal    time.Duration
@@ -65,6 +68,8 @@ type Reporter struct {
 	unseen  bool      // settled, but the viewers that are listed for this node have not been reconciled since
 	auditAt time.Time // when to settle again; zero: not due
 	renewAt time.Time
+	renewed time.Time   // the last time
+	told    siaran.Node // by the lease that was written last
 	retryAt time.Time
 	retry   time.Duration // 0 while all is well
 }
@@ -77,8 +82,15 @@ func WithLease(d time.Duration) Option {
 	return func(r *Reporter) { r.lease, r.renewal = d, d/renewals }
 }
 
-// NewReporter returns a reporter for a node. Of the node, Name and URL count. The name must be the same after a
-// restart, and no other server may have it.
+// WithLoad sets what the lease says of the node's load: how many viewers it has, also of streams that come from other
+// servers, and whether it drains. If that has changed by a twentieth of the capacity, or it begins to drain, the lease
+// is renewed ahead of its time, at most once a second.
+func WithLoad(load func() (viewers int, draining bool)) Option {
+	return func(r *Reporter) { r.load = load }
+}
+
+// NewReporter returns a reporter for a node. Of the node, Name, URL, Region and Capacity count. The name must be the
+// same after a restart, and no other server may have it.
 func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *slog.Logger, options ...Option,
 ) *Reporter {
 	if logger == nil {
@@ -89,6 +101,7 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 		backlog: newBacklog(), now: time.Now, calls: callCounters{took: measure.New(measure.Joins)},
 		begun: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
 	}
+	r.load = func() (int, bool) { return r.backlog.audience(), false }
 	for _, o := range options {
 		o(r)
 	}
@@ -123,11 +136,28 @@ func (r *Reporter) Run(ctx context.Context) error {
 			return r.finish()
 		case <-feed.Ready():
 			r.take(feed)
+			r.hasten()
 		case <-r.more:
+			r.hasten()
 		case <-timer.C:
 		}
 		r.work(ctx)
 		timer.Reset(time.Until(r.wakeAt()))
+	}
+}
+
+// Hasten has the lease written soon if the load has changed much, or the node drains.
+func (r *Reporter) Hasten() { poke(r.more) }
+
+// hasten renews the lease ahead of its time if it says what is far from true.
+func (r *Reporter) hasten() {
+	viewers, draining := r.load()
+	change := max(viewers-r.told.Viewers, r.told.Viewers-viewers)
+	if draining == r.told.Draining && (r.node.Capacity == 0 || change*loadSteps < r.node.Capacity) {
+		return
+	}
+	if at := r.renewed.Add(loadPause); at.Before(r.renewAt) {
+		r.renewAt = at
 	}
 }
 

@@ -87,7 +87,8 @@ func (r *Reporter) lapsed() bool {
 
 func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 	node := r.node
-	node.LeaseUntil, node.Viewers = until, r.backlog.audience()
+	node.LeaseUntil = until
+	node.Viewers, node.Draining = r.load()
 	now := r.now()
 	err := r.call(ctx, "renew", CallTimeout, func(ctx context.Context) error { return r.listing.Renew(ctx, node) })
 	if err != nil {
@@ -97,7 +98,7 @@ func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 		close(r.begun)
 	}
 	r.held = until
-	r.renewAt = now.Add(r.renewal)
+	r.renewAt, r.renewed, r.told = now.Add(r.renewal), now, node
 	if r.unseen { // from now on nobody else removes anything of this node
 		r.unseen = false
 		poke(r.look)

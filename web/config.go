@@ -106,6 +106,7 @@ type Config struct {
 	Tokens  access.TokenVerifier // verifies them; nil: Secret, which accepts only its own
 	Node    string               // this server's name in the listing
 	Cluster Cluster              // pulls streams from another server; nil: there is none
+	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
 	Admission     Admission // decides too, about each who publishes and watches; nil: nobody else does
@@ -116,6 +117,9 @@ type Config struct {
 	// Ready returns nil, or the reason in plain words why no new sessions should be sent here. nil: the listing is
 	// asked.
 	Ready func(context.Context) error
+	// Doubt returns nil, or in plain words what is wrong with the listing, though new sessions may be sent here. nil:
+	// nothing ever is.
+	Doubt func(context.Context) error
 	// ICEServers returns the servers to announce to a session, or before there is one (empty id). host is the name or
 	// address by which the client calls this server, without a port. It is fit for a URL, and empty if the request has
 	// junk there. nil: none are announced.

@@ -107,6 +107,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 		s.limitViewers(g.stream)
+		if sent, err := s.place(c, g.stream).send(c); sent {
+			return err
+		}
 	}
 	offer, err := s.readOffer(c, p)
 	if err != nil {
@@ -133,7 +136,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			}
 		}
 	}
-	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
+	if p.scope == access.Watch && (errors.Is(err, siaran.ErrNotLive) || errors.Is(err, siaran.ErrParent)) {
 		if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
 			return redirectTo(c, url)
 		}

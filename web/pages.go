@@ -132,12 +132,11 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 		g, err := s.authorizeFor(ctx, c, demand{scope: access.Watch, stream: name}) // browsers open pages without a token
 		if err == nil && g.found {
 			_, err := s.cfg.Hub.Broadcast(name)
-			if err != nil {
-				if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
-					return redirectTo(c, url)
-				}
+			url, live := s.pageElsewhere(ctx, c, g.stream, err == nil)
+			if url != "" {
+				return redirectTo(c, url)
 			}
-			c.Set(about, pageOf{stream: g.stream, live: err == nil})
+			c.Set(about, pageOf{stream: g.stream, live: live})
 		}
 		return page(c)
 	}

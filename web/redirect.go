@@ -2,10 +2,13 @@ package web
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -13,18 +16,27 @@ import (
 	"siaran"
 )
 
-// redirected marks an address to which another server has redirected a client. Nobody is redirected twice, whatever
-// servers believe about one another.
+// redirected marks an address to which other servers have redirected a client, and says how often. Nobody is redirected
+// more than twice, and without a cluster once, whatever servers believe about one another.
 const redirected = "redirected"
+
+// hops returns how often a client has been redirected, as its address says. What is no number is many.
+func hops(c echo.Context) int {
+	q := c.Request().URL.Query()
+	if !q.Has(redirected) {
+		return 0
+	}
+	n, err := strconv.Atoi(q.Get(redirected))
+	if err != nil || n < 1 {
+		return math.MaxInt
+	}
+	return n
+}
 
 // nodeURLFor returns the URL of this request on the server where stream is live, for a stream that is not live here. It
 // is empty if no other server has it live, or if this client may be unable to reach that one.
 func (s *Server) nodeURLFor(ctx context.Context, c echo.Context, stream siaran.Stream) string {
-	if stream.Status != siaran.StatusLive && stream.Status != siaran.StatusInterrupted || stream.Node == s.cfg.Node {
-		return ""
-	}
-	asked := c.Request().URL
-	if asked.Query().Has(redirected) {
+	if !onAir(stream) || stream.Node == s.cfg.Node || hops(c) > 0 {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
@@ -37,18 +49,28 @@ func (s *Server) nodeURLFor(ctx context.Context, c echo.Context, stream siaran.S
 	if err != nil || !s.reaches(c, base) {
 		return ""
 	}
-	there := base.JoinPath(asked.Path)
-	there.RawQuery = strings.TrimPrefix(withoutToken(asked.RawQuery)+"&"+redirected+"=1", "&")
+	return urlThere(c, base)
+}
+
+func onAir(s siaran.Stream) bool {
+	return s.Status == siaran.StatusLive || s.Status == siaran.StatusInterrupted
+}
+
+// urlThere returns the URL of a request on another server.
+func urlThere(c echo.Context, base *url.URL) string {
+	there := base.JoinPath(c.Request().URL.Path)
+	there.RawQuery = strings.TrimPrefix(
+		fmt.Sprintf("%s&%s=%d", withoutToken(c.Request().URL.RawQuery), redirected, hops(c)+1), "&")
 	return there.String()
 }
 
-// withoutToken removes the token from a query: another server, and logs on the way, must not see it.
+// withoutToken removes the token from a query, which another server, and logs on the way, must not see; and the mark.
 func withoutToken(query string) string {
 	parts := strings.FieldsFunc(query, func(r rune) bool { return r == '&' })
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool {
 		key, _, _ := strings.Cut(part, "=")
 		name, err := url.QueryUnescape(key)
-		return err != nil || name == "token"
+		return err != nil || name == "token" || name == redirected
 	}), "&")
 }
 

@@ -180,10 +180,19 @@ func TestReadyzAsksTheListing(t *testing.T) {
 	if r := s.do(call{method: "GET", path: "/readyz"}); r.StatusCode != 200 || len(queries) != 0 {
 		t.Errorf("%d, with %d questions to the listing", r.StatusCode, len(queries))
 	}
+	s.server.cfg.Doubt = func(context.Context) error { return why }
+	if r := s.do(call{method: "GET", path: "/readyz"}); strings.Contains(r.body, "warning") {
+		t.Errorf("it warns of nothing: %s", r.body)
+	}
 	why = errors.New("it tells nothing")
 	if p := wantProblem(t, s.do(call{method: "GET", path: "/readyz"}), 503); !strings.Contains(p.Detail,
 		"it tells nothing") {
 		t.Errorf("it says %q", p.Detail)
+	}
+	s.server.cfg.Ready = func(context.Context) error { return nil } // what is known can be served
+	if r := s.do(call{method: "GET", path: "/readyz"}); r.StatusCode != 200 ||
+		!strings.Contains(r.body, "it tells nothing") {
+		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 }
 

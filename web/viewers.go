@@ -96,7 +96,8 @@ func (s *Server) healthz(c echo.Context) error {
 	return sendJSON(c, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz says whether new sessions may be sent here.
+// readyz says whether new sessions may be sent here: whether this server can serve what it knows. A database that does
+// not answer is no reason to take it away from viewers, which would happen to all servers at once.
 func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
 		return siaran.ErrClosed
@@ -110,5 +111,11 @@ func (s *Server) readyz(c echo.Context) error {
 	} else if _, err := s.listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
 		return listingFailed(err)
 	}
-	return sendJSON(c, http.StatusOK, map[string]string{"status": "ready"})
+	state := map[string]string{"status": "ready"}
+	if s.cfg.Doubt != nil {
+		if err := s.cfg.Doubt(ctx); err != nil {
+			state["warning"] = err.Error()
+		}
+	}
+	return sendJSON(c, http.StatusOK, state)
 }

@@ -60,3 +60,8 @@ func (l *postLog) urls() []string {
 	defer l.mu.Unlock()
 	return slices.Clone(l.list)
 }
+
+func (l *postLog) last(n int) []string {
+	list := l.urls()
+	return list[max(0, len(list)-n):]
+}

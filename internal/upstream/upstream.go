@@ -76,16 +76,21 @@ func New(cfg Config) (*Parent, error) {
 	}
 	transport := cfg.Transport
 	if transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.DialContext = (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext
-		own.TLSHandshakeTimeout, own.ResponseHeaderTimeout = dialTime, answerTime
-		own.MaxIdleConnsPerHost = 8
-		transport = own
+		transport = NewTransport()
 	}
 	return &Parent{cfg: cfg, base: base, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// NewTransport makes a transport for requests to other servers, which gives up early.
+func NewTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext
+	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = dialTime, answerTime
+	t.MaxIdleConnsPerHost = 8
+	return t
 }
 
 // ParseURL reads the address of a parent.

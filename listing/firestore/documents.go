@@ -170,7 +170,12 @@ func readStreamDocument(name string, m fields) live.Row {
 
 // readNodeDocument returns a server without its lease.
 func readNodeDocument(name string, m fields) siaran.Node {
-	return siaran.Node{Name: name, URL: m.text("url"), Viewers: m.group("load").number("viewers")}
+	n := siaran.Node{
+		Name: name, URL: m.text("url"), Viewers: m.group("load").number("viewers"),
+		Region: m.text("region"), Capacity: m.number("capacity"),
+	}
+	n.Draining, _ = m["draining"].(bool)
+	return n
 }
 
 // newStream returns the fields of a stream that is new.

@@ -85,6 +85,7 @@ var (
 	_ listing.WritePacer = (*Listing)(nil)
 	_ listing.Reconciler = (*Listing)(nil)
 	_ listing.Readier    = (*Listing)(nil)
+	_ listing.Neighbours = (*Listing)(nil)
 	_ listing.Metered    = (*Listing)(nil)
 )
 

@@ -57,6 +57,16 @@ func (h *health) inContact() bool {
 	return h.failed == nil && time.Since(h.heard) < contactEvery
 }
 
+// silence is how long ago the newest good answer was.
+func (h *health) silence() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.heard.IsZero() {
+		return 0
+	}
+	return time.Since(h.heard)
+}
+
 // isAnswer reports whether an error shows that the database works: it has refused one thing.
 func isAnswer(err error) bool {
 	if err == nil {
@@ -68,6 +78,9 @@ func isAnswer(err error) bool {
 	}
 	return advice(err) == listing.ErrNoIndex
 }
+
+// Synced reports whether what is live has been read once, since when it is known from memory.
+func (f *Listing) Synced() bool { return f.mirror.synced() }
 
 // Ready implements listing.Readier.
 func (f *Listing) Ready(context.Context) error {

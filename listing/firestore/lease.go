@@ -15,12 +15,10 @@ func (f *Listing) Renew(ctx context.Context, node siaran.Node) error {
 		if !until.After(f.clock.now()) {
 			until = time.Unix(0, 0) // given back, so readers must not add a margin
 		}
-		if f.presence == PresenceOff {
-			node.Viewers = 0
-		}
 		sent := time.Now()
 		result, err := f.node(node.Name).Set(ctx, map[string]any{
 			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers},
+			"region": node.Region, "capacity": node.Capacity, "draining": node.Draining,
 			rightsField: true, // an older server does not say so
 		})
 		if err != nil {

@@ -179,7 +179,7 @@ func (m *mirror) takeNodes(_ context.Context, docs []*firestore.DocumentSnapshot
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.leases, m.older = make(map[string]int64, len(docs)), make(map[string]bool)
-	m.nodes = make(map[string]siaran.Node, len(docs))
+	m.nodes, m.listed = make(map[string]siaran.Node, len(docs)), nil
 	for _, d := range docs {
 		name, content := nameOf(d.Ref.ID), fields(d.Data())
 		m.leases[name] = content.time("leaseUntil")

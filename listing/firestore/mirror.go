@@ -29,6 +29,7 @@ type mirror struct {
 	asOf      time.Time           // when rows was what the database held, by its clock
 	leases    map[string]int64
 	nodes     map[string]siaran.Node // what else is known of the nodes with a lease
+	listed    []siaran.Node          // what neighbours has returned; nil: nodes have changed
 	older     map[string]bool        // those that do not know of documents of rights
 	heard     [2]bool                // each listener has delivered everything there is, and still runs
 	quiet     time.Time              // since when not both have; zero while they do
@@ -41,6 +42,8 @@ type mirror struct {
 		since time.Time // the listener has not delivered it since then; zero when it has
 	}
 	restart context.CancelCauseFunc // ends the listeners, which are then restarted; nil while they do not run
+
+	listedUntil int64 // by when a lease in listed may have run out
 
 	set   *live.Set
 	first chan struct{} // closed with the first set

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"siaran"
 	"siaran/cluster"
 	"siaran/ingest"
 	"siaran/internal/upstream"
+	"siaran/web"
 	"siaran/web/access"
 )
 
 // ClusterConfig says how the server works together with others.
 type ClusterConfig struct {
 	Parent      string   `placeholder:"URL"`
+	Region      string   `placeholder:"NAME"`
 	SecretFile  []string `name:"secret-file" placeholder:"FILE"`
 	MaxChildren int      `name:"max-children" default:"64"`
 }
@@ -26,6 +29,9 @@ func (c *Config) checkCluster() error {
 	}
 	if c.MaxChildren < 1 {
 		wrong = append(wrong, fmt.Errorf("--max-children %d: give 1 or more", c.MaxChildren))
+	}
+	if strings.ContainsFunc(c.Region, func(r rune) bool { return r <= ' ' || r == 0x7f }) || len(c.Region) > 50 {
+		wrong = append(wrong, fmt.Errorf("--region %q: give a word of at most 50 characters, such as jakarta", c.Region))
 	}
 	if c.Parent == "" {
 		return errors.Join(wrong...)
@@ -96,13 +102,72 @@ func (s *server) openDirectory() error {
 	return nil
 }
 
-// openCluster makes the server an edge of its parent, if there is one.
+// node is this server as others see it. Others send it viewers if it shares a secret and a listing with them.
+func (s *server) node() siaran.Node {
+	n := siaran.Node{Name: s.cfg.Node, URL: s.nodeURL(), Region: s.cfg.Region}
+	if s.clustered() && n.URL != "" {
+		n.Capacity = s.cfg.MaxViewers
+	}
+	return n
+}
+
+// clustered reports whether this server serves what is live on others that have the same listing.
+func (s *server) clustered() bool { return s.neighbours != nil && s.secret.Shared() }
+
+// openPeers makes the server one of a cluster, if it shares a secret and a listing with others.
+func (s *server) openPeers() {
+	if !s.clustered() {
+		return
+	}
+	transport := upstream.NewTransport()
+	s.closers = append(s.closers, func() error { transport.CloseIdleConnections(); return nil })
+	s.peers = cluster.NewPeers(s.node(), s.neighbours, func(n siaran.Node) (cluster.Source, error) {
+		return upstream.New(upstream.Config{
+			URL: n.URL, Node: s.cfg.Node, Logger: s.logger.With("parent", n.Name), Transport: transport,
+			Token: func(name siaran.StreamName) (string, error) { return s.secret.MintRelay(name, s.cfg.Node) },
+		})
+	}, s.logger)
+	s.placer = cluster.NewPlacer(s.node())
+}
+
+// Draining reports whether the server is about to end: nobody new is sent here.
+func (s *server) Draining() bool { return s.draining.Load() }
+
+// load is what the lease says of this server.
+func (s *server) load() (viewers int, draining bool) {
+	if e := s.viewers.Load(); e != nil {
+		viewers = e.Load()
+	}
+	return viewers, s.Draining()
+}
+
+// place is web.Config.Place.
+func (s *server) place(v web.Visit) web.Choice {
+	origin := v.Stream.Node
+	if b, err := s.hub.Broadcast(v.Stream.Name); err == nil && !b.State().Relayed {
+		origin = s.cfg.Node
+	}
+	s.placer.Hear(s.neighbours.Nodes(), s.Draining())
+	c := s.placer.Place(cluster.Visit{
+		Stream: v.Stream.Name, Origin: origin, Viewers: v.Stream.Viewers, Here: v.Here, Load: s.egress.Load(),
+		Hops: v.Hops, Stay: v.Stay, Reaches: v.Reaches,
+	})
+	return web.Choice{Here: c.Here, To: c.To, RetryAfter: c.RetryAfter}
+}
+
+// openCluster makes the server an edge of its parent, or of its peers, if there are any.
 func (s *server) openCluster() {
-	if s.cfg.Parent == "" {
+	var above cluster.Above
+	switch {
+	case s.cfg.Parent != "":
+		above = s.directory.Directory
+	case s.peers != nil:
+		above = s.peers
+	default:
 		return
 	}
 	s.cluster = cluster.New(cluster.Config{
-		Hub: s.hub, Directory: s.directory.Directory, Puller: puller{s.ingest}, Node: s.cfg.Node,
+		Hub: s.hub, Above: above, Puller: puller{s.ingest}, Node: s.cfg.Node,
 		Sessions: s.egress.Sessions, Logger: s.logger,
 	})
 	s.closers = append(s.closers, s.cluster.Close)

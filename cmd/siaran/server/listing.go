@@ -29,7 +29,7 @@ func (c ListingConfig) check() error {
 	return nil
 }
 
-// openListing opens the listing. While Firestore is not ready, the readiness check returns its reason.
+// openListing opens the listing. The server is ready once it has read what is live.
 func (s *server) openListing(ctx context.Context) error {
 	if s.cfg.Listing != "firestore" {
 		db, err := sqlite.Open(ctx, filepath.Join(s.cfg.Data, ListingFile))
@@ -44,7 +44,13 @@ func (s *server) openListing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.listing, s.listingReady = db, db.Ready
+	s.listing, s.neighbours, s.listingDoubt = db, db, db.Ready
+	s.listingReady = func(ctx context.Context) error {
+		if db.Synced() {
+			return nil
+		}
+		return db.Ready(ctx)
+	}
 	s.closers = append(s.closers, db.Close)
 	return nil
 }

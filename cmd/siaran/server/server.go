@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,12 +62,18 @@ type server struct {
 	listing      siaran.Listing
 	reporter     *listing.Reporter
 	listingReady func(context.Context) error // nil to ask the listing itself
+	listingDoubt func(context.Context) error // nil for none
 	hub          *siaran.Hub
 	ingest       *ingest.Server
 	egress       *egress.Server
-	shown        siaran.Listing   // what web works with: the listing, with what the parent says
-	directory    directory        // of the parent
-	cluster      *cluster.Cluster // nil without a parent
+	viewers      atomic.Pointer[egress.Server] // egress, for the reporter, which begins before it
+	shown        siaran.Listing                // what web works with: the listing, with what the parent says
+	directory    directory                     // of the parent
+	neighbours   listing.Neighbours            // nil if no other server has the listing
+	peers        *cluster.Peers                // nil if this server is not one of a cluster
+	placer       *cluster.Placer               // the same
+	cluster      *cluster.Cluster              // nil without a parent or peers
+	draining     atomic.Bool
 	web          *web.Server
 	relay        *turn.Server // nil if it is off
 	relayed      relayed
@@ -148,6 +155,7 @@ func (s *server) openMedia(ctx context.Context) error {
 		return err
 	}
 	s.openReporter()
+	s.openPeers()
 	if err := s.openWebhooks(ctx); err != nil {
 		return err
 	}
@@ -181,6 +189,7 @@ func (s *server) openMedia(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.egress.Close)
+	s.viewers.Store(s.egress)
 	s.openCluster()
 	s.keepCertificate(certificate)
 	s.closers = append(s.closers, func() error { s.hub.Close(); return nil }) // closed first: sessions say goodbye
@@ -206,7 +215,7 @@ func (s *server) keepCertificate(certificate *tls.Certificate) {
 
 // openReporter starts the reporter. It stops after everything that it reports on, and before the listing.
 func (s *server) openReporter() {
-	s.reporter = listing.NewReporter(s.hub, s.shown, siaran.Node{Name: s.cfg.Node, URL: s.nodeURL()}, s.logger)
+	s.reporter = listing.NewReporter(s.hub, s.shown, s.node(), s.logger, listing.WithLoad(s.load))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.reporter.Run(ctx) }()
@@ -226,11 +235,17 @@ func (s *server) openWeb(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var place func(web.Visit) web.Choice
+	if s.placer != nil {
+		place = s.place
+	}
 	s.web, err = web.New(web.Config{
 		Cluster:        pulls,
+		Place:          place,
 		Hub:            s.hub,
 		Listing:        s.shown,
 		Ready:          s.listingReady,
+		Doubt:          s.listingDoubt,
 		Ingest:         s.ingest,
 		Egress:         s.egress,
 		ICEServers:     s.iceServers,
@@ -305,6 +320,7 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 	debug.FreeOSMemory() // starting takes several times as much memory as running
 	<-ctx.Done()
 
+	s.draining.Store(true)
 	err = demo.Wait()
 	s.hub.Close()
 	stopAnswering()

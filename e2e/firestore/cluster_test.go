@@ -1,0 +1,108 @@
+package firestore
+
+import (
+	"crypto/rand"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"siaran"
+	"siaran/cluster"
+	"siaran/cmd/siaran/server"
+	"siaran/e2e/harness"
+	"siaran/internal/whep"
+	"siaran/listing/firestore/emulator"
+)
+
+// served has a viewer served where it comes, as one who has been sent there.
+func served(c *whep.Config) { c.URL += "?redirected=2" }
+
+// pullsOf returns the lines of a server's log about pulls that have begun.
+func pullsOf(s *harness.Server) (list []string) {
+	for line := range strings.Lines(s.Logs.String()) {
+		if strings.Contains(line, "pulling from the parent") || strings.Contains(line, "pulling again") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// TestClusterOnFirestore has an origin in one region and two edges in another one. Viewers play wherever they are, with
+// one pull for each edge, one of them through the other; then that one is killed.
+func TestClusterOnFirestore(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "shared.key")
+	key := make([]byte, 32)
+	rand.Read(key)
+	if err := os.WriteFile(secret, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	on, project := harness.UseFirestore(t)
+	node := func(name, region string) *harness.Server {
+		return harness.Start(t, on(name), func(c *server.Config) { c.Region, c.SecretFile = region, []string{secret} })
+	}
+	ranked := cluster.Rank(harness.Cats, []siaran.Node{{Name: "one"}, {Name: "two"}})
+	origin, edge := node("origin", "far"), node(ranked[1].Name, "near")
+	cmd := exec.Command(harness.Command(t), "serve", "--dev", "--listing=firestore", "--firebase-project", project,
+		"--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node", ranked[0].Name, "--region=near",
+		"--secret-file", secret, "--data", t.TempDir())
+	cmd.Env = append(os.Environ(), harness.EmulatorVariable+"="+emulator.Start(t))
+	head := harness.StartCommand(t, cmd)
+	b := harness.GoLive(t, origin)
+	for _, s := range []*harness.Server{edge, &head.Server} {
+		s.WaitListed(t, harness.Cats)
+	}
+
+	var posts postLog
+	first := watchWhenKnown(t, edge, func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
+	first.WaitFrame(10)
+	if want := []string{edge.WHEP("cats"), head.WHEP("cats") + "?redirected=1"}; !slices.Equal(posts.last(2), want) {
+		t.Errorf("posted to %q, want %q", posts.urls(), want)
+	}
+	viewers := make([]*harness.Viewer, 5)
+	var coming sync.WaitGroup
+	for i := range viewers {
+		coming.Go(func() { viewers[i] = watchWhenKnown(t, edge, served) })
+	}
+	coming.Wait()
+	for _, v := range viewers {
+		v.WaitFrame(b.Sent())
+	}
+	if list := pullsOf(edge); len(list) != 1 || !strings.Contains(list[0], "parent="+ranked[0].Name) {
+		t.Errorf("the edge pulls: %q", list)
+	}
+	harness.Eventually(t, "all viewers count at the origin", func() bool {
+		return origin.Stream(t, harness.Cats).Viewers == 6
+	})
+	harness.Eventually(t, "and at an edge", func() bool { return edge.Stream(t, harness.Cats).Viewers == 6 })
+
+	head.Kill(t)
+	harness.Eventually(t, "the edge pulls from the origin", func() bool {
+		list := pullsOf(edge)
+		return len(list) > 1 && strings.Contains(list[len(list)-1], "parent=origin")
+	})
+	for _, v := range viewers {
+		v.WaitFrame(b.Sent() + 25)
+	}
+	again := edge.Watch(t, harness.Cats)
+	again.WaitFrame(b.Sent())
+	if r := edge.Get(t, edge.URL+"/readyz", ""); r.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", r.StatusCode, r.Body)
+	}
+}
+
+// watchWhenKnown has a viewer come as soon as the servers know one another.
+func watchWhenKnown(t *testing.T, s *harness.Server, options ...func(*whep.Config)) (v *harness.Viewer) {
+	t.Helper()
+	harness.Eventually(t, "a viewer can watch", func() bool {
+		var err error
+		v, err = s.TryWatch(t, harness.Cats, options...)
+		return err == nil
+	})
+	return v
+}
