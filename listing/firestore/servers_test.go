@@ -1,0 +1,119 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"siaran"
+	"siaran/internal/testutil"
+	"siaran/listing"
+	"siaran/listing/firestore/emulator"
+	"siaran/listing/listingtest"
+)
+
+// TestCostOfServers counts the operations of several servers at rest, and while viewers come and go at one. By hand:
+// SIARAN_NODES=20 SIARAN_VIEWERS=1000 SIARAN_SECONDS=60.
+func TestCostOfServers(t *testing.T) {
+	t.Parallel()
+	nodes := figure(t, "SIARAN_NODES", 3)
+	viewers := figure(t, "SIARAN_VIEWERS", 100)
+	period := time.Duration(figure(t, "SIARAN_SECONDS", 4)) * time.Second
+	project := emulator.Project()
+	var list []*station
+	for i := range nodes {
+		list = append(list, startStation(t, fmt.Sprintf("n%d", i), Config{Project: project, Presence: PresenceCounts}))
+	}
+	p := listingtest.Publish(t, list[0].hub, "cats")
+	for _, s := range list {
+		testutil.Eventually(t, "all know all", func() bool {
+			_, err := s.f.Live("cats")
+			return err == nil && len(s.f.Nodes()) == nodes
+		})
+	}
+	sum := func() (s Stats) {
+		for _, l := range list {
+			one := l.f.Stats()
+			s.Reads += one.Reads
+			s.Writes += one.Writes
+			s.Deletes += one.Deletes
+		}
+		return s
+	}
+	measure := func(name string, during func()) {
+		before, began := sum(), time.Now()
+		during()
+		took, after := time.Since(began).Seconds(), sum()
+		writes, reads := after.Writes-before.Writes, after.Reads-before.Reads
+		t.Logf("%d servers, %s: %.1f writes and %.1f reads a second, %d deletes", nodes, name, float64(writes)/took,
+			float64(reads)/took, after.Deletes-before.Deletes)
+		leases := uint64(nodes) * (uint64(took/listing.RenewPeriod.Seconds()) + 2)
+		counts := uint64(took/writePause.Seconds()) + 5
+		if writes > leases+counts || reads > uint64(nodes)*(leases+counts) {
+			t.Errorf("%s: %d writes, %d reads", name, writes, reads)
+		}
+	}
+	measure("at rest", func() { time.Sleep(period) }) // the period
+	measure(fmt.Sprintf("%d viewers come and go", viewers), func() {
+		step := period / time.Duration(2*viewers)
+		var ids []siaran.ViewerID
+		for range viewers {
+			ids = append(ids, listingtest.Join(t, p))
+			time.Sleep(step) // of the period
+		}
+		for _, id := range ids {
+			p.Broadcast().Leave(id)
+			time.Sleep(step) // of the period
+		}
+	})
+}
+
+// TestNeighbours: what is known from memory of other servers, and of what is live on them.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	p, project := startProxy(t), emulator.Project()
+	here := open(t, Config{Emulator: p.host, Project: project, grace: time.Second})
+	there := open(t, Config{Project: project})
+	node := siaran.Node{
+		Name: "there", URL: "https://there.example", LeaseUntil: time.Now().Add(time.Minute), Viewers: 7, Region: "jkt",
+		Capacity: 100, Draining: true,
+	}
+	gone := siaran.Node{Name: "gone", LeaseUntil: time.Now().Add(-time.Minute)}
+	for _, n := range []siaran.Node{node, gone} {
+		if err := there.Renew(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := listingtest.State("cats", siaran.StatusLive)
+	update := siaran.Update{Node: "there", At: time.Now(), Changes: []siaran.Change{{State: state}}}
+	if err := there.Apply(t.Context(), update); err != nil {
+		t.Fatal(err)
+	}
+	known := func() bool {
+		list := here.Nodes()
+		if len(list) != 1 {
+			return false
+		}
+		got := list[0]
+		got.LeaseUntil = node.LeaseUntil // by the database's clock
+		s, err := here.Live("cats")
+		return got == node && err == nil && s.Node == "there" && s.BroadcastID == state.ID
+	}
+	testutil.Eventually(t, "the other one is known", known)
+	if _, err := here.Live("dogs"); !errors.Is(err, siaran.ErrNotLive) {
+		t.Errorf("what is not live: %v", err)
+	}
+	p.set(func(context.Context, string, []byte) error { return status.Error(codes.Unavailable, "away") })
+	testutil.Eventually(t, "the database is away", func() bool {
+		_, err := here.Live("dogs")
+		return !errors.Is(err, siaran.ErrNotLive)
+	})
+	if !known() {
+		t.Error("while the database is away, the other one is not known")
+	}
+}
