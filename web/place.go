@@ -35,7 +35,7 @@ func (s *Server) place(c echo.Context, stream siaran.Stream) Choice {
 		return Choice{Here: true}
 	}
 	return s.cfg.Place(Visit{
-		Stream: stream, Here: err == nil, Hops: hops(c), Stay: fromOwnPage(c.Request()),
+		Stream: stream, Here: err == nil, Hops: hops(c), Stay: s.fromOwnPage(c.Request()),
 		Reaches: func(n siaran.Node) bool {
 			base, err := url.Parse(n.URL)
 			return err == nil && s.reaches(c, base)
@@ -78,7 +78,8 @@ func (s *Server) pageElsewhere(ctx context.Context, c echo.Context, stream siara
 
 // fromOwnPage reports whether a script of one of this server's pages makes a request. It cannot follow to another
 // server, but the page can be loaded again from there.
-func fromOwnPage(r *http.Request) bool {
-	_, host, found := strings.Cut(r.Header.Get("Origin"), "://")
-	return found && strings.EqualFold(host, r.Host)
+func (s *Server) fromOwnPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	_, host, found := strings.Cut(origin, "://")
+	return found && strings.EqualFold(host, r.Host) || origin != "" && strings.EqualFold(origin, s.cfg.BaseURL)
 }

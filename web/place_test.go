@@ -14,6 +14,7 @@ func TestPlace(t *testing.T) {
 	var visit Visit
 	var choice Choice
 	s := start(t, func(c *Config) {
+		c.BaseURL = "https://one.example"
 		c.Place = func(v Visit) Choice { visit = v; return choice }
 	})
 	there := siaran.Node{Name: "there", URL: "https://two.example"}
@@ -33,10 +34,12 @@ func TestPlace(t *testing.T) {
 		{"a viewer", "/whep/cats?x=1", "https://three.example/whep/cats?x=1&redirected=1", nil, 0, false},
 		{"one who was sent here", "/whep/cats?redirected=1&x=1", "https://three.example/whep/cats?x=1&redirected=2", nil, 1,
 			false},
-		{"with a token in the address", "/whep/cats?redirected=2", "https://three.example/whep/cats?redirected=3", nil, 2,
+		{"one who was sent here twice", "/whep/cats?redirected=2", "https://three.example/whep/cats?redirected=3", nil, 2,
 			false},
 		{"a page of ours", "/whep/cats", "https://three.example/whep/cats?redirected=1",
 			[]string{"Origin", s.url}, 0, true},
+		{"a page of ours behind a proxy", "/whep/cats", "https://three.example/whep/cats?redirected=1",
+			[]string{"Origin", "https://one.example"}, 0, true},
 		{"a page of others", "/whep/cats", "https://three.example/whep/cats?redirected=1",
 			[]string{"Origin", "https://blog.example"}, 0, false},
 	} {
