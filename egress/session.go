@@ -43,6 +43,8 @@ type session struct {
 	viewer    atomic.Pointer[viewer] // set when connected
 	wishes    wishes
 	progress  progress
+	figures   figures
+	arrived   siaran.Viewer // set before viewer
 	// The viewer's DTLS, as the offer has it.
 	setup        string
 	fingerprints []sdp.Fingerprint
@@ -133,7 +135,7 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	v := newViewer(s.link, s.plans, func(why error) { s.server.spawn(func() { s.end(why) }) })
-	v.wishes = &s.wishes
+	v.wishes, v.figures = &s.wishes, &s.figures
 	if s.child {
 		v.child = newChild(s.broadcast, s.id, v)
 	}
@@ -152,7 +154,8 @@ func (s *session) arrive() error {
 	if s.child {
 		return nil
 	}
-	return s.broadcast.Join(siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: s.path()})
+	s.arrived = siaran.Viewer{ID: s.viewerID, JoinedAt: time.Now(), Path: s.path()}
+	return s.broadcast.Join(s.arrived)
 }
 
 // depart undoes arrive, and forgets the viewers that a child has brought.

@@ -27,6 +27,7 @@ type viewer struct {
 	gone       bool            // it is not served any more
 	waiting    atomic.Int32    // its RTCP datagrams in the worker's inbox
 	wishes     *wishes
+	figures    *figures
 	estimate   *bwe.Estimator                // of what its path carries; nil: there is nothing to choose
 	probed     time.Time                     // when probes were last sent
 	child      *child                        // what it says of its own viewers; nil: it is no server
@@ -35,7 +36,7 @@ type viewer struct {
 }
 
 func newViewer(l *link, plans []plan, lost func(error)) *viewer {
-	v := &viewer{link: l, lost: lost, wishes: new(wishes)}
+	v := &viewer{link: l, lost: lost, wishes: new(wishes), figures: new(figures)}
 	for _, p := range plans {
 		t := &track{plan: p, layer: p.Layers[0], cursor: -1, rtxSeq: int64(random32() >> 17)}
 		t.seq.next = int64(random32() >> 17) // below 2^15, so that the first wrap is not taken for a late packet
@@ -98,6 +99,7 @@ func (v *viewer) tick(w *worker, now time.Time) {
 		}
 	}
 	v.wishes.say(viewing)
+	v.figures.measure(v.tracks, now)
 	if v.child != nil {
 		v.child.tell(now)
 	}
@@ -190,6 +192,7 @@ func (v *viewer) handlePart(w *worker, h rtcp.Header, b []byte, now time.Time) {
 				t.roundTrip = roundTrip(r, now)
 				w.stats.lost.Add(t.newlyLost(r.TotalLost))
 				if share := t.gate.report(r, now); share >= 0 && v.child == nil {
+					v.figures.report(share, t.roundTrip)
 					t.hold.window(share, t.roundTrip)
 					v.lossWindow(t, share, now)
 				}

@@ -39,6 +39,10 @@ type Viewers interface {
 	// Ban is Kick for all sessions of a viewer, who then stays out of the broadcast. It says how many sessions these
 	// were. It also fails with ErrUnidentified and ErrTooManyBans.
 	Ban(stream siaran.StreamName, viewer siaran.ViewerID) (ended int, by siaran.BannedBy, err error)
+	// Watchers returns some viewers of a stream, the first to come first, and how many there are.
+	Watchers(stream siaran.StreamName, skip, limit int) (list []siaran.Watcher, total int)
+	// Audience sums up the viewers of a stream.
+	Audience(stream siaran.StreamName) siaran.AudienceSum
 	// Choose says what a viewer wants to get. It fails with ErrUnknownSession, and ErrUnacceptable if that cannot be.
 	Choose(id siaran.SessionID, choice siaran.LayerChoice) error
 	// Viewing says what a viewer gets. It fails with ErrUnknownSession.

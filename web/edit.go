@@ -54,6 +54,7 @@ func (s *Server) editStream(c echo.Context) error {
 	if err != nil {
 		return listingFailed(err)
 	}
+	s.events.add(eventEdited, stream.Name, "")
 	s.limitViewers(stream)
 	s.rights.look()
 	return sendJSON(c, http.StatusOK, detailOf(stream))
@@ -141,6 +142,7 @@ func (s *Server) deleteStream(c echo.Context) error {
 	case err != nil:
 		return listingFailed(err)
 	}
+	s.events.add(eventDeleted, g.stream.Name, "")
 	s.rights.look()
 	return c.NoContent(http.StatusNoContent)
 }

@@ -80,6 +80,7 @@ func (s *Server) makeKey(c echo.Context) error {
 		if generation, err = s.listing.RotateKeys(ctx, name); err != nil {
 			return listingFailed(err)
 		}
+		s.events.add(eventKeys, name, "")
 		s.rights.renewed(name, g.claims, generation)
 		s.rights.look()
 	}

@@ -43,6 +43,8 @@ type Server struct {
 	counters     *routeCounters
 
 	whipSlots, whepSlots chan struct{} // of the two protocols
+	events               *eventLog
+	overviews            overviews
 
 	openTime, bodyTime  time.Duration // for opening a session, and for receiving its offer
 	pingEvery, sendTime time.Duration // of event streams
@@ -62,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cached := listing.NewCached(cfg.Listing)
+	events := new(eventLog)
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, assets: assets,
 		openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime, tellEvery: tellEvery,
@@ -80,7 +83,8 @@ func New(cfg Config) (*Server, error) {
 		askBudget:    newAskBudget(cfg.Limits),
 		rights:       newRights(cfg),
 		counters:     newRouteCounters(),
-		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share),
+		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share, events),
+		events:       events,
 	}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError

@@ -349,7 +349,9 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	pages := []string{"/", "/studio", "/watch/{stream}", "/embed/{stream}", "/static/*", "/favicon.ico", "/robots.txt"}
+	pages := []string{
+		"/", "/studio", "/admin", "/watch/{stream}", "/embed/{stream}", "/static/*", "/favicon.ico", "/robots.txt",
+	}
 	for _, route := range s.server.echo.Routes() {
 		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}")
 		if route.Method != "OPTIONS" && route.Method != "HEAD" && !slices.Contains(pages, path) {

@@ -347,7 +347,7 @@ func (w withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // TestSlowReadersKeepNothing has nobody read while everything changes.
 func TestSlowReadersKeepNothing(t *testing.T) {
-	v := newViewerStreams(nil, nil, 1, 0)
+	v := newViewerStreams(nil, nil, 1, 0, new(eventLog))
 	v.alive = func(siaran.SessionID) bool { return true }
 	e, err := v.open("s", "cats", eventNames)
 	if err != nil {

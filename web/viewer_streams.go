@@ -17,6 +17,7 @@ const sweepEvery = 5 * time.Second // for event streams whose session has ended
 type viewerStreams struct {
 	hub   *siaran.Hub
 	alive func(siaran.SessionID) bool
+	log   *eventLog
 	most  int           // readers
 	share netaddr.Share // of most, for one source
 
@@ -45,9 +46,9 @@ type viewerEvents struct {
 	values map[string]any // what told was made of
 }
 
-func newViewerStreams(hub *siaran.Hub, egress Viewers, most int, share netaddr.Share) *viewerStreams {
+func newViewerStreams(hub *siaran.Hub, egress Viewers, most int, share netaddr.Share, log *eventLog) *viewerStreams {
 	return &viewerStreams{
-		hub: hub, most: most, share: share,
+		hub: hub, log: log, most: most, share: share,
 		alive:   func(id siaran.SessionID) bool { _, err := egress.Viewing(id); return err == nil },
 		byID:    make(map[siaran.SessionID]map[string]*viewerEvents),
 		reading: make(map[siaran.StreamName]map[*viewerEvents]struct{}), from: make(netaddr.Tally),
@@ -81,6 +82,7 @@ func (v *viewerStreams) changed(b siaran.BroadcastState, states map[siaran.Strea
 	if states[b.Stream] == b.Status {
 		return
 	}
+	v.log.status(states[b.Stream], b)
 	if states[b.Stream] = b.Status; b.Status == siaran.StatusOffline {
 		delete(states, b.Stream)
 	}

@@ -56,12 +56,14 @@ func (s *Server) kickViewer(c echo.Context) error {
 		if err := s.cfg.Egress.Kick(name, viewer); err != nil {
 			return noSuchViewer(err)
 		}
+		s.events.add(eventKicked, name, string(viewer))
 		return c.NoContent(http.StatusNoContent)
 	case "broadcast":
 		ended, by, err := s.cfg.Egress.Ban(name, viewer)
 		if err != nil {
 			return noSuchViewer(err)
 		}
+		s.events.add(eventBanned, name, string(viewer))
 		return sendJSON(c, http.StatusOK, struct {
 			Ended int             `json:"ended"` // sessions
 			By    siaran.BannedBy `json:"by"`

@@ -40,6 +40,7 @@ func (s *Server) withdraw(ctx context.Context) {
 func (s *Server) withdrawOf(stream siaran.Stream, there bool) {
 	viewers, owner, why := s.rights.refused(stream, there, time.Now())
 	if why != nil && s.cfg.Hub.EndOf(stream.Name, owner, siaran.EndByOwner) == nil {
+		s.events.add(eventWithdrawn, stream.Name, why.Error())
 		s.log.Info("broadcast ended: it may no longer be published", "stream", stream.Name, "why", why)
 	}
 	var g errgroup.Group
@@ -47,6 +48,7 @@ func (s *Server) withdrawOf(stream siaran.Stream, there bool) {
 	for id, why := range viewers {
 		g.Go(func() error {
 			if s.cfg.Egress.End(id) == nil {
+				s.events.add(eventWithdrawn, stream.Name, why.Error())
 				s.log.Info("viewer sent away: it may no longer watch",
 					"stream", stream.Name, "session", id.String(), "why", why)
 			}

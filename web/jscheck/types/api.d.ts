@@ -98,6 +98,63 @@ declare namespace API {
     warnings: { code: WarningCode | string; text: string }[];
   }
 
+  interface AdminBroadcast extends StreamDetail {
+    publisher?: string; // the account
+    peak?: number; // viewers
+    total?: number;
+    // Of this server; left out of what is live on another one.
+    audience?: {
+      viewers: number;
+      connecting: number;
+      children: number;
+      bitrate: number; // bits a second
+      loss: number; // share
+      roundTrip: number; // seconds
+    };
+    health?: Health;
+  }
+
+  type EndReason = "stopped" | "vanished" | "replaced" | "ended" | "shutdown";
+
+  interface AdminEvent {
+    id: number;
+    at: string;
+    kind:
+      | "began" | "interrupted" | "resumed" | "ended" | "kicked" | "banned" | "withdrawn" | "keys" | "edited"
+      | "deleted";
+    stream: string;
+    detail?: EndReason | string; // of an end; or the viewer, or why
+  }
+
+  // GET /api/admin
+  interface Overview {
+    node: string;
+    at: string;
+    nodes: { name: string; url?: string; here: boolean; viewers: number; broadcasts: number }[];
+    broadcasts: AdminBroadcast[];
+    events: AdminEvent[];
+  }
+
+  interface AdminViewer {
+    id: string;
+    joinedAt: string;
+    path: string;
+    rid?: string;
+    width: number;
+    height: number;
+    reason: Viewing["reason"];
+    bitrate: number;
+    targetBitrate: number;
+    loss: number;
+    roundTrip: number; // seconds
+  }
+
+  // GET /api/admin/streams/NAME/viewers
+  interface AdminViewers {
+    viewers: AdminViewer[];
+    total: number;
+  }
+
   interface Key {
     token: string;
   }

@@ -10,6 +10,7 @@ interface ElementAttributes extends ElementHandlers {
   [name: `aria-${string}` | `data-${string}`]: AttributeValue;
   autocomplete?: AttributeValue;
   class?: AttributeValue;
+  datetime?: AttributeValue;
   height?: AttributeValue;
   hidden?: AttributeValue;
   href?: AttributeValue;
@@ -22,6 +23,7 @@ interface ElementAttributes extends ElementHandlers {
   part?: AttributeValue;
   required?: AttributeValue;
   role?: AttributeValue;
+  scope?: AttributeValue;
   src?: AttributeValue;
   tabindex?: AttributeValue;
   title?: AttributeValue;

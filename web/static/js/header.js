@@ -1,5 +1,5 @@
 // @ts-check
-// <site-header page="dashboard|studio|watch">: brand, navigation, language and theme. Hooks: #language, #theme.
+// <site-header page="dashboard|studio|watch|admin">: brand, navigation, language and theme. Hooks: #language, #theme.
 import { h, icon } from "./dom.js";
 import { language, onLanguage, setLanguage, t, translate } from "./i18n.js";
 
@@ -41,7 +41,8 @@ class SiteHeader extends HTMLElement {
       h("a", { class: "skip", href: "#main" }, t("skip")),
       h("header", { class: "site" },
         h("a", { class: "brand", href: "/", "aria-label": "Siaran" }, logo(), h("span", {}, "Siaran")),
-        h("nav", { "aria-label": t("nav") }, this.#link("/", "dashboard"), this.#link("/studio", "studio")),
+        h("nav", { "aria-label": t("nav") }, this.#link("/", "dashboard"), this.#link("/studio", "studio"),
+          this.getAttribute("page") === "admin" && this.#link("/admin", "admin")),
         h("div", { class: "site-tools" }, this.#languageButton(), this.#themeButton()),
       ),
     );
@@ -50,7 +51,7 @@ class SiteHeader extends HTMLElement {
 
   /**
    * @param {string} href
-   * @param {"dashboard" | "studio"} name
+   * @param {"dashboard" | "studio" | "admin"} name
    */
   #link(href, name) {
     return h("a", { href, "aria-current": this.getAttribute("page") === name && "page" }, t(`nav.${name}`));

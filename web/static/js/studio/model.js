@@ -90,7 +90,12 @@ export class StudioModel extends EventTarget {
   get mayDelete() {
     const { name, state } = this;
     if (!name || this.onAir) return false;
-    return state.ownNames.includes(name) || (state.storedName === name && isAdmin(claims(state.token)));
+    return state.ownNames.includes(name) || (state.storedName === name && this.isAdmin);
+  }
+
+  /** isAdmin reports whether the present token is for everything, by what it says of itself. */
+  get isAdmin() {
+    return isAdmin(claims(this.state.token));
   }
 
   /** mayHaveEncoder reports whether the stream may be live from another program: the server knows it. */

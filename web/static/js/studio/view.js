@@ -91,6 +91,7 @@ export class StudioView {
     }
     byId("forget", HTMLButtonElement).disabled = onAir;
     byId("delete").hidden = !this.#model.mayDelete;
+    byId("to-admin").hidden = onAir || !this.#model.isAdmin;
   }
 
   #drawDevices() {
