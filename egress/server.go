@@ -38,9 +38,11 @@ type Config struct {
 	MaxSetups int
 	// Servers that pass a stream on, which count apart from viewers; 0 means 64.
 	MaxChildren int
-	Workers     int          // 0 means one for each CPU
-	Burst       int          // most bytes sent to one viewer back to back; 0 means 64 KiB
-	Logger      *slog.Logger // nil: nothing is logged
+	Workers     int // 0 means one for each CPU
+	// Handshakes that are worked on at the same time; 0 means four for each worker.
+	MaxHandshakes int
+	Burst         int          // most bytes sent to one viewer back to back; 0 means 64 KiB
+	Logger        *slog.Logger // nil: nothing is logged
 }
 
 func (c *Config) complete() error {
@@ -61,6 +63,9 @@ func (c *Config) complete() error {
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.MaxHandshakes <= 0 {
+		c.MaxHandshakes = 4 * c.Workers
 	}
 	if c.Burst <= 0 {
 		c.Burst = defaultBurst
@@ -107,7 +112,7 @@ func New(hub *siaran.Hub, socket *mediaport.Socket, cfg Config) (*Server, error)
 	}
 	s := &Server{
 		hub: hub, socket: socket, cfg: cfg, joins: newJoinCounters(),
-		handshakes:    make(chan struct{}, 4*cfg.Workers),
+		handshakes:    make(chan struct{}, cfg.MaxHandshakes),
 		done:          make(chan struct{}),
 		sessions:      make(map[siaran.SessionID]*session),
 		recentlyEnded: make(map[siaran.SessionID]endedSession),

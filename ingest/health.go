@@ -12,11 +12,12 @@ type Health struct {
 	Silent    bool          `json:"silent"`    // no media for two seconds
 	Transport string        `json:"transport"` // of the newest media: udp, tcp, or relayed (TURN)
 	RoundTrip float64       `json:"roundTrip"` // to the broadcaster, in seconds; 0 until it is known
-	Dropped   uint64        `json:"dropped"`   // packets over the bitrate that the server accepts; in no other counter
+	Dropped   uint64        `json:"dropped"`   // packets over what the server accepts; in no other counter
 	Layers    []LayerHealth `json:"layers"`
 	Warnings  []Warning     `json:"warnings"`
 
 	tooFast int // the accepted bitrate in bits per second, when more has come lately; else 0
+	tooMany int // the accepted packets per second, likewise
 }
 
 // LayerHealth describes how one layer of a track arrives. The counters cover the session.
@@ -218,6 +219,9 @@ func (r *receiver) addRate(h Health, now time.Time) Health {
 	}
 	if !r.rate.over.IsZero() && now.Sub(r.rate.over) < rateWarningTime {
 		h.tooFast = 8 * r.rate.limit
+	}
+	if !r.packets.over.IsZero() && now.Sub(r.packets.over) < rateWarningTime {
+		h.tooMany = r.packets.limit
 	}
 	return h
 }

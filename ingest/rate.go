@@ -2,15 +2,15 @@ package ingest
 
 import "time"
 
-// rate is a token bucket that bounds what one broadcast may send. It holds a second's worth.
+// rate is a token bucket that bounds what one broadcast may send, in bytes or in packets. It holds a second's worth.
 type rate struct {
-	limit  int // bytes per second; 0: unbounded
+	limit  int // per second; 0: unbounded
 	credit float64
 	at     time.Time // when credit was updated
 	over   time.Time // when a packet was last refused
 }
 
-// admits reports whether n more bytes are within the bound, and counts them if they are.
+// admits reports whether n more are within the bound, and counts them if they are.
 func (r *rate) admits(n int, now time.Time) bool {
 	if r.limit == 0 {
 		return true

@@ -68,3 +68,22 @@ func TestTooManyLayers(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTooManyPackets: small packets cost the server as much as large ones, so they are bounded by their number too.
+func TestTooManyPackets(t *testing.T) {
+	r := newReceiver(make(chan struct{}, 1))
+	r.rate.limit, r.packets.limit = 1_000_000, 10
+	now := time.Now()
+	for range 25 {
+		r.rtp(make([]byte, 50), now)
+	}
+	h := r.addRate(Health{Connected: true}, now)
+	h.warn()
+	if len(h.Warnings) != 1 || h.Warnings[0].Code != "packets" || !strings.Contains(h.Warnings[0].Text, "10 packets") ||
+		h.Dropped != 15 {
+		t.Errorf("%+v", h)
+	}
+	if h = r.addRate(Health{Connected: true}, now.Add(time.Minute)); h.tooMany != 0 {
+		t.Error("a warning a minute later")
+	}
+}

@@ -36,6 +36,7 @@ type receiver struct {
 	first    time.Time
 	last     time.Time // arrival of the newest packet of a layer
 	rate     rate
+	packets  rate
 	dropped  uint64  // packets over the accepted bitrate
 	seqs     []int64 // scratch
 }
@@ -60,7 +61,8 @@ func (r *receiver) attach(offer *sdp.Offer, chosen []choice, publication *siaran
 func (r *receiver) rtp(data []byte, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.rate.admits(len(data), now) { // not in the congestion feedback either, so the broadcaster sends less
+	// What is dropped is not in the congestion feedback either, so the broadcaster sends less.
+	if !r.packets.admits(1, now) || !r.rate.admits(len(data), now) {
 		r.dropped++
 		return
 	}

@@ -44,7 +44,9 @@ type Config struct {
 	MaxSessions  int              // 100 when zero
 	Share        netaddr.Share    // of the sessions, for one source; with fewer than 32 sessions, of 32
 	MaxBitrate   int              // bits per second of one broadcast, headers included; unbounded when zero
-	MaxLayers    int              // simulcast layers of one broadcast; 3 when zero
+	// Packets per second of one broadcast, of all layers and kinds; unbounded when zero.
+	MaxPacketRate int
+	MaxLayers     int // simulcast layers of one broadcast; 3 when zero
 
 	// LetGo is asked when a broadcaster wants a stream that comes from another server. It reports whether it has closed
 	// the pull, so that the broadcaster gets the stream and its viewers. When nil, the broadcaster gets ErrStreamTaken.
@@ -122,8 +124,8 @@ func (c *Config) validate() error {
 		return errors.New("ingest: Port, Addresses and Certificate must be given")
 	case c.TCP != nil && c.TCPAddresses == nil:
 		return errors.New("ingest: TCPAddresses must be given with TCP")
-	case c.SetupTimeout < 0 || c.MaxSessions < 0 || c.MaxBitrate < 0 || c.MaxLayers < 0:
-		return errors.New("ingest: SetupTimeout, MaxSessions, MaxBitrate and MaxLayers must not be negative")
+	case c.SetupTimeout < 0 || c.MaxSessions < 0 || c.MaxBitrate < 0 || c.MaxPacketRate < 0 || c.MaxLayers < 0:
+		return errors.New("ingest: SetupTimeout, MaxSessions, MaxBitrate, MaxPacketRate and MaxLayers must not be negative")
 	}
 	for _, n := range c.VideoCodecs {
 		if n.Kind() != siaran.KindVideo {

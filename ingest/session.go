@@ -96,6 +96,7 @@ func newSession(server *Server, stream siaran.StreamName, owner string, offer *s
 	s.log = server.log.With("of", "broadcaster", "stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
 	s.receiver.rate.limit = server.cfg.MaxBitrate / 8
+	s.receiver.packets.limit = server.cfg.MaxPacketRate
 	return s
 }
 

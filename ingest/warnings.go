@@ -47,6 +47,10 @@ func (h *Health) warn() {
 		h.add("bitrate", "You send more than the %d kbit/s that this server takes, and the rest is dropped. "+
 			"Lower the bitrate of the encoder.", h.tooFast/1000)
 	}
+	if h.tooMany > 0 {
+		h.add("packets", "You send more than the %d packets a second that this server takes, and the rest is dropped. "+
+			"Make the packets of the encoder larger, up to 1200 bytes, or lower its bitrate.", h.tooMany)
+	}
 	h.warnOfAbsence()
 	h.warnOfDrift()
 	for _, l := range h.Layers {

@@ -92,6 +92,7 @@ type Limits struct {
 
 	Broadcasts int // of one account at the same time
 	Viewers    int // of one stream at the same time, whatever its owner allows; 0: any number
+	Joins      int // viewers that begin to join a second, whoever they are
 }
 
 // Rate is how often something may happen.
@@ -200,6 +201,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.Broadcasts <= 0 {
 		l.Broadcasts = 4
+	}
+	if l.Joins <= 0 {
+		l.Joins = 250
 	}
 	if l.Watchers <= 0 {
 		l.Watchers = 10000

@@ -92,6 +92,11 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 		if err := p.limit.take(c); err != nil {
 			return err
 		}
+		if p.scope == access.Watch {
+			if err := s.joins.take(time.Now()); err != nil {
+				return err
+			}
+		}
 	}
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)

@@ -160,8 +160,8 @@ func TestThoseWhoWaitAreSpread(t *testing.T) {
 	all.expect("snapshot", `"streams":[]`)
 	cats := s.live("cats")
 	for _, e := range waiting {
-		if name, data := e.next(); name != "come" || data != `{"within":10}` {
-			t.Errorf("got %s %s, want five times 2 ms first", name, data)
+		if name, data := e.next(); name != "come" || data != `{"within":20}` {
+			t.Errorf("got %s %s, want five times 4 ms first", name, data)
 		}
 		e.expect("stream", `"name":"cats"`)
 	}
@@ -176,7 +176,7 @@ func TestThoseWhoWaitAreSpread(t *testing.T) {
 	cats.Stop()
 	waiting[0].expect("gone", "cats")
 	s.live("cats")
-	if name, data := waiting[0].next(); name != "come" || data != `{"within":10}` {
+	if name, data := waiting[0].next(); name != "come" || data != `{"within":20}` {
 		t.Errorf("got %s %s the second time", name, data)
 	}
 }
@@ -184,8 +184,8 @@ func TestThoseWhoWaitAreSpread(t *testing.T) {
 // TestSpreadIsBounded: however many clients seem to wait, none waits for long.
 func TestSpreadIsBounded(t *testing.T) {
 	t.Parallel()
-	b := newLiveFeed(nil, nil, 1e6, 0)
-	for range 20000 {
+	b := newLiveFeed(nil, nil, 1e6, 0, 2*time.Millisecond)
+	for range 20001 {
 		if b.follow(&follower{only: "cats"}) != nil {
 			t.Fatal("no room")
 		}
@@ -366,7 +366,7 @@ func TestEventsAreBounded(t *testing.T) {
 // TestSlowFollower: a client that does not read costs only the names of what has changed, and gets the newest state.
 func TestSlowFollower(t *testing.T) {
 	t.Parallel()
-	b := newLiveFeed(nil, nil, 10, 0)
+	b := newLiveFeed(nil, nil, 10, 0, 2*time.Millisecond)
 	b.reset(nil)
 	f := &follower{}
 	if err := b.follow(f); err != nil {

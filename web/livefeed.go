@@ -29,6 +29,8 @@ type liveFeed struct {
 	max     int           // followers
 	share   netaddr.Share // of max that one source may have
 
+	joinTime time.Duration // for each of many viewers that come together
+
 	mu        sync.Mutex
 	ready     bool // the first snapshot has come
 	over      bool // run has ended
@@ -69,9 +71,11 @@ type delivery struct {
 	ended    bool
 }
 
-func newLiveFeed(l *listing.Cached, log *slog.Logger, most int, share netaddr.Share) *liveFeed {
+func newLiveFeed(
+	l *listing.Cached, log *slog.Logger, most int, share netaddr.Share, joinTime time.Duration,
+) *liveFeed {
 	return &liveFeed{
-		listing: l, log: log, max: most, share: share, streams: make(map[siaran.StreamName]rendered),
+		listing: l, log: log, max: most, share: share, joinTime: joinTime, streams: make(map[siaran.StreamName]rendered),
 		followers: make(map[*follower]struct{}), from: make(netaddr.Tally), wake: make(chan struct{}, 1),
 	}
 }
@@ -227,10 +231,7 @@ func (l *liveFeed) change(e siaran.StreamEvent) {
 	}
 }
 
-const (
-	joinTime    = 2 * time.Millisecond // of a server, for each of many viewers that come together
-	longestCome = 10 * time.Second     // for all of them, however many there are
-)
+const longestCome = 20 * time.Second // for all who come together, however many there are
 
 // call tells the followers of a stream that has gone live to come one after the other. The caller holds l.mu.
 func (l *liveFeed) call(name siaran.StreamName) {
@@ -242,7 +243,7 @@ func (l *liveFeed) call(name siaran.StreamName) {
 	}
 	for f := range l.followers {
 		if f.only == name {
-			f.within = min(time.Duration(waiting)*joinTime, longestCome)
+			f.within = min(time.Duration(waiting)*l.joinTime, longestCome)
 		}
 	}
 }

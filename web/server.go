@@ -41,10 +41,11 @@ type Server struct {
 	rights       *rights
 	viewerEvents *viewerStreams
 	counters     *routeCounters
+	events       *eventLog
+	joins        *joins
+	overviews    overviews
 
 	whipSlots, whepSlots chan struct{} // of the two protocols
-	events               *eventLog
-	overviews            overviews
 
 	openTime, bodyTime  time.Duration // for opening a session, and for receiving its offer
 	pingEvery, sendTime time.Duration // of event streams
@@ -69,7 +70,8 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Logger, assets: assets,
 		openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime, tellEvery: tellEvery,
 		lookEvery: lookEvery, recheckEvery: recheckEvery,
-		liveFeed:     newLiveFeed(cached, cfg.Logger, cfg.Limits.Watchers, cfg.Limits.Share),
+		liveFeed: newLiveFeed(cached, cfg.Logger, cfg.Limits.Watchers, cfg.Limits.Share,
+			time.Second/time.Duration(cfg.Limits.Joins)),
 		listing:      cached,
 		pictures:     newPictures(),
 		keyLimit:     newLimiter(cfg.Limits.Key),
@@ -85,6 +87,7 @@ func New(cfg Config) (*Server, error) {
 		counters:     newRouteCounters(),
 		viewerEvents: newViewerStreams(cfg.Hub, cfg.Egress, cfg.Limits.Watchers, cfg.Limits.Share, events),
 		events:       events,
+		joins:        newJoins(cfg.Limits.Joins),
 	}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError

@@ -112,9 +112,15 @@ var serveHelp = map[string]string{
 	"max-broadcasts-per-owner": "Broadcasts of one account at the same time (default ${default}).",
 	"max-layers":               "Simulcast layers of one broadcast (default ${default}).",
 	"max-bitrate":              "Bits per second of one broadcast; anything above is dropped (default ${default}).",
+	"max-packet-rate": "Packets per second of one broadcast; anything above is dropped (default ${default}).",
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
 	"max-viewers": "Viewers at the same time (default ${default}).",
+	"max-joins": "Viewers that begin to join in a second; others are told to come again a little later, at different " +
+		"times (default ${default}).",
+	"max-handshakes": "Handshakes of viewers that are worked on at the same time (default: four for each CPU).",
+	"max-event-streams": "Pages that follow what is live, or wait for a stream, at the same time; and as many viewers " +
+		"that follow their session (default ${default}).",
 	"max-viewers-per-stream": "Viewers of one stream at the same time; its owner can set a lower bound (default: as " +
 		"many as --max-viewers allows).",
 	"burst": "Bytes that are sent to one viewer back to back; the rest of a large frame is paced (default " +

@@ -40,8 +40,12 @@ type Config struct {
 	PerOwner      int            `name:"max-broadcasts-per-owner" default:"4"`
 	MaxLayers     int            `name:"max-layers" default:"3"`
 	MaxBitrate    Bitrate        `name:"max-bitrate" default:"100M" placeholder:"BITS"`
+	MaxPacketRate int            `name:"max-packet-rate" default:"20000" placeholder:"PACKETS"`
 	RingMemory    ByteSize       `name:"ring-memory" placeholder:"BYTES"`
 	MaxViewers    int            `name:"max-viewers" default:"5000"`
+	MaxJoins      int            `name:"max-joins" default:"250"`
+	MaxHandshakes int            `name:"max-handshakes"`
+	MaxEvents     int            `name:"max-event-streams" default:"10000"`
 	StreamViewers int            `name:"max-viewers-per-stream" placeholder:"VIEWERS"`
 	Burst         int            `default:"65536" placeholder:"BYTES"`
 	DSCP          int            `name:"dscp" default:"0"`
@@ -103,6 +107,10 @@ func (c *Config) checkLimits() error {
 	say(c.MaxBitrate < 100_000, "--max-bitrate %d: give 100k or more", c.MaxBitrate)
 	say(c.RingMemory < leastRingMemory, "--ring-memory %d: give 16M or more", c.RingMemory)
 	say(c.MaxViewers < 1, "--max-viewers %d: give 1 or more", c.MaxViewers)
+	say(c.MaxPacketRate < 1000, "--max-packet-rate %d: give 1000 or more", c.MaxPacketRate)
+	say(c.MaxJoins < 1 || c.MaxJoins > 1_000_000, "--max-joins %d: give 1 or more", c.MaxJoins)
+	say(c.MaxHandshakes < 0, "--max-handshakes %d: give 1 or more", c.MaxHandshakes)
+	say(c.MaxEvents < 1, "--max-event-streams %d: give 1 or more", c.MaxEvents)
 	say(c.StreamViewers < 0, "--max-viewers-per-stream %d: give 1 or more, or 0 for no bound", c.StreamViewers)
 	say(c.SourceShare < 0 || c.SourceShare > 100, "--source-share %d: give 1 to 100 percent", c.SourceShare)
 	say(c.Burst < 2000, "--burst %d: give 2000 bytes or more", c.Burst)

@@ -160,30 +160,32 @@ func (s *server) openMedia(ctx context.Context) error {
 		return err
 	}
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
-		Port:         s.socket,
-		Addresses:    s.socket.Addresses,
-		TCP:          s.mediaTCP,
-		TCPAddresses: s.tcpAddresses,
-		Certificate:  certificate,
-		SetupTimeout: s.cfg.SetupTimeout,
-		MaxSessions:  s.cfg.MaxBroadcasts,
-		MaxBitrate:   int(s.cfg.MaxBitrate),
-		MaxLayers:    s.cfg.MaxLayers,
-		Share:        netaddr.Share(s.cfg.SourceShare),
-		Logger:       s.logger,
+		Port:          s.socket,
+		Addresses:     s.socket.Addresses,
+		TCP:           s.mediaTCP,
+		TCPAddresses:  s.tcpAddresses,
+		Certificate:   certificate,
+		SetupTimeout:  s.cfg.SetupTimeout,
+		MaxSessions:   s.cfg.MaxBroadcasts,
+		MaxBitrate:    int(s.cfg.MaxBitrate),
+		MaxPacketRate: s.cfg.MaxPacketRate,
+		MaxLayers:     s.cfg.MaxLayers,
+		Share:         netaddr.Share(s.cfg.SourceShare),
+		Logger:        s.logger,
 	})
 	if err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.ingest.Close)
 	s.egress, err = egress.New(s.hub, s.socket, egress.Config{
-		Certificate:  certificate,
-		SetupTimeout: s.cfg.SetupTimeout,
-		MaxSessions:  s.cfg.MaxViewers,
-		Share:        netaddr.Share(s.cfg.SourceShare),
-		MaxChildren:  s.cfg.MaxChildren,
-		Burst:        s.cfg.Burst,
-		Logger:       s.logger,
+		Certificate:   certificate,
+		SetupTimeout:  s.cfg.SetupTimeout,
+		MaxSessions:   s.cfg.MaxViewers,
+		Share:         netaddr.Share(s.cfg.SourceShare),
+		MaxHandshakes: s.cfg.MaxHandshakes,
+		MaxChildren:   s.cfg.MaxChildren,
+		Burst:         s.cfg.Burst,
+		Logger:        s.logger,
 	})
 	if err != nil {
 		return err
@@ -261,7 +263,8 @@ func (s *server) openWeb(context.Context) (err error) {
 		TrustedProxies: s.cfg.TrustedProxy,
 		HSTS:           s.cfg.HSTS,
 		Limits: web.Limits{
-			Broadcasts: s.cfg.PerOwner, Viewers: s.cfg.StreamViewers, Share: netaddr.Share(s.cfg.SourceShare),
+			Broadcasts: s.cfg.PerOwner, Viewers: s.cfg.StreamViewers, Joins: s.cfg.MaxJoins,
+			Watchers: s.cfg.MaxEvents, Share: netaddr.Share(s.cfg.SourceShare),
 		},
 		Logger: s.logger,
 

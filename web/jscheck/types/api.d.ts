@@ -65,6 +65,7 @@ declare namespace API {
     | "marker"
     | "large-packets"
     | "bitrate"
+    | "packets"
     | "upload"
     | "repairs"
     | "profile"
@@ -175,7 +176,8 @@ declare namespace API {
     | "stream-full"
     | "banned"
     | "unidentified"
-    | "site";
+    | "site"
+    | "joins";
 
   // RFC 9457
   interface Problem {

@@ -313,7 +313,8 @@ export class Receiver extends EventTarget {
     }
     const n = ++this.#failures;
     const growing = Math.min(500 * 2 ** n, longestWait) * (0.7 + 0.6 * Math.random());
-    const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * 1000 : growing;
+    const spread = 1000 + 500 * Math.random(); // milliseconds a second: many may have been told the same
+    const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * spread : growing;
     if (n > this.#patience(stage, wait) || this.state === "error") {
       const retryAt = wait === Infinity ? undefined : Math.round(Date.now() + wait);
       this.#set("error", { stage, problem, ...verdict, report, retryAt });

@@ -350,6 +350,9 @@ export default {
   "arrival.queue": "waits {time} on the way",
   "warning.bitrate":
     "You send more than this server takes, and the rest is dropped. Lower the bitrate of the encoder.",
+  "warning.packets":
+    "You send more packets than this server takes, and the rest is dropped. Make the encoder's packets larger, or " +
+    "lower its bitrate.",
   "warning.upload":
     "Your upload is too slow for this bitrate, so what you send waits on the way. " +
     "Lower the bitrate of the encoder until this goes away, or pause other uploads.",

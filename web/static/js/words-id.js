@@ -353,6 +353,9 @@ export default {
   "arrival.queue": "tertahan {time} di jalan",
   "warning.bitrate":
     "Anda mengirim lebih dari yang diterima server ini, dan sisanya dibuang. Turunkan laju bit encoder.",
+  "warning.packets":
+    "Anda mengirim lebih banyak paket dari yang diterima server ini, dan sisanya dibuang. Perbesar paket encoder, " +
+    "atau turunkan laju bitnya.",
   "warning.upload":
     "Unggahan Anda terlalu lambat untuk laju bit ini, jadi kiriman Anda tertahan di jalan. " +
     "Turunkan laju bit encoder sampai peringatan ini hilang, atau hentikan sementara unggahan lain.",

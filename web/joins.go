@@ -1,0 +1,46 @@
+package web
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// mostAway is the longest time, in seconds, for which a viewer who comes with too many others is sent away.
+const mostAway = 30
+
+// joins bounds how many viewers begin to join a second, whoever they are: a join costs the server as much as hundreds
+// of packets. Those who come with too many others are told to come again at different times, so that they are spread
+// over the time that all of them need.
+type joins struct {
+	perSecond rate.Limit
+	tokens    *rate.Limiter
+
+	mu      sync.Mutex
+	backlog float64   // joins that were sent away, and are to be expected
+	at      time.Time // when it was worked out
+}
+
+// newJoins allows a second's worth at once.
+func newJoins(perSecond int) *joins {
+	return &joins{perSecond: rate.Limit(perSecond), tokens: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
+}
+
+// take fails with 503 and a Retry-After by chance if too many viewers come.
+func (j *joins) take(now time.Time) error {
+	if j.tokens.AllowN(now, 1) {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.backlog = max(0, j.backlog-now.Sub(j.at).Seconds()*float64(j.perSecond)) + 1
+	j.at = now
+	within := min(1+int(j.backlog/float64(j.perSecond)), mostAway)
+	return &failure{
+		status: http.StatusServiceUnavailable, code: "joins", retryAfter: 1 + rand.IntN(within),
+		detail: "very many viewers come at the moment; try again in some seconds",
+	}
+}
