@@ -29,6 +29,9 @@ func newJoins(perSecond int) *joins {
 	return &joins{perSecond: rate.Limit(perSecond), tokens: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
 }
 
+// used is how much of a second's worth is taken.
+func (j *joins) used() int { return max(0, j.tokens.Burst()-int(j.tokens.Tokens())) }
+
 // take fails with 503 and a Retry-After by chance if too many viewers come.
 func (j *joins) take(now time.Time) error {
 	if j.tokens.AllowN(now, 1) {

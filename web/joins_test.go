@@ -27,6 +27,9 @@ func TestJoinsAreSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if used := j.used(); used < 0 || used > 100 {
+		t.Errorf("%d of 100 in use", used)
+	}
 	if taken != 100 {
 		t.Errorf("%d are let in at once, want a second's worth", taken)
 	}

@@ -15,6 +15,8 @@ type Stats struct {
 	Followers     int // clients of the live updates
 	ViewerStreams int // event streams of viewers' sessions that are being read
 	MaxFollowers  int // of either kind
+	Joins         int // that count towards those of a second
+	MaxJoins      int // in a second
 	Offers        map[string]OfferStats
 }
 
@@ -79,7 +81,8 @@ func (r *routeCounters) stats() []RouteStats {
 func (s *Server) Stats() Stats {
 	return Stats{
 		Routes: s.counters.stats(), Followers: s.liveFeed.count(), ViewerStreams: s.viewerEvents.count(),
-		MaxFollowers: s.cfg.Limits.Watchers, Offers: map[string]OfferStats{
+		MaxFollowers: s.cfg.Limits.Watchers, Joins: s.joins.used(), MaxJoins: s.cfg.Limits.Joins,
+		Offers: map[string]OfferStats{
 			"whip": {len(s.whipSlots), cap(s.whipSlots)}, "whep": {len(s.whepSlots), cap(s.whepSlots)},
 		},
 	}

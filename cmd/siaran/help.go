@@ -112,7 +112,7 @@ var serveHelp = map[string]string{
 	"max-broadcasts-per-owner": "Broadcasts of one account at the same time (default ${default}).",
 	"max-layers":               "Simulcast layers of one broadcast (default ${default}).",
 	"max-bitrate":              "Bits per second of one broadcast; anything above is dropped (default ${default}).",
-	"max-packet-rate": "Packets per second of one broadcast; anything above is dropped (default ${default}).",
+	"max-packet-rate":          "Packets per second of one broadcast; anything above is dropped (default ${default}).",
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
 	"max-viewers": "Viewers at the same time (default ${default}).",

@@ -60,6 +60,7 @@ func (s *snapshot) limits() []limit {
 		{"connections", s.door.Open, s.door.MaxOpen},
 		{"connections_opening", s.door.Opening, s.door.MaxOpening},
 		{"live_updates", s.web.Followers, s.web.MaxFollowers},
+		{"joins_per_second", s.web.Joins, s.web.MaxJoins},
 		{"viewer_events", s.web.ViewerStreams, s.web.MaxFollowers},
 	}
 	for name, offers := range s.web.Offers {
