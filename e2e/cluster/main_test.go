@@ -15,7 +15,10 @@ import (
 	"siaran/internal/whep"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) {
+	harness.Parallel(2)
+	os.Exit(harness.Main(m))
+}
 
 // secretFile makes a secret for several servers.
 func secretFile(t *testing.T) string {

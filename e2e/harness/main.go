@@ -1,16 +1,27 @@
 package harness
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 )
+
+// Parallel sets how many of a package's tests run at a time for each processor, if they run beside each other at all.
+// They wait for most of their time. -parallel overrides it.
+func Parallel(tests float64) {
+	if err := flag.Set("test.parallel", strconv.Itoa(int(tests*float64(runtime.GOMAXPROCS(0))))); err != nil {
+		panic(err)
+	}
+}
 
 // Main runs the tests of a package, and then looks for goroutines that they have left, but for those that the options
 // ignore. It returns the exit code.

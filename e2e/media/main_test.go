@@ -7,4 +7,7 @@ import (
 	"siaran/e2e/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) {
+	harness.Parallel(2)
+	os.Exit(harness.Main(m))
+}

@@ -41,6 +41,7 @@ func runDoctor(h *netlab.Host, s *harness.Process, url string, environment ...st
 
 // TestDoctorInNetworks has the doctor look from networks in which something is in the way.
 func TestDoctorInNetworks(t *testing.T) {
+	t.Parallel()
 	netlab.New(t) // or all is skipped
 	t.Run("a firewall drops UDP", func(t *testing.T) {
 		t.Parallel()

@@ -4,7 +4,11 @@ import (
 	"os"
 	"testing"
 
+	"siaran/e2e/harness"
 	"siaran/e2e/harness/netlab"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m, clients)) }
+func TestMain(m *testing.M) {
+	harness.Parallel(2)
+	os.Exit(netlab.Main(m, clients))
+}

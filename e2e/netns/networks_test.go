@@ -24,6 +24,7 @@ import (
 // TestNetworks has clients and servers in the networks that real ones are in. Documentation addresses
 // (RFC 5737, RFC 3849) stand for the internet.
 func TestNetworks(t *testing.T) {
+	t.Parallel()
 	netlab.New(t) // or all is skipped
 	for name, test := range map[string]func(*testing.T, *netlab.Lab){
 		"client behind NAT":     clientBehindNAT,

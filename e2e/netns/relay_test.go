@@ -23,6 +23,7 @@ func init() {
 // TestRelayOverIPv6: neither side has an IPv4 address, which most relays would need. The firewall lets out UDP to the
 // relay alone, or TCP alone.
 func TestRelayOverIPv6(t *testing.T) {
+	t.Parallel()
 	netlab.New(t) // or it is skipped
 	for transport, barred := range map[string]string{"udp": `udp dport != 3478 drop; oifname "eth0" tcp dport 3478`,
 		"tcp": "meta l4proto udp"} {
