@@ -71,7 +71,7 @@ func TestTwentyViewers(t *testing.T) {
 func TestLossIsRepaired(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	b.WaitSent(3)
 	losses := dropping(func(n uint16) bool { return n%7 == 3 }).(*lossFilter)
 	v := s.Watch(t, harness.Cats, func(c *whep.Config) { c.Under = losses })
@@ -90,7 +90,7 @@ func TestTakeover(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	token := s.Token(t, "cats", access.Publish)
-	first := s.Broadcast(t, harness.Cats, token, harness.TenSeconds)
+	first := s.Broadcast(t, harness.Cats, token, harness.TwoMinutes)
 	first.WaitSent(3)
 	v := s.Watch(t, harness.Cats)
 	v.WaitFrame(10)
@@ -99,7 +99,7 @@ func TestTakeover(t *testing.T) {
 		t.Fatalf("another token: %v", err)
 	}
 	before := len(v.VideoFrames())
-	second := s.Broadcast(t, harness.Cats, token, harness.TenSeconds)
+	second := s.Broadcast(t, harness.Cats, token, harness.TwoMinutes)
 	second.WaitSent(50)
 	harness.Eventually(t, "the viewer sees the second", func() bool {
 		list := v.VideoFrames()
@@ -133,7 +133,7 @@ func TestTakeover(t *testing.T) {
 func TestSlowViewersHarmNobody(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	b.WaitSent(3)
 	good := s.Watch(t, harness.Cats)
 	for range 2 {

@@ -14,7 +14,7 @@ import (
 func TestJunkOnTheMediaPort(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	b.WaitSent(3)
 	v := s.Watch(t, harness.Cats)
 	conn, err := net.Dial("udp", s.Media)

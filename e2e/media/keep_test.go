@@ -19,7 +19,7 @@ func TestViewersStayForTheNextBroadcast(t *testing.T) {
 	s := harness.Start(t, func(c *server.Config) { c.KeepViewers = time.Minute })
 	token := s.Token(t, "cats", access.Publish)
 	events := s.FollowEvents(t)
-	first := s.Broadcast(t, harness.Cats, token, harness.TenSeconds)
+	first := s.Broadcast(t, harness.Cats, token, harness.TwoMinutes)
 	first.WaitSent(3)
 	v := s.Watch(t, harness.Cats)
 	v.WaitFrame(10)
@@ -33,7 +33,7 @@ func TestViewersStayForTheNextBroadcast(t *testing.T) {
 		t.Errorf("%d viewers are listed of a stream that has ended", n)
 	}
 	before := len(v.VideoFrames())
-	second := s.Broadcast(t, harness.Cats, token, harness.TenSeconds)
+	second := s.Broadcast(t, harness.Cats, token, harness.TwoMinutes)
 	second.WaitSent(50)
 	harness.Eventually(t, "the viewer sees the second", func() bool {
 		list := v.VideoFrames()

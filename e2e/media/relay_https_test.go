@@ -32,7 +32,7 @@ func TestRelayOnThePortOfHTTPS(t *testing.T) {
 			if len(servers) != 1 || servers[0].URLs[0] != "turns:localhost:"+port+"?transport=tcp" {
 				t.Fatalf("%v, want port %s", servers, port)
 			}
-			b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+			b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 			b.WaitSent(3)
 			v := s.Watch(t, harness.Cats, harness.RelayOnly(servers), func(c *whep.Config) {
 				c.Setting = func(e *webrtc.SettingEngine) {

@@ -227,7 +227,7 @@ func publishAndWatch(t *testing.T, s *harness.Server) {
 }
 
 func publishLargePackets(t *testing.T, s *harness.Server) {
-	b := s.Broadcast(t, harness.Cats, s.Admin, harness.TenSeconds, func(c *whip.Config) { c.Payload = 1380 })
+	b := s.Broadcast(t, harness.Cats, s.Admin, harness.TwoMinutes, func(c *whip.Config) { c.Payload = 1380 })
 	harness.Eventually(t, "the stream is live", func() bool { return s.Stream(t, harness.Cats).Status == "live" })
 	v := s.Watch(t, harness.Cats)
 	v.WaitFrame(b.Sent() + 50)

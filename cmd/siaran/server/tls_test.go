@@ -24,7 +24,7 @@ func TestHTTPS(t *testing.T) {
 		res.Header.Get("Strict-Transport-Security") != "max-age=3600" {
 		t.Errorf("%s %s %v", res.Proto, res.Status, res.Header)
 	}
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	b.WaitSent(3)
 	v := s.Watch(t, harness.Cats)
 	v.WaitFrame(b.Sent() + 25)
@@ -67,7 +67,7 @@ func TestCertificateIsRenewed(t *testing.T) {
 	s.RenewCertificate(t)
 	s.Reload(t, func() bool { return s.CertificateSerial(t) != first })
 
-	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	b := s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	b.WaitSent(3)
 	for line := range events {
 		if line == "event: stream" {
