@@ -33,14 +33,14 @@ func TestLayersOnDemand(t *testing.T) {
 
 	const sound, over = 50 * 8 * (80 + 60), 1.05
 	rate := func() float64 { return innerRate(inner, 2*time.Second) }
-	harness.EventuallyWithin(t, time.Minute, "the middle layer is let go", func() bool {
+	harness.Eventually(t, "the middle layer is let go", func() bool {
 		return rate() < over*float64(large.Rate+small.Rate)+sound+60_000
 	})
 	if height, _, _ := wide.Get(); height != large.Height {
 		t.Errorf("the viewer on the good path gets %d lines", height)
 	}
 	good.Leave()
-	harness.EventuallyWithin(t, time.Minute, "the largest layer is let go", func() bool {
+	harness.Eventually(t, "the largest layer is let go", func() bool {
 		return rate() < over*float64(small.Rate)+sound+60_000
 	})
 	t.Logf("%.0f bit/s for the smallest layer alone", rate())

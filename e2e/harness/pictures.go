@@ -70,7 +70,7 @@ func (l *Pictures) Get() (height, frames int, longest time.Duration) {
 func (l *Pictures) Wait(t testing.TB, height int) time.Duration {
 	t.Helper()
 	begun := time.Now()
-	EventuallyWithin(t, time.Minute, "pictures of another height", func() bool {
+	Eventually(t, "pictures of another height", func() bool {
 		now, _, _ := l.Get()
 		return now == height
 	})

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -67,12 +66,12 @@ func moveByChromium(t *testing.T, s *harness.Server) {
 		return true;
 	})()`)
 	move(t)
-	harness.EventuallyWithin(t, time.Minute, "a gap and its end", func() bool {
+	harness.Eventually(t, "a gap and its end", func() bool {
 		return chromium.Eval[bool](viewer, fmt.Sprintf("%s.then((n) => gap > 200 && n > 0)",
 			fmt.Sprintf(chromium.Inbound, "framesDecoded")))
 	})
 	viewer.WaitMedia()
-	harness.EventuallyWithin(t, time.Minute, "media of the studio",
+	harness.Eventually(t, "media of the studio",
 		func() bool { return s.Stream(t, "cats").Status == "live" })
 	studio.WaitState("live")
 	for name, tab := range map[string]*chromium.Tab{"viewer": viewer, "studio": studio} {
@@ -113,7 +112,7 @@ func moveByPublish(t *testing.T, s *harness.Server) {
 	move(t)
 	http.DefaultClient.CloseIdleConnections() // they lead through the network that is gone
 	before := packets()
-	harness.EventuallyWithin(t, time.Minute, "media", func() bool { return packets() > before+500 })
+	harness.Eventually(t, "media", func() bool { return packets() > before+500 })
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -285,7 +285,7 @@ func publishByHTTPS(t *testing.T, s *harness.Server) {
 		said, _ := cmd.CombinedOutput() // how it ends is in what it says
 		ended <- string(said)
 	}()
-	harness.EventuallyWithin(t, time.Minute, "the stream is live",
+	harness.Eventually(t, "the stream is live",
 		func() bool { return s.Stream(t, harness.Cats).Status == "live" })
 	cancel()
 	if said := <-ended; !strings.Contains(said, "relayed=true") {
