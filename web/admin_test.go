@@ -17,7 +17,8 @@ func TestAdminsSeeEverything(t *testing.T) {
 	s := start(t)
 	token := s.publisher("cats")
 	s.onAir("cats", token)
-	s.viewer().mustOpen("/whep/cats", "")
+	// With a token, so that the viewer stays when the stream turns private.
+	s.viewer().mustOpen("/whep/cats", s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Watch}}))
 	id := s.onlyViewer("cats", token)
 	private := siaran.VisibilityPrivate
 	_, err := s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{Visibility: &private})
