@@ -73,7 +73,7 @@ func ask(t *testing.T, url string, change func(*http.Request)) answer {
 // TestMetrics watches a stream and finds that in the metrics, each of which docs/metrics.md explains, without a name.
 func TestMetrics(t *testing.T) {
 	s := harness.Start(t, withAdmin)
-	s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	s.Watch(t, harness.Cats)
 	var m map[string]float64
 	harness.Eventually(t, "the viewer has a picture", func() bool {
@@ -201,7 +201,7 @@ func scrapeAtOnce(t *testing.T, s *harness.Server) {
 // TestStreamsInMetrics names as many streams as the operator wants.
 func TestStreamsInMetrics(t *testing.T) {
 	s := harness.Start(t, withAdmin, func(c *server.Config) { c.MetricsStreams = 1 })
-	s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TenSeconds)
+	s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	harness.Eventually(t, "the stream is named", func() bool {
 		m := scrape(t, s)
 		return m[`siaran_stream_live{stream="cats"}`] == 1 && m[`siaran_stream_received_packets_total{stream="cats"}`] > 0
