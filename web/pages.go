@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -45,7 +46,8 @@ var mimeTypes = map[string]string{
 	".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".webp": "image/webp", ".jpg": "image/jpeg",
 }
 
-func readAssets() (*assets, error) {
+// readAssets reads and compresses them once for all servers of a process, of which tests have many.
+var readAssets = sync.OnceValues(func() (*assets, error) {
 	a := &assets{byPath: make(map[string]asset)}
 	return a, fs.WalkDir(staticFiles, "static", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -62,7 +64,7 @@ func readAssets() (*assets, error) {
 		a.byPath[strings.TrimPrefix(name, "static/")] = newAsset(body, contentType)
 		return nil
 	})
-}
+})
 
 func newAsset(body []byte, contentType string) asset {
 	sum := sha256.Sum256(body)
