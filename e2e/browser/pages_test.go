@@ -376,44 +376,48 @@ func TestPagesLook(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
 	b := chromium.Start(t)
-	empty := b.Open(s.URL + "/")
-	empty.Wait("the empty state", `!document.getElementById("empty").hidden`)
-	for _, l := range chromium.Viewports {
-		shoot(empty, "empty", l)
+	// A page is closed when it has been looked at: what moves takes a processor from those that come after it.
+	all := func(name string, p *chromium.Tab, viewports ...chromium.Viewport) {
+		t.Helper()
+		for _, l := range viewports {
+			shoot(p, name, l)
+		}
 	}
-	gate := b.Open(s.URL + "/studio")
-	shoot(gate, "studio-gate", chromium.Viewports[0])
-	missing := b.Open(s.URL + "/watch/BAD")
+	empty, gate, missing := b.Open(s.URL+"/"), b.Open(s.URL+"/studio"), b.Open(s.URL+"/watch/BAD")
+	empty.Wait("the empty state", `!document.getElementById("empty").hidden`)
 	missing.WaitState("missing")
-	for _, l := range chromium.Viewports {
-		shoot(missing, "missing", l)
+	all("empty", empty, chromium.Viewports...)
+	all("studio-gate", gate, chromium.Viewports[0])
+	all("missing", missing, chromium.Viewports...)
+	for _, p := range []*chromium.Tab{empty, gate, missing} {
+		p.Close()
 	}
 
 	s.PublishDemo(t, "demo")
 	studio := b.GoLive(s, "kopi", "Kopi sore di teras")
 	dashboard := b.Open(s.URL + "/")
 	dashboard.Wait("two pictures", `document.querySelectorAll('[data-picture="keyframe"]').length === 2`)
-	watch := b.Open(s.URL + "/watch/demo")
-	watch.WaitMedia()
-	watch.ClickID("stats-toggle")
-	watch.Wait("statistics", `document.querySelector('[data-testid="stat-resolution"]').textContent === "854 × 480"`)
-	waiting := b.Open(s.URL + "/watch/besok")
-	waiting.WaitState("waiting")
-	for _, l := range chromium.Viewports {
-		shoot(dashboard, "dashboard", l)
-		shoot(watch, "watch", l)
-		shoot(studio, "studio", l)
-		shoot(waiting, "waiting", l)
-	}
-	for name, p := range map[string]*chromium.Tab{"dashboard": dashboard, "watch": watch, "studio": studio,
-		"waiting": waiting} {
+	look := func(name string, p *chromium.Tab) {
+		t.Helper()
+		all(name, p, chromium.Viewports...)
 		p.ClickID("language")
 		p.Wait("Indonesian", `document.documentElement.lang === "id"`)
 		p.Wait("no word without a translation",
 			`!/\b[a-z]+\.[a-z]+[A-Za-z.]*\b/.test(document.querySelector("main").innerText.replaceAll(location.host, ""))`)
-		shoot(p, name+"-id", chromium.Viewports[2])
+		all(name+"-id", p, chromium.Viewports[2])
 		p.CheckConsole()
+		p.Close()
 	}
+	look("dashboard", dashboard)
+	look("studio", studio)
+	watch := b.Open(s.URL + "/watch/demo")
+	watch.WaitMedia()
+	watch.ClickID("stats-toggle")
+	watch.Wait("statistics", `document.querySelector('[data-testid="stat-resolution"]').textContent === "854 × 480"`)
+	look("watch", watch)
+	waiting := b.Open(s.URL + "/watch/besok")
+	waiting.WaitState("waiting")
+	look("waiting", waiting)
 }
 
 // shoot takes a picture, and checks that nothing sticks out and that everything to press or fill has a name.
