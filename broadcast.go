@@ -28,6 +28,10 @@ const (
 	EndCrashed  EndReason = "crashed" // its server died; set by a sweep of the listing
 )
 
+// Revocable reports whether a broadcast that has ended for this reason can go on under its id: it did not end by itself,
+// but with its server, and the server may be back.
+func (r EndReason) Revocable() bool { return r == EndCrashed || r == EndShutdown }
+
 // Track is the audio or the video of a broadcast.
 type Track struct {
 	Codec  Codec
@@ -49,7 +53,8 @@ type Broadcast struct {
 	id          BroadcastID
 	owner       string
 	origin      Origin
-	status      Status // offline before the first media, and after the end
+	expected    *BroadcastState // what it was before the server was started again; nil once it has tracks
+	status      Status          // offline before the first media, and after the end
 	started     time.Time
 	ended       time.Time
 	reason      EndReason
@@ -243,6 +248,9 @@ func (b *Broadcast) state() BroadcastState {
 		ID: b.id, Stream: b.stream, Owner: b.owner, Relayed: b.origin.Relayed, Status: b.status,
 		StartedAt: b.started, EndedAt: b.ended, EndReason: b.reason,
 		Viewers: b.audience(), PeakViewers: b.peak, TotalViewers: b.total,
+	}
+	if b.expected != nil {
+		s.Video, s.Audio, s.Layers = b.expected.Video, b.expected.Audio, b.expected.Layers
 	}
 	if b.audio != nil {
 		s.Audio = &AudioState{Codec: b.audio.Codec.Name}

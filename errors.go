@@ -10,6 +10,7 @@ var (
 	ErrUnknownSession  = errors.New("there is no such session, or it has ended")
 	ErrTagChanged      = errors.New("the ICE session is not the session's newest: it has been restarted")
 	ErrNotLive         = errors.New("the stream is not live")
+	ErrReturning       = errors.New("the stream goes on as soon as its broadcaster is back: try again in a moment")
 	ErrStreamLive      = errors.New("the stream is live: end its broadcast first")
 	ErrStreamTaken     = errors.New("the stream is already live, published with another credential")
 	ErrContested       = errors.New("another broadcaster with this credential is taking over the stream; stop one of them")

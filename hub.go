@@ -79,9 +79,13 @@ func (h *Hub) PublishFrom(stream StreamName, owner string, tracks []TrackSpec, o
 			b = nil
 		}
 	}
+	var expected *Broadcast
 	if b != nil {
 		b.release(ErrTakenOver)
-		if !b.fits(tracks) {
+		switch {
+		case b.expected != nil:
+			expected, b = b, nil
+		case !b.fits(tracks):
 			h.end(b, EndReplaced)
 			b = nil
 		}
@@ -90,6 +94,9 @@ func (h *Hub) PublishFrom(stream StreamName, owner string, tracks []TrackSpec, o
 		var err error
 		if b, err = h.begin(stream, tracks); err != nil {
 			return nil, err
+		}
+		if expected != nil {
+			b.succeed(expected)
 		}
 	}
 	b.from(owner, origin)
@@ -237,13 +244,17 @@ func (h *Hub) stop(b *Broadcast, reason EndReason) {
 	b.endIn(h.keep, reason)
 }
 
-// Broadcast returns the broadcast of a stream that is live or interrupted, else ErrNotLive.
+// Broadcast returns the broadcast of a stream that is live or interrupted. It fails with ErrNotLive when there is none,
+// and with ErrReturning when its broadcaster is still expected.
 func (h *Hub) Broadcast(stream StreamName) (*Broadcast, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := h.broadcasts[stream]
 	if b == nil || b.started.IsZero() {
 		return nil, ErrNotLive
+	}
+	if b.expected != nil {
+		return nil, ErrReturning
 	}
 	return b, nil
 }

@@ -156,7 +156,8 @@ type Listing interface {
 
 	// Apply writes what has changed on a node. A broadcast that has ended goes to the history and makes its stream
 	// offline, unless a newer broadcast of the stream is known. All its viewers are removed, whether Left names them or
-	// not. Later changes to a broadcast that has ended are ignored, unless a sweep ended it: its node knows better.
+	// not. Later changes to a broadcast that has ended are ignored, unless a sweep or the end of its server ended it
+	// ([EndReason.Revocable]): its node knows better.
 	Apply(ctx context.Context, u Update) error
 
 	// Renew extends a node's lease to LeaseUntil; a time in the past ends it. A broadcast on a node without a valid

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/pion/logging"
+
+	"siaran/internal/pionlog"
 )
 
 const maxLines = 200 // of pion per session; most of them are caused by bytes from the remote side
@@ -29,13 +31,9 @@ type pionLog struct {
 	scope   string
 }
 
-// Tracef looks for the line that reports a decrypted alert: "<side>: <- Alert Warning: CloseNotify". A test checks that
-// pion still writes it.
+// Tracef looks for the line that reports a close_notify.
 func (l *pionLog) Tracef(format string, args ...any) {
-	if l.scope != "dtls" || !strings.Contains(format, "<-") {
-		return
-	}
-	if strings.Contains(fmt.Sprintf(format, args...), "CloseNotify") && !l.factory.closings.Swap(true) {
+	if pionlog.IsHangUp(l.scope, format, args) && !l.factory.closings.Swap(true) {
 		l.factory.hangUp()
 	}
 }

@@ -62,6 +62,9 @@ type Reporter struct {
 	more   chan struct{} // there is something to write that did not come from the hub
 	unable sync.Once     // warns that an index is missing
 
+	written chan struct{} // closed when everything has been written for the first time
+	wrote   sync.Once
+
 	// owned by Run's goroutine
 	settled bool      // the listing knows of this node only what the backlog has written
 	held    time.Time // our lease is valid at least until then
@@ -99,7 +102,7 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	r := &Reporter{
 		hub: hub, listing: l, node: node, log: logger, lease: LeasePeriod, renewal: RenewPeriod,
 		backlog: newBacklog(), now: time.Now, calls: callCounters{took: measure.New(measure.Joins)},
-		begun: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
+		begun: make(chan struct{}), written: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
 	}
 	r.load = func() (int, bool) { return r.backlog.audience(), false }
 	for _, o := range options {
@@ -113,6 +116,9 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 	}
 	return r
 }
+
+// Written returns a channel that is closed when the listing knows for the first time what was live when Run began.
+func (r *Reporter) Written() <-chan struct{} { return r.written }
 
 // Run reports until ctx ends. The hub should be closed by then, so that the ends of its broadcasts are reported. Run
 // then takes a few seconds at most to write the last state and to give the lease back, and returns an error if that
@@ -194,6 +200,7 @@ func (r *Reporter) work(ctx context.Context) {
 		r.retryAt = r.now().Add(r.retry)
 		return
 	}
+	r.wrote.Do(func() { close(r.written) })
 	if r.retry != 0 {
 		r.log.Info("the listing is back")
 		if r.reconciler != nil {

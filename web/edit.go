@@ -131,7 +131,8 @@ func (s *Server) deleteStream(c echo.Context) error {
 		return fail(http.StatusForbidden,
 			"only the account that owns the stream, or an administrator, can delete it")
 	}
-	if _, err := s.cfg.Hub.Broadcast(g.stream.Name); err == nil { // the listing may not know yet
+	_, err = s.cfg.Hub.Broadcast(g.stream.Name)
+	if err == nil || errors.Is(err, siaran.ErrReturning) { // the listing may not know yet
 		return siaran.ErrStreamLive
 	}
 	switch err := s.listing.Delete(c.Request().Context(), g.stream.Name); {

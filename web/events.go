@@ -59,6 +59,9 @@ func (s *Server) streamEvents(c echo.Context) error {
 		case <-f.wake:
 			d := s.liveFeed.take(f)
 			if d.ended {
+				if d.leaving {
+					_ = out.send(d.goodbye()) // if that fails, the client has gone
+				}
 				return nil
 			}
 			text = d.events()
@@ -93,6 +96,12 @@ func (s *Server) stillGood(c echo.Context, f *follower) bool {
 	}
 	_, err := s.cfg.Tokens.Verify(c.Request().Context(), bearer(c.Request()))
 	return err == nil || errors.Is(err, access.ErrUnreachable)
+}
+
+// goodbye is the last event.
+func (d delivery) goodbye() []byte {
+	data, _ := json.Marshal(comeBackIn(d.back)) // a number can always be marshalled
+	return fmt.Appendf(nil, "event: reconnect\ndata: %s\n\n", data)
 }
 
 // events writes d in the format of the HTML standard, section 9.2. JSON here has no line breaks.

@@ -32,8 +32,9 @@ type liveFeed struct {
 	joinTime time.Duration // for each of many viewers that come together
 
 	mu        sync.Mutex
-	ready     bool // the first snapshot has come
-	over      bool // run has ended
+	ready     bool          // the first snapshot has come
+	over      bool          // it tells nothing any more
+	back      time.Duration // within which followers should come back then
 	streams   map[siaran.StreamName]rendered
 	followers map[*follower]struct{}
 	from      netaddr.Tally
@@ -44,6 +45,7 @@ type liveFeed struct {
 type rendered struct {
 	body    []byte
 	started time.Time
+	status  siaran.Status
 }
 
 // follower is one client of the liveFeed. Its fields but wake are guarded by liveFeed.mu.
@@ -69,6 +71,8 @@ type delivery struct {
 	gone     []siaran.StreamName
 	within   time.Duration // as in follower
 	ended    bool
+	leaving  bool          // it has ended because the server ends,
+	back     time.Duration // and within this time the follower should come back
 }
 
 func newLiveFeed(
@@ -80,7 +84,7 @@ func newLiveFeed(
 	}
 }
 
-// run follows the listing until ctx ends, and then tells all followers that it is over.
+// run follows the listing until ctx ends, and then sends all followers away.
 func (l *liveFeed) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { l.lookAtPrivate(ctx) })
@@ -96,23 +100,20 @@ func (l *liveFeed) run(ctx context.Context) error {
 		}
 	}
 	wg.Wait()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	for f := range l.followers {
-		f.ended = true
-		f.poke()
-	}
+	l.leave(0)
 	return nil
 }
 
-// follow adds a follower. It fails with ErrTooManySessions, also when the server is ending, or ErrShare.
+// follow adds a follower. It fails with ErrTooManySessions, ErrShare, or ErrClosed when the server is ending.
 func (l *liveFeed) follow(f *follower) error {
 	f.wake = make(chan struct{}, 1)
 	f.changed = make(map[siaran.StreamName]struct{})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || len(l.followers) >= l.max {
+	if l.over {
+		return siaran.ErrClosed
+	}
+	if len(l.followers) >= l.max {
 		return siaran.ErrTooManySessions
 	}
 	if l.from.Over(f.from, l.share, l.max) {
@@ -141,7 +142,10 @@ func (l *liveFeed) unfollow(f *follower) {
 func (l *liveFeed) take(f *follower) delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := delivery{ended: f.ended, within: f.within}
+	d := delivery{ended: f.ended, leaving: l.over, back: l.back, within: f.within}
+	if d.ended {
+		return d
+	}
 	switch {
 	case f.fresh && f.private:
 		d.snapshot = true
@@ -152,7 +156,7 @@ func (l *liveFeed) take(f *follower) delivery {
 		d.snapshot = true
 		d.streams = l.all(f.only)
 	case f.fresh:
-		return delivery{ended: f.ended}
+		return delivery{}
 	default:
 		for name := range f.changed {
 			p, live := l.streams[name]
@@ -217,9 +221,9 @@ func (l *liveFeed) change(e siaran.StreamEvent) {
 	if e.Gone {
 		delete(l.streams, e.Stream.Name)
 	} else {
-		_, was := l.streams[e.Stream.Name]
+		before, was := l.streams[e.Stream.Name]
 		l.streams[e.Stream.Name] = render(e.Stream)
-		if !was {
+		if !was || before.status == siaran.StatusInterrupted && e.Stream.Status == siaran.StatusLive {
 			l.call(e.Stream.Name)
 		}
 	}
@@ -233,7 +237,8 @@ func (l *liveFeed) change(e siaran.StreamEvent) {
 
 const longestCome = 20 * time.Second // for all who come together, however many there are
 
-// call tells the followers of a stream that has gone live to come one after the other. The caller holds l.mu.
+// call tells the followers of a stream that has gone live, or goes on, to come one after the other, if they are not
+// there. The caller holds l.mu.
 func (l *liveFeed) call(name siaran.StreamName) {
 	waiting := 0
 	for f := range l.followers {
@@ -257,5 +262,5 @@ func (f *follower) poke() {
 
 func render(s siaran.Stream) rendered {
 	body, _ := json.Marshal(viewOf(s)) // it can always be marshalled
-	return rendered{body: body, started: s.StartedAt}
+	return rendered{body: body, started: s.StartedAt, status: s.Status}
 }

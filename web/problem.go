@@ -83,7 +83,8 @@ var statuses = []struct {
 	{siaran.ErrUnidentified, http.StatusConflict, 0},
 	{siaran.ErrEmbedSites, http.StatusUnprocessableEntity, 0},
 	{siaran.ErrShare, http.StatusTooManyRequests, 5},
-	{siaran.ErrClosed, http.StatusServiceUnavailable, 5},
+	{siaran.ErrClosed, http.StatusServiceUnavailable, 1}, // it is soon back, or another one is there
+	{siaran.ErrReturning, http.StatusServiceUnavailable, 1},
 	{siaran.ErrParent, http.StatusServiceUnavailable, 2},
 	{siaran.ErrAbove, http.StatusConflict, 0},
 	{siaran.ErrWay, http.StatusBadRequest, 0},
@@ -102,6 +103,7 @@ var statuses = []struct {
 
 // codes distinguish errors that have the same status, for pages.
 var codes = map[error]string{
+	siaran.ErrReturning:    "returning",
 	siaran.ErrNotOwner:     "not-owner",
 	siaran.ErrStreamFull:   "stream-full",
 	siaran.ErrBanned:       "banned",

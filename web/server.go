@@ -93,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	s.echo.Pre(tidyPath)
-	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, s.guard, wholeParts, oneToken, s.between)
+	s.echo.Use(s.logRequests, s.recoverPanics, s.cors, s.guard, wholeParts, oneToken, s.between, s.unlessLeaving)
 	s.routes()
 	s.http = &http.Server{
 		Handler:           s.echo,

@@ -143,6 +143,7 @@ func TestDrain(t *testing.T) {
 	go func() { slow <- s.do(call{method: "GET", path: "/slow"}).StatusCode }()
 	<-entered
 	s.stopServing()
+	e.expect("reconnect", `{"within":0}`)
 	if name, _ := e.next(); name != "" {
 		t.Errorf("event %s", name)
 	}

@@ -149,7 +149,7 @@ type toldEvent struct {
 func (s *Server) news(e *viewerEvents, after int, numbers bool) (text []byte, last int, over bool) {
 	info, err := s.cfg.Egress.Session(e.session)
 	viewing, gone := s.cfg.Egress.Viewing(e.session) // fails at once when it has ended
-	closing := s.viewerEvents.closing()
+	closing, back := s.viewerEvents.closing()
 	over = err != nil || gone != nil || closing
 	b, offline := s.cfg.Hub.Broadcast(e.stream)
 	var state siaran.BroadcastState
@@ -167,7 +167,7 @@ func (s *Server) news(e *viewerEvents, after int, numbers bool) (text []byte, la
 	e.tellStatus(state.Status == siaran.StatusLive)
 	switch {
 	case closing:
-		e.tell("reconnect", "reconnect", struct{}{}, nil)
+		e.tell("reconnect", "reconnect", comeBackIn(back), nil)
 	case !over && offline == nil && numbers:
 		e.tell("viewercount", "viewercount", map[string]int{"viewercount": state.Viewers}, nil)
 		e.tell("layers", "layers", s.layersOf(info), similarLayers)

@@ -413,11 +413,22 @@ func TestReconnectAtTheServersEnd(t *testing.T) {
 	s.layered("cats")
 	_, eventsAt, _ := s.watching("cats")
 	e := s.events(s.ask(eventsAt, `["reconnect"]`), "")
-	time.AfterFunc(50*time.Millisecond, s.hub.Close)
-	if name, data := e.next(); name != "reconnect" || data != "{}" {
-		t.Errorf("%s %s", name, data)
+	feed := s.events("/api/streams/events?stream=cats", "")
+	feed.until("snapshot")
+	s.server.Leave()
+	for _, e := range []*events{e, feed} {
+		want := fmt.Sprintf(`{"within":%d}`, 2*s.server.liveFeed.joinTime.Milliseconds())
+		if name, data := e.next(); name != "reconnect" || data != want {
+			t.Errorf("%s %s", name, data)
+		}
+		if name, data := e.next(); name != "" {
+			t.Errorf("%s %s after the end", name, data)
+		}
 	}
-	if name, data := e.next(); name != "" {
-		t.Errorf("%s %s after the end", name, data)
+	for _, path := range []string{"/api/streams", "/api/streams/cats", "/api/streams/events"} {
+		res := s.do(call{method: "GET", path: path})
+		if wantProblem(t, res, 503); res.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %v", path, res.Header)
+		}
 	}
 }

@@ -26,7 +26,8 @@ type viewerStreams struct {
 	reading map[siaran.StreamName]map[*viewerEvents]struct{} // those that somebody reads
 	readers int
 	from    netaddr.Tally // readers
-	over    bool          // run has ended
+	over    bool          // the server ends
+	back    time.Duration // within which readers should come back then
 }
 
 // viewerEvents is one event stream. However slowly it is read, it keeps only the newest event of each kind.
@@ -65,7 +66,7 @@ func (v *viewerStreams) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			v.end()
+			v.end(0)
 			return
 		case <-sweep.C:
 			v.sweep()
@@ -100,11 +101,11 @@ func (e *viewerEvents) poke() {
 	}
 }
 
-// closing reports whether the server is shutting down.
-func (v *viewerStreams) closing() bool {
+// closing reports whether the server is shutting down, and within which time viewers should come back.
+func (v *viewerStreams) closing() (closing bool, back time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.over || v.hub.Closed()
+	return v.over || v.hub.Closed(), v.back
 }
 
 // open adds an event stream to a session.
@@ -214,11 +215,14 @@ func (v *viewerStreams) sweep() {
 	}
 }
 
-// end sends all readers away.
-func (v *viewerStreams) end() {
+// end sends all readers away, who should come back within this time.
+func (v *viewerStreams) end(within time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.over = true
+	if v.over {
+		return
+	}
+	v.over, v.back = true, within
 	for _, list := range v.reading {
 		for e := range list {
 			e.poke()

@@ -38,7 +38,7 @@ func adminToken(t testing.TB, dir string) string {
 }
 
 // StartCommand runs a command that serves, and waits until the server is ready. The process ends with the test.
-func StartCommand(t *testing.T, cmd *exec.Cmd) *Process {
+func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Cmd: cmd}
 	out, err := p.Cmd.StdoutPipe()
@@ -72,7 +72,7 @@ func StartCommand(t *testing.T, cmd *exec.Cmd) *Process {
 }
 
 // Kill ends a process as the kernel does when memory runs out.
-func (p *Process) Kill(t *testing.T) {
+func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	if err := p.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

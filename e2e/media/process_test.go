@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
@@ -21,7 +22,7 @@ func TestProcessEndsWithSignal(t *testing.T) {
 	}
 }
 
-// TestProcessIsKilled: the next server on the same data sweeps what is left.
+// TestProcessIsKilled: the next server on the same data sweeps what is left, once nobody has come back for it.
 func TestProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -32,7 +33,7 @@ func TestProcessIsKilled(t *testing.T) {
 	}
 	_ = p.Cmd.Wait() // it says that it was killed
 
-	s := harness.Start(t, func(c *server.Config) { c.Data = dir })
+	s := harness.Start(t, func(c *server.Config) { c.Data, c.Grace = dir, time.Second })
 	harness.Eventually(t, "offline", func() bool { return s.Stream(t, server.DemoStream).Status == "offline" })
 	var broadcasts struct{ Streams []harness.Stream }
 	s.Decode(t, "/api/streams", &broadcasts)

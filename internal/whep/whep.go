@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"siaran/internal/pionlog"
 	"siaran/internal/signalling"
 
 	"github.com/pion/ice/v2"
@@ -97,6 +98,7 @@ func (s *Session) open(loopback bool) error {
 		return err
 	}
 	var setting webrtc.SettingEngine
+	setting.LoggerFactory = pionlog.HangUps(s.lose)
 	setting.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	setting.SetIncludeLoopbackCandidate(loopback)
 	if s.cfg.Setting != nil {
@@ -122,7 +124,7 @@ func (s *Session) open(loopback bool) error {
 		case webrtc.PeerConnectionStateConnected:
 			s.upOnce.Do(func() { close(s.up) })
 		case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-			s.loseOnce.Do(func() { close(s.lost) })
+			s.lose()
 		}
 	})
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
@@ -133,6 +135,8 @@ func (s *Session) open(loopback bool) error {
 	}
 	return nil
 }
+
+func (s *Session) lose() { s.loseOnce.Do(func() { close(s.lost) }) }
 
 func (s *Session) connect(ctx context.Context, endpoint *url.URL) error {
 	var err error

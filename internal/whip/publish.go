@@ -15,11 +15,13 @@ import (
 const (
 	firstPause = 500 * time.Millisecond
 	maxPause   = 15 * time.Second
+	awayShare  = 15              // after a loss, a pause is that part of the time that has passed
 	goodbye    = 5 * time.Second // for the DELETE at the end
 )
 
 // Publish keeps a session up: it dials and runs play. Unless once is set, it dials again, with growing pauses, when
-// the connection is lost or the server cannot accept it for now. When no media gets through, it tries the server's
+// the connection is lost or the server cannot accept it for now. After a loss they grow slowly, as most losses are
+// short, such as the restart of a server. When no media gets through, it tries the server's
 // relays. play sends media until it has no more, and must return when its ctx ends, which happens when the connection
 // is lost. Publish returns nil when play has finished or ctx has ended, and otherwise the error after which another
 // attempt is pointless.
@@ -27,11 +29,15 @@ func Publish(
 	ctx context.Context, cfg Config, once bool, logger *slog.Logger, play func(ctx context.Context, s *Session) error,
 ) error {
 	pause := firstPause
-	connected, relayed := false, false
+	relayed := false
+	var lost time.Time // zero: never connected
 	for {
 		began := time.Now()
 		up, err := attempt(ctx, cfg, relayed, logger, play)
-		connected = connected || up
+		if up {
+			lost = time.Now()
+		}
+		connected := !lost.IsZero()
 		noWay := errors.Is(err, errNoWay)
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -40,7 +46,10 @@ func Publish(
 			return err
 		}
 		relayed = relayed != noWay // a way that failed is not the next one to try
-		if time.Since(began) > maxPause {
+		switch {
+		case connected:
+			pause = min(max(time.Since(lost)/awayShare, firstPause), maxPause)
+		case time.Since(began) > maxPause:
 			pause = firstPause
 		}
 		wait := pause/2 + rand.N(pause)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"siaran/internal/pionlog"
 	"siaran/internal/signalling"
 
 	"github.com/pion/ice/v2"
@@ -121,6 +122,7 @@ func (s *Session) open(cfg Config, local bool) error {
 		return fmt.Errorf("the system's network interfaces: %w", err)
 	}
 	var setting webrtc.SettingEngine
+	setting.LoggerFactory = pionlog.HangUps(s.lose)
 	setting.SetNet(currentNet{system})
 	setting.SetNetworkTypes(networks)
 	setting.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)

@@ -244,8 +244,7 @@ func (u *updateWriter) attempt(tx *transaction, state siaran.BroadcastState) (wr
 	}
 	row := readStreamDocument(string(state.Stream), m)
 	w := writtenState{node: u.node, state: state, over: state.Status == siaran.StatusOffline}
-	ended := old.time("endedAt") != 0 && old.text("reason") != string(siaran.EndCrashed)
-	news := w.over || !ended // a broadcast that has ended stays so, unless a sweep ended it
+	news := w.over || old.time("endedAt") == 0 || siaran.EndReason(old.text("reason")).Revocable()
 	if !news {
 		w.over = true
 		w.state.EndReason = siaran.EndReason(old.text("reason"))

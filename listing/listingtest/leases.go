@@ -18,6 +18,7 @@ var leaseTests = map[string]func(*testing.T, *bench){
 	"sweep of the dead":                  testSweepDead,
 	"what was swept lives":               testSweptLives,
 	"what was swept has ended otherwise": testSweptEnded,
+	"what ended with its server goes on": testServerIsBack,
 	"a dead node's stream elsewhere":     testDeadElsewhere,
 }
 
@@ -254,4 +255,25 @@ func testDeadElsewhere(t *testing.T, b *bench) {
 		t.Errorf("got %+v, want it live on the node that lives", s)
 	}
 	b.wantViewers(t, next.Stream, watching)
+}
+
+// testServerIsBack: a server is started again, and the broadcasters of the one before come back.
+func testServerIsBack(t *testing.T, b *bench) {
+	node := b.node(t)
+	state, over := b.broadcast(), b.broadcast()
+	b.apply(t, node, live(state), live(over))
+	b.apply(t, node, b.ended(state, siaran.EndShutdown), b.ended(over, siaran.EndStopped))
+	b.wantStatus(t, state.Stream, siaran.StatusOffline)
+	b.clock.Advance(time.Second)
+	u := siaran.Update{Node: node, At: b.clock.Now(), Changes: []siaran.Change{live(state), live(over)}}
+	if err := b.other.Apply(t.Context(), u); err != nil { // as another process
+		t.Fatal(err)
+	}
+	if h := b.history(t, state.Stream); len(h) != 1 || h[0].Status != siaran.StatusLive || h[0].EndReason != "" ||
+		!h[0].EndedAt.IsZero() {
+		t.Errorf("history %+v, want one that lasts", h)
+	}
+	if h := b.history(t, over.Stream); len(h) != 1 || h[0].EndReason != siaran.EndStopped {
+		t.Errorf("history %+v, want one that was stopped", h)
+	}
 }

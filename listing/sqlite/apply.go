@@ -78,7 +78,7 @@ func (a *applier) removed(name siaran.StreamName) (removed bool, err error) {
 }
 
 // broadcast writes the broadcast to the history, and reports whether the change is news: a broadcast that has ended
-// stays so, except one that a sweep ended and whose node says that it lives.
+// stays so, except one that a sweep or its server's end has ended and whose node says that it lives.
 func (a *applier) broadcast(b siaran.BroadcastState) (news bool, err error) {
 	m := media{b.Video, b.Audio, b.Layers}
 	n, err := a.exec(`INSERT INTO broadcasts (id, stream, node, owner, status, started_at, ended_at, end_reason, media,
@@ -87,7 +87,7 @@ func (a *applier) broadcast(b siaran.BroadcastState) (news bool, err error) {
 			started_at = excluded.started_at, ended_at = excluded.ended_at, end_reason = excluded.end_reason,
 			media = excluded.media, viewers = excluded.viewers, peak_viewers = excluded.peak_viewers,
 			total_viewers = excluded.total_viewers, updated_at = excluded.updated_at
-		WHERE ended_at = 0 OR end_reason = 'crashed' OR excluded.ended_at <> 0`,
+		WHERE ended_at = 0 OR end_reason IN ('crashed', 'shutdown') OR excluded.ended_at <> 0`,
 		string(b.ID), string(b.Stream), a.node, b.Owner, string(b.Status), live.Micros(b.StartedAt), a.endedAt(b),
 		string(b.EndReason), m.String(), b.Viewers, b.PeakViewers, b.TotalViewers, a.at)
 	if err != nil {

@@ -63,7 +63,9 @@ type server struct {
 	reporter     *listing.Reporter
 	listingReady func(context.Context) error // nil to ask the listing itself
 	listingDoubt func(context.Context) error // nil for none
+	listed       <-chan struct{}             // closed when the listing knows what was live before the start
 	hub          *siaran.Hub
+	expected     int // broadcasts that wait for their broadcasters since the start
 	ingest       *ingest.Server
 	egress       *egress.Server
 	viewers      atomic.Pointer[egress.Server] // egress, for the reporter, which begins before it
@@ -151,6 +153,7 @@ func (s *server) openMedia(ctx context.Context) error {
 	s.hub = siaran.NewHub(s.cfg.Grace, codec.NewFramer)
 	s.hub.KeepViewers(s.cfg.KeepViewers)
 	s.hub.LimitMemory(int64(s.cfg.RingMemory))
+	s.expectBroadcasters()
 	if err := s.openDirectory(); err != nil {
 		return err
 	}
@@ -220,6 +223,7 @@ func (s *server) openReporter() {
 	s.reporter = listing.NewReporter(s.hub, s.shown, s.node(), s.logger, listing.WithLoad(s.load))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	s.listed = s.reporter.Written()
 	go func() { done <- s.reporter.Run(ctx) }()
 	s.closers = append(s.closers, func() error {
 		s.hub.Close()
@@ -286,8 +290,8 @@ func (s *server) close() error {
 
 // serve runs an opened server until ctx ends or HTTP fails, then closes it.
 //
-// The server shuts down in this order: the demo ends its session over HTTP; the hub ends all broadcasts; HTTP stops;
-// all sessions close; the reporter writes that nothing is live here; the rest closes.
+// The server shuts down in this order: the demo ends its session over HTTP; clients are told to come back; the hub ends
+// all broadcasts; HTTP stops; all sessions close; the reporter writes that nothing is live here; the rest closes.
 func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 	f, err := s.newBanner()
 	if err != nil {
@@ -299,6 +303,7 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 	defer stopAnswering()
 
 	var answers, demo errgroup.Group
+	s.awaitList(ctx)
 	s.door = s.frontDoor()
 	answers.Go(func() error {
 		defer cancel() // a server without HTTP is of no use
@@ -325,6 +330,7 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 
 	s.draining.Store(true)
 	err = demo.Wait()
+	s.web.Leave()
 	s.hub.Close()
 	stopAnswering()
 	return errors.Join(err, answers.Wait(), s.close())

@@ -51,6 +51,7 @@ declare namespace API {
     stream: Stream;
     gone: { name: string };
     come: { within: number }; // milliseconds
+    reconnect: { within: number }; // milliseconds
   }
 
   type WarningCode =
@@ -167,6 +168,7 @@ declare namespace API {
   type ProblemCode =
     | "not-owner"
     | "kept-by-keys"
+    | "returning"
     | "too-many-names"
     | "too-many-broadcasts"
     | "expired"

@@ -2,6 +2,7 @@
 // A broadcaster that keeps itself alive: after a loss it publishes again with the same token and takes its own stream
 // over.
 import { localFailure, Problem, requestJSON, streamURL } from "./api.js";
+import { Comeback } from "./comeback.js";
 import { ConnectionTrace, fullReport } from "./connection-trace.js";
 import { addVideo, adjust, encodingsOf } from "./encodings.js";
 import { askICE, transportPolicy } from "./ice.js";
@@ -71,6 +72,7 @@ export class Broadcaster extends EventTarget {
   /** @type {AbortController | undefined} */
   #abort;
   #wasLive = false;
+  #comeback = new Comeback();
   #rates = new Rates(); // of the present session
   #attempts = 0; // that failed while connecting
   #lost = () => {};
@@ -93,15 +95,18 @@ export class Broadcaster extends EventTarget {
     let failures = 0;
     this.#attempts = 0;
     this.#wasLive = false;
+    this.#comeback.back();
     while (this.#run === run) {
       const coming = this.#wasLive ? "reconnecting" : "connecting";
       this.#set(coming, failures && this.failure ? { ...this.failure, retryAt: 0 } : undefined);
       try {
         await this.#publish(() => {
           failures = 0;
+          this.#comeback.back();
           this.#wasLive = true;
           this.#set("live");
         });
+        this.#comeback.lost();
         if (this.#run === run && (await this.#overElsewhere()) && this.#run === run) {
           this.#run = undefined;
           this.#set("error", { stage: "ended", problem: new Problem(localFailure, "ended elsewhere") });
@@ -118,7 +123,8 @@ export class Broadcaster extends EventTarget {
           return;
         }
         failures++;
-        const wait = problem.retryAfter ? problem.retryAfter * 1000 : Math.min(500 * 2 ** failures, longestWait);
+        const ours = this.#comeback.away ? this.#comeback.pause() : Math.min(500 * 2 ** failures, longestWait);
+        const wait = problem.retryAfter ? problem.retryAfter * 1000 : ours;
         this.#set(this.#wasLive ? "reconnecting" : "connecting", { ...failed, retryAt: Date.now() + wait });
         await this.#sleep(wait);
       }

@@ -1,6 +1,7 @@
 // @ts-check
 // Live updates of the list of streams (GET /api/streams/events), over a connection that is made again when it is lost.
 import { authorization, renewed } from "./api.js";
+import { Comeback } from "./comeback.js";
 
 // All in milliseconds.
 const firstWait = 1000;
@@ -14,6 +15,7 @@ const restAfter = 20000; // out of sight; browsers allow six connections to an o
  * @property {API.Stream} stream one that has changed
  * @property {API.StreamEvents["come"]} come over how long those who wait for a stream are to spread, just before it
  * @property {string} gone the name of a stream that is no longer live
+ * @property {API.StreamEvents["reconnect"]} reconnect the server is about to end, and will be back
  * @property {undefined} online the updates have begun
  * @property {undefined} offline the connection is lost
  * @property {undefined} rest the feed has closed its connection while its page is out of sight
@@ -35,6 +37,7 @@ export class Feed extends EventTarget {
   /** @type {number | undefined} */
   #rest;
   #wait = firstWait;
+  #comeback = new Comeback();
   #online = false;
   #rests;
 
@@ -63,6 +66,11 @@ export class Feed extends EventTarget {
     this.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
   }
 
+  /** lost says that there were updates, and the connection has broken since. */
+  get lost() {
+    return this.#comeback.away > 0;
+  }
+
   start() {
     this.close();
     if (this.#rests) document.addEventListener("visibilitychange", this.#onSight);
@@ -85,6 +93,7 @@ export class Feed extends EventTarget {
 
   #pause = () => {
     this.#disconnect();
+    this.#comeback.back();
     this.#tell("rest", undefined);
   };
 
@@ -167,6 +176,10 @@ export class Feed extends EventTarget {
         this.told = true;
         this.#tell("snapshot", data.streams ?? []);
         break;
+      case "reconnect":
+        this.#comeback.within = Number(data.within) || 0;
+        this.#tell("reconnect", data);
+        break;
       case "stream":
       case "come":
         this.#tell(event.name, data);
@@ -187,18 +200,22 @@ export class Feed extends EventTarget {
 
   #up() {
     this.#wait = firstWait;
+    this.#comeback.back();
     if (this.#online) return;
     this.#online = true;
     this.#tell("online", undefined);
   }
 
   #down() {
+    if (this.#online) this.#comeback.lost();
     this.#online = false;
     this.told = false;
     this.#tell("offline", undefined);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.8 + 0.4 * Math.random()));
-    this.#wait = Math.min(this.#wait * 1.7, longestWait);
+    const soon = this.lost && this.#wait < longestWait; // it was not refused
+    const wait = soon ? this.#comeback.pause() : this.#wait * (0.8 + 0.4 * Math.random());
+    this.#timer = setTimeout(() => this.#connect(), wait);
+    if (!soon) this.#wait = Math.min(this.#wait * 1.7, longestWait);
   }
 }
 

@@ -1,6 +1,7 @@
 // @ts-check
 // A viewer of one stream that keeps itself alive: it waits, connects, reconnects and goes on by itself.
 import { localFailure, Problem } from "./api.js";
+import { Comeback } from "./comeback.js";
 import { ConnectionTrace, fullReport } from "./connection-trace.js";
 import { Feed } from "./feed.js";
 import { Attempt, firstMedia } from "./first-media.js";
@@ -48,6 +49,7 @@ import { grow, WaitingRoom } from "./waiting-room.js";
 const longestWait = 30000;
 const pauseTime = 30000; // of a pause, until the session ends: what comes in the meantime costs and is never seen
 const lossWait = 300; // after the loss of a session that had played
+const hopeTime = 10000; // after such a loss, in which failures are not shown
 
 const fatal = new Set([400, 401, 403, 404, 405, 415, 422]); // statuses that will not change by themselves
 // Reasons to end a session that are no failures.
@@ -93,6 +95,7 @@ export class Receiver extends EventTarget {
   #seen = false; // was live before
   #refused = 0; // offers in a row that were refused because the stream is not live
   #failures = 0; // in a row
+  #comeback = new Comeback(); // after the loss of a session that had played
   #relayed = false; // the media came through a relay last time
   #rates = new Rates(); // of the present attempt
 
@@ -112,6 +115,9 @@ export class Receiver extends EventTarget {
     this.#room = new WaitingRoom(this.#feed, this.#options);
     this.#feed.on("snapshot", (streams) => this.#know(streams.find(({ name }) => name === stream)));
     this.#feed.on("stream", (said) => said.name === stream && this.#know(said));
+    this.#feed.on("reconnect", ({ within }) => {
+      this.#comeback.within = Number(within) || 0;
+    });
     this.#feed.on("gone", (name) => name === stream && this.#know(undefined, true));
     for (const name of /** @type {const} */ (["offline", "rest"])) {
       this.#feed.on(name, () => this.#waits() && this.#wake());
@@ -266,7 +272,8 @@ export class Receiver extends EventTarget {
           this.#set("ended");
         } else if (reason !== "paused") {
           this.#set("reconnecting");
-          wait = calm.has(reason) ? 0 : lossWait;
+          this.#comeback.lost();
+          wait = calm.has(reason) ? 0 : Math.max(lossWait, this.#comeback.within * Math.random());
         }
       } catch (error) {
         if (!this.#running) return;
@@ -288,11 +295,14 @@ export class Receiver extends EventTarget {
     }
     if (this.#feed.told && !there) {
       this.#failures = this.#refused = 0;
+      this.#comeback.back();
       this.#set(this.#seen ? "ended" : "waiting");
       await this.#sleep(Infinity);
       if (this.info) await this.#sleep(this.#room.spread());
       return false;
     }
+    const spread = this.#room.spread();
+    if (spread) await this.#sleep(spread);
     if (this.#feed.told || !this.#waits()) return true;
     await this.#sleep(grow(this.#refused++));
     return !this.#feed.told && this.#running && this.#room.look();
@@ -306,15 +316,22 @@ export class Receiver extends EventTarget {
   #fail({ stage, problem, verdict, report }) {
     if (problem.status === 409 || problem.status === 307) {
       this.#failures = 0;
+      this.#comeback.back();
       this.#set(this.#seen ? "ended" : "waiting");
       if (problem.status === 307) this.dispatchEvent(new Event("elsewhere"));
       // It is not here, though it is said to be live. Without live updates the waiting room asks first.
       return this.#feed.told ? grow(this.#refused++) : 0;
     }
+    if (problem.code === "returning") {
+      this.#failures = 0;
+      this.#set(this.#seen ? "interrupted" : "waiting");
+      return this.#feed.told && this.info?.status === "interrupted" ? Infinity : this.#comeback.pause();
+    }
     const n = ++this.#failures;
     const growing = Math.min(500 * 2 ** n, longestWait) * (0.7 + 0.6 * Math.random());
+    const ours = this.#comeback.away ? this.#comeback.pause() : growing;
     const spread = 1000 + 500 * Math.random(); // milliseconds a second: many may have been told the same
-    const wait = fatal.has(problem.status) ? Infinity : problem.retryAfter ? problem.retryAfter * spread : growing;
+    const wait = fatal.has(problem.status) ? Infinity : (problem.retryAfter ?? 0) * spread || ours;
     if (n > this.#patience(stage, wait) || this.state === "error") {
       const retryAt = wait === Infinity ? undefined : Math.round(Date.now() + wait);
       this.#set("error", { stage, problem, ...verdict, report, retryAt });
@@ -331,7 +348,7 @@ export class Receiver extends EventTarget {
    */
   #patience(stage, wait) {
     if (wait === Infinity) return 0;
-    if (this.#seen) return 2;
+    if (this.#seen) return this.#comeback.away < hopeTime ? Infinity : 2;
     return stage === "offer" ? 1 : 0;
   }
 
@@ -418,6 +435,7 @@ export class Receiver extends EventTarget {
     if (hitch) throw new Problem(localFailure, hitch);
     attempt.enter("play");
     this.#seen = true;
+    this.#comeback.back();
     this.quality.begin(session);
     this.stats().then((stats) => { this.#relayed = stats?.path?.relayed ?? false; });
     this.#showPlaying();
@@ -429,7 +447,7 @@ export class Receiver extends EventTarget {
     tellMissing();
     const path = this.#path;
     const live = () => !this.#over && this.info?.status !== "interrupted" && !path?.busy;
-    const is = { live, playing: () => !this.#video.paused };
+    const is = { live, playing: () => !this.#video.paused, unheard: () => this.#feed.lost };
     const unwatch = watchStalls(pc, arrival, is, () => this.#lost("stalled"));
     const reason = await lost.finally(unwatch).finally(() => this.quality.end());
     if (reason === "hung up") session.abandon(); // the server has nothing left to delete

@@ -4,6 +4,7 @@
 // All in milliseconds.
 const lookEvery = 1000;
 const stallTime = 5000; // without a packet
+const deadTime = 1500; // the same while the server's live updates are lost as well
 const freezeTime = 15000; // packets and no picture; longer than the time between two key frames of any usual encoder
 // The same where no picture was ever shown and sound plays, which a new session would interrupt.
 const unseenTime = 60000;
@@ -13,7 +14,7 @@ const unseenTime = 60000;
  * shown, while the stream is live, and playing, on a page in sight. The function that it returns ends the watch.
  * @param {RTCPeerConnection} pc
  * @param {import("./media-arrival.js").MediaArrival} arrival
- * @param {{ live: () => boolean, playing: () => boolean }} is
+ * @param {{ live: () => boolean, playing: () => boolean, unheard: () => boolean }} is unheard: of the server
  * @param {() => void} lost
  */
 export function watchStalls(pc, arrival, is, lost) {
@@ -29,7 +30,8 @@ export function watchStalls(pc, arrival, is, lost) {
     if (now.audio !== before.audio || now.video !== before.video || !watched) packetsAt = time;
     if (now.frames !== before.frames || now.video === before.video || !watched || !is.playing()) framesAt = time;
     before = now;
-    if (time - packetsAt > stallTime || time - framesAt > (arrival.alone ? unseenTime : freezeTime)) lost();
+    const stall = is.unheard() ? deadTime : stallTime;
+    if (time - packetsAt > stall || time - framesAt > (arrival.alone ? unseenTime : freezeTime)) lost();
   }, lookEvery);
   return () => clearInterval(timer);
 }
