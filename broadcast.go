@@ -28,8 +28,8 @@ const (
 	EndCrashed  EndReason = "crashed" // its server died; set by a sweep of the listing
 )
 
-// Revocable reports whether a broadcast that has ended for this reason can go on under its id: it did not end by itself,
-// but with its server, and the server may be back.
+// Revocable reports whether a broadcast that has ended for this reason can go on under its id: it did not end by
+// itself, but with its server, and the server may be back.
 func (r EndReason) Revocable() bool { return r == EndCrashed || r == EndShutdown }
 
 // Track is the audio or the video of a broadcast.

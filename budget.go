@@ -53,10 +53,21 @@ func (b *budget) give(n int) {
 }
 
 // LimitMemory bounds what all layers of the hub keep, in bytes; by default there is no bound. One broadcast may hold a
-// sixteenth of it, but no less than 8 MiB and no more than 64 MiB. It must be called before the first Publish.
-func (h *Hub) LimitMemory(bytes int64) { h.memory = newBudget(bytes, nil) }
+// sixteenth of it, but no less than 8 MiB and no more than 64 MiB. The first call must come before the first Publish.
+// After a later one, broadcasts that have begun keep their own bounds, and what is held above the new one is returned
+// as packets grow old.
+func (h *Hub) LimitMemory(bytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.memory == nil {
+		h.memory = newBudget(bytes, nil)
+		return
+	}
+	h.memory.free.Add(bytes - h.memory.all)
+	h.memory.all = bytes
+}
 
-// share returns the budget of a new broadcast.
+// share returns the budget of a new broadcast. The caller holds h.mu.
 func (h *Hub) share() *budget {
 	if h.memory == nil {
 		return newBudget(1<<62, nil)

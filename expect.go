@@ -1,8 +1,8 @@
 package siaran
 
 // Expect begins broadcasts that the server before this one had when it stopped, as interrupted ones: they wait for
-// their broadcasters for the grace time. Until then they have no tracks, and Broadcast fails with ErrReturning. A stream
-// that has a broadcast already keeps it.
+// their broadcasters for the grace time. Until then they have no tracks, and Broadcast fails with ErrReturning. A
+// stream that has a broadcast already keeps it.
 func (h *Hub) Expect(states []BroadcastState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -31,9 +31,19 @@ func NewHub(grace time.Duration, newFramer func(CodecName) Framer) *Hub {
 }
 
 // KeepViewers sets how long viewers stay after their broadcaster has stopped. When the same owner publishes tracks that
-// fit within that time, the next broadcast goes on for them. By default they do not stay. It must be called before the
-// first Publish.
-func (h *Hub) KeepViewers(d time.Duration) { h.keep = d }
+// fit within that time, the next broadcast goes on for them. By default they do not stay.
+func (h *Hub) KeepViewers(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keep = d
+}
+
+// SetGrace changes how long broadcasts that are interrupted from now on wait for their broadcasters.
+func (h *Hub) SetGrace(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.grace = d
+}
 
 // TrackSpec is a track as negotiated with the broadcaster.
 type TrackSpec struct {

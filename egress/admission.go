@@ -44,7 +44,7 @@ func (s *Server) admit(sess *session, a *audience) error {
 		return siaran.ErrBanned
 	}
 	if sess.child {
-		if s.children >= s.cfg.MaxChildren {
+		if s.children >= s.limits.Load().MaxChildren {
 			return siaran.ErrTooManySessions
 		}
 		return nil
@@ -55,15 +55,15 @@ func (s *Server) admit(sess *session, a *audience) error {
 	if sess.broadcast.Full() {
 		return siaran.ErrStreamFull
 	}
-	if s.setupsBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSetups) ||
-		s.viewersBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSessions) {
+	if s.setupsBy.Over(sess.from, s.limits.Load().Share, s.cfg.MaxSetups) ||
+		s.viewersBy.Over(sess.from, s.limits.Load().Share, s.limits.Load().MaxSessions) {
 		return siaran.ErrShare
 	}
 	return nil
 }
 
 // full reports whether no more viewers can connect. The caller holds s.mu.
-func (s *Server) full() bool { return len(s.sessions)-s.setups-s.children >= s.cfg.MaxSessions }
+func (s *Server) full() bool { return len(s.sessions)-s.setups-s.children >= s.limits.Load().MaxSessions }
 
 func (s *Server) leastLoaded() *worker {
 	least := s.workers[0]
@@ -87,7 +87,7 @@ func (s *Server) connected(sess *session, v *viewer) error {
 	if s.full() {
 		return siaran.ErrTooManySessions
 	}
-	if s.viewersBy.Over(sess.from, s.cfg.Share, s.cfg.MaxSessions) {
+	if s.viewersBy.Over(sess.from, s.limits.Load().Share, s.limits.Load().MaxSessions) {
 		return siaran.ErrShare
 	}
 	s.setups--
@@ -103,7 +103,7 @@ func (s *Server) forget(sess *session, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess.id)
-	if errors.Is(why, errLeft) && len(s.recentlyEnded) < s.cfg.MaxSessions {
+	if errors.Is(why, errLeft) && len(s.recentlyEnded) < s.limits.Load().MaxSessions {
 		s.recentlyEnded[sess.id] = endedSession{sess.info(), time.Now()}
 	}
 	if a := s.audiences[sess.broadcast]; a != nil {

@@ -76,12 +76,30 @@ func (c *Config) complete() error {
 	return nil
 }
 
+// Limits bound what viewers get. Zero values mean the defaults of Config.
+type Limits struct {
+	SetupTimeout time.Duration
+	MaxSessions  int
+	Share        netaddr.Share
+	MaxChildren  int
+}
+
+// SetLimits sets the limits of sessions that begin from now on. Those that there are stay.
+func (s *Server) SetLimits(l Limits) {
+	cfg := Config{
+		Certificate: s.cfg.Certificate, SetupTimeout: l.SetupTimeout, MaxSessions: l.MaxSessions, MaxChildren: l.MaxChildren,
+	}
+	_ = cfg.complete() // it has a certificate
+	s.limits.Store(&Limits{cfg.SetupTimeout, cfg.MaxSessions, l.Share, cfg.MaxChildren})
+}
+
 // Server serves the viewers of this machine. Its methods may be called from any goroutine.
 type Server struct {
 	hub         *siaran.Hub
 	socket      *mediaport.Socket
 	cfg         Config
 	certificate atomic.Pointer[ownCertificate]
+	limits      atomic.Pointer[Limits]
 	workers     []*worker
 	drops       drops
 	joins       *joinCounters
@@ -121,6 +139,7 @@ func New(hub *siaran.Hub, socket *mediaport.Socket, cfg Config) (*Server, error)
 		audiences:     make(map[*siaran.Broadcast]*audience),
 	}
 	s.UseCertificate(cfg.Certificate)
+	s.SetLimits(Limits{cfg.SetupTimeout, cfg.MaxSessions, cfg.Share, cfg.MaxChildren})
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	for i := range cfg.Workers {
@@ -184,7 +203,7 @@ func (s *Server) open(
 	sess := &session{
 		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, from: from, child: child,
 		setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast,
-		deadline: began.Add(s.cfg.SetupTimeout), done: make(chan struct{}),
+		deadline: began.Add(s.limits.Load().SetupTimeout), done: make(chan struct{}),
 	}
 	sess.progress.at[stageOffered] = began
 	l := newLink(s.socket, offer.Ufrag, offer.Password, sess, &s.drops)

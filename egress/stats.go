@@ -71,7 +71,7 @@ type workerStats struct {
 // Stats sums up the workers' counters, and looks at every session.
 func (s *Server) Stats() Stats {
 	st := Stats{
-		MaxViewers: s.cfg.MaxSessions, MaxSetups: s.cfg.MaxSetups, MaxChildren: s.cfg.MaxChildren,
+		MaxViewers: s.limits.Load().MaxSessions, MaxSetups: s.cfg.MaxSetups, MaxChildren: s.limits.Load().MaxChildren,
 		Handshakes: len(s.handshakes), MaxHandshakes: cap(s.handshakes),
 		Outcomes: s.joins.outcomes.Snapshot(), Endings: s.joins.endings.Snapshot(), FirstFrame: s.joins.all.Snapshot(),
 	}

@@ -352,7 +352,7 @@ func TestManyOffersThatNeverConnect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if taken != s.maxSettingUp() {
+	if taken != s.limits.Load().settingUp() {
 		t.Errorf("%d were taken, %d refused", taken, refused)
 	}
 }
@@ -480,10 +480,10 @@ func TestShareOfOneSource(t *testing.T) {
 		}
 		return 60
 	}
-	if n := taken("192.0.2.1"); n != s.maxSettingUp()/4 {
-		t.Errorf("%d of %d places are one address's", n, s.maxSettingUp())
+	if n := taken("192.0.2.1"); n != s.limits.Load().settingUp()/4 {
+		t.Errorf("%d of %d places are one address's", n, s.limits.Load().settingUp())
 	}
-	if n := taken("192.0.2.2") + taken("192.0.2.3"); n > s.maxSettingUp()/2-s.maxSettingUp()/4 {
+	if n := taken("192.0.2.2") + taken("192.0.2.3"); n > s.limits.Load().settingUp()/2-s.limits.Load().settingUp()/4 {
 		t.Errorf("its network has %d more", n)
 	}
 	if n := taken("198.51.100.1"); n == 0 {

@@ -39,7 +39,7 @@ func openOffering(
 	e := t.settings(l, to, log)
 	e.SetNet(net)
 	e.SetIncludeLoopbackCandidate(true) // the parent may be on this machine
-	e.SetICETimeouts(server.cfg.absence, server.cfg.SetupTimeout, parentChecks)
+	e.SetICETimeouts(server.cfg.absence, server.limits.Load().SetupTimeout, parentChecks)
 	if err := t.connect(e, l, net.connects, to.state); err != nil {
 		return nil, nil, err
 	}

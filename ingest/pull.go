@@ -69,7 +69,7 @@ func (s *Server) Pull(ctx context.Context, c PullConfig) (*Pulled, error) {
 	if err := s.reservePull(); err != nil {
 		return nil, err
 	}
-	within, cancel := context.WithTimeout(ctx, s.cfg.SetupTimeout)
+	within, cancel := context.WithTimeout(ctx, s.limits.Load().SetupTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)() // Close waits for it
 	p, err := s.pull(within, c)
@@ -90,7 +90,7 @@ func (s *Server) reservePull() error {
 	switch {
 	case s.closed:
 		return siaran.ErrClosed
-	case s.opening+len(s.sessions) >= s.cfg.MaxSessions:
+	case s.opening+len(s.sessions) >= s.limits.Load().MaxSessions:
 		return siaran.ErrTooManySessions
 	}
 	s.opening++

@@ -39,14 +39,13 @@ type Config struct {
 	TCP          net.Listener
 	TCPAddresses func() []netip.AddrPort
 
-	Certificate  *tls.Certificate // ECDSA P-256; used until UseCertificate
-	SetupTimeout time.Duration    // to connect, and then to send media; 15 s when zero
-	MaxSessions  int              // 100 when zero
-	Share        netaddr.Share    // of the sessions, for one source; with fewer than 32 sessions, of 32
-	MaxBitrate   int              // bits per second of one broadcast, headers included; unbounded when zero
-	// Packets per second of one broadcast, of all layers and kinds; unbounded when zero.
+	Certificate   *tls.Certificate // ECDSA P-256; used until UseCertificate
+	SetupTimeout  time.Duration    // this and the next five: see Limits
+	MaxSessions   int
+	Share         netaddr.Share
+	MaxBitrate    int
 	MaxPacketRate int
-	MaxLayers     int // simulcast layers of one broadcast; 3 when zero
+	MaxLayers     int
 
 	// LetGo is asked when a broadcaster wants a stream that comes from another server. It reports whether it has closed
 	// the pull, so that the broadcaster gets the stream and its viewers. When nil, the broadcaster gets ErrStreamTaken.
@@ -63,6 +62,27 @@ type Config struct {
 	absence time.Duration // the same for the parent of a pull; parentSilence when zero, longer in most tests
 }
 
+// Limits bound what broadcasters get.
+type Limits struct {
+	SetupTimeout time.Duration // to connect, and then to send media; 15 s when zero
+	MaxSessions  int           // 100 when zero
+	Share        netaddr.Share // of the sessions, for one source; with fewer than 32 sessions, of 32
+	MaxBitrate   int           // bits per second of one broadcast, headers included; unbounded when zero
+	MaxLayers    int           // simulcast layers of one broadcast; 3 when zero
+	// Packets per second of one broadcast, of all layers and kinds; unbounded when zero.
+	MaxPacketRate int
+}
+
+func (l Limits) filled() *Limits {
+	l.SetupTimeout = cmp.Or(l.SetupTimeout, 15*time.Second)
+	l.MaxSessions = cmp.Or(l.MaxSessions, 100)
+	l.MaxLayers = cmp.Or(l.MaxLayers, 3)
+	return &l
+}
+
+// SetLimits sets the limits of sessions that begin from now on. Those that there are stay.
+func (s *Server) SetLimits(l Limits) { s.limits.Store(l.filled()) }
+
 // Server serves broadcasters. Its methods may be called from any goroutine.
 type Server struct {
 	hub         *siaran.Hub
@@ -71,6 +91,7 @@ type Server struct {
 	mux         *mux
 	listener    *tcpListener // nil when TCP is not taken
 	certificate atomic.Pointer[ownCertificate]
+	limits      atomic.Pointer[Limits]
 
 	life context.Context // of pulls that are beginning
 	end  context.CancelFunc
@@ -87,9 +108,6 @@ type Server struct {
 
 // New makes a server that publishes to hub.
 func New(hub *siaran.Hub, cfg Config) (*Server, error) {
-	cfg.SetupTimeout = cmp.Or(cfg.SetupTimeout, 15*time.Second)
-	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 100)
-	cfg.MaxLayers = cmp.Or(cfg.MaxLayers, 3)
 	cfg.consent = cmp.Or(cfg.consent, 30*time.Second)
 	cfg.absence = cmp.Or(cfg.absence, parentSilence)
 	cfg.firstCheck = cmp.Or(cfg.firstCheck, 5*time.Second)
@@ -107,6 +125,10 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 		sessions: make(map[siaran.SessionID]*session), openers: make(netaddr.Tally), joins: newJoinCounters(),
 	}
 	s.idle = sync.NewCond(&s.mu)
+	s.SetLimits(Limits{
+		SetupTimeout: cfg.SetupTimeout, MaxSessions: cfg.MaxSessions, Share: cfg.Share,
+		MaxBitrate: cfg.MaxBitrate, MaxPacketRate: cfg.MaxPacketRate, MaxLayers: cfg.MaxLayers,
+	})
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.UseCertificate(cfg.Certificate); err != nil {
 		return nil, err
@@ -189,7 +211,7 @@ func (s *Server) answer(
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	if err := checkLayers(chosen, s.cfg.MaxLayers); err != nil {
+	if err := checkLayers(chosen, s.limits.Load().MaxLayers); err != nil {
 		return siaran.Answer{}, err
 	}
 	if taken, relayed := s.hub.Taken(stream, owner); taken {
@@ -294,11 +316,12 @@ func (s *Server) reserve(
 			settingUpBy.Add(o.from)
 		}
 	}
-	if all >= s.cfg.MaxSessions || settingUp >= s.maxSettingUp() {
+	limits := s.limits.Load()
+	if all >= limits.MaxSessions || settingUp >= limits.settingUp() {
 		return false, siaran.ErrTooManySessions
 	}
-	if allBy.Over(from, s.cfg.Share, max(minShared, s.cfg.MaxSessions)) ||
-		settingUpBy.Over(from, s.cfg.Share, max(minShared, s.maxSettingUp())) {
+	if allBy.Over(from, limits.Share, max(minShared, limits.MaxSessions)) ||
+		settingUpBy.Over(from, limits.Share, max(minShared, limits.settingUp())) {
 		return false, siaran.ErrShare
 	}
 	s.opening++
@@ -309,8 +332,8 @@ func (s *Server) reserve(
 // minShared is the least number of sessions that a share is computed from: the encoders of a studio have one address.
 const minShared = 32
 
-// maxSettingUp bounds the sessions that have not connected yet, so that they leave room for those that do.
-func (s *Server) maxSettingUp() int { return min(s.cfg.MaxSessions, max(8, s.cfg.MaxSessions/4)) }
+// settingUp bounds the sessions that have not connected yet, so that they leave room for those that do.
+func (l *Limits) settingUp() int { return min(l.MaxSessions, max(8, l.MaxSessions/4)) }
 
 func (s *Server) find(id siaran.SessionID) (*session, error) {
 	if sess := s.sessions[id]; sess != nil {

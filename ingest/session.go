@@ -95,8 +95,8 @@ func newSession(server *Server, stream siaran.StreamName, owner string, offer *s
 	}
 	s.log = server.log.With("of", "broadcaster", "stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
-	s.receiver.rate.limit = server.cfg.MaxBitrate / 8
-	s.receiver.packets.limit = server.cfg.MaxPacketRate
+	limits := server.limits.Load()
+	s.receiver.rate.limit, s.receiver.packets.limit = limits.MaxBitrate/8, limits.MaxPacketRate
 	return s
 }
 
@@ -244,7 +244,7 @@ func (s *session) endReason(now time.Time) error {
 	if s.pulled != nil {
 		return s.parentGone(state, now)
 	}
-	limit := s.server.cfg.SetupTimeout
+	limit := s.server.limits.Load().SetupTimeout
 	switch {
 	case s.up.IsZero() && now.Sub(s.since) > limit:
 		return errSlowToMeet

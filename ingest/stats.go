@@ -89,7 +89,7 @@ func newJoinCounters() joinCounters {
 func (s *Server) Stats() Stats {
 	c := &s.joins
 	st := Stats{
-		MaxSessions: s.cfg.MaxSessions, MaxSetups: s.maxSettingUp(),
+		MaxSessions: s.limits.Load().MaxSessions, MaxSetups: s.limits.Load().settingUp(),
 		Outcomes: c.outcomes.Snapshot(), Endings: c.endings.Snapshot(),
 		Handshake: c.handshake.Snapshot(), Media: c.media.Snapshot(),
 	}

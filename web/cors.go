@@ -19,11 +19,12 @@ const (
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
+		allowed := s.settings.Load().AllowedOrigins
 		origin := c.Request().Header.Get(echo.HeaderOrigin)
 		switch {
-		case len(s.cfg.AllowedOrigins) == 0 || slices.Contains(s.cfg.AllowedOrigins, "*"):
+		case len(allowed) == 0 || slices.Contains(allowed, "*"):
 			h.Set(echo.HeaderAccessControlAllowOrigin, "*")
-		case slices.Contains(s.cfg.AllowedOrigins, origin):
+		case slices.Contains(allowed, origin):
 			h.Set(echo.HeaderAccessControlAllowOrigin, origin)
 		}
 		h.Add(echo.HeaderVary, echo.HeaderOrigin)

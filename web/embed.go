@@ -49,7 +49,7 @@ func (s *Server) limitViewers(stream siaran.Stream) {
 		return
 	}
 	most := stream.MaxViewers
-	if own := s.cfg.Limits.Viewers; most == 0 || own > 0 && own < most {
+	if own := s.settings.Load().Viewers; most == 0 || own > 0 && own < most {
 		most = own
 	}
 	b.LimitViewers(most)

@@ -83,8 +83,8 @@ func newAsset(body []byte, contentType string) asset {
 func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		if s.cfg.HSTS > 0 {
-			h.Set(echo.HeaderStrictTransportSecurity, "max-age="+strconv.Itoa(int(s.cfg.HSTS.Seconds())))
+		if hsts := s.settings.Load().HSTS; hsts > 0 {
+			h.Set(echo.HeaderStrictTransportSecurity, "max-age="+strconv.Itoa(int(hsts.Seconds())))
 		}
 		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		h.Set(echo.HeaderReferrerPolicy, "no-referrer")

@@ -38,7 +38,7 @@ func (s *Server) authorizeSession(c echo.Context, p *protocol, info siaran.Sessi
 	if info.Owner == "" {
 		return nil // opened without a token, so one that is sent by habit means nothing
 	}
-	if token == "" && !s.cfg.StrictSessionAuth {
+	if token == "" && !s.settings.Load().StrictSessionAuth {
 		return nil
 	}
 	ctx := c.Request().Context()
@@ -50,7 +50,7 @@ func (s *Server) authorizeSession(c echo.Context, p *protocol, info siaran.Sessi
 		return s.authorizeBySite(c, p, info, token)
 	}
 	unknown := errors.Is(err, access.ErrUnreachable) || errors.Is(err, access.ErrExpired) && claims.Owner() == ""
-	if unknown && !s.cfg.StrictSessionAuth {
+	if unknown && !s.settings.Load().StrictSessionAuth {
 		return nil // nobody can say whose token it is or was, and the URL alone would do
 	}
 	_, err = s.authorizeFor(ctx, c, demand{scope: access.Publish, stream: info.Stream, token: token, media: true})
@@ -170,7 +170,7 @@ func (s *Server) patch(
 // RFC 9725's own example.
 func (s *Server) matches(header []string, tag string, named bool) error {
 	if len(header) == 0 {
-		if s.cfg.LaxTrickle && named {
+		if s.settings.Load().LaxTrickle && named {
 			return nil
 		}
 		return fail(http.StatusPreconditionRequired, "If-Match is missing: send the ETag of the session, or *")

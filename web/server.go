@@ -27,6 +27,7 @@ type Server struct {
 	assets   *assets
 	keyLimit *limiter // POST to WHIP, by credential
 	draining atomic.Bool
+	settings atomic.Pointer[Settings]
 	http     *http.Server
 
 	addressLimit *sourceLimiter // of requests that change sessions and streams
@@ -89,6 +90,7 @@ func New(cfg Config) (*Server, error) {
 		events:       events,
 		joins:        newJoins(cfg.Limits.Joins),
 	}
+	s.Adjust(cfg.settings())
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)

@@ -54,6 +54,7 @@ func execute(ctx context.Context, args []string, c console) int {
 		kong.Exit(func(code int) { exit = code }), // of --help
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(c),
+		kong.Bind(arguments(args)),
 	)
 	if err != nil {
 		fmt.Fprintln(c.err, "siaran:", err)

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
+
+	"github.com/alecthomas/kong"
 
 	"siaran/cmd/siaran/server"
 )
@@ -16,8 +19,8 @@ type serverSettings struct {
 type serveCommand struct{ serverSettings }
 
 // Run serves until ctx ends.
-func (c serveCommand) Run(ctx context.Context, con console) error {
-	logger := c.NewLogger(con.err)
+func (c serveCommand) Run(ctx context.Context, con console, args arguments) error {
+	logger, level := c.NewLogger(con.err)
 	c.Version = version
 	err := server.Run(ctx, c.Config, logger, func(b server.Banner) {
 		if c.LogFormat == "json" {
@@ -25,9 +28,23 @@ func (c serveCommand) Run(ctx context.Context, con console) error {
 		} else {
 			b.Print(con.out, isTerminal(con.out))
 		}
-	})
+	}, server.Reload{Read: args.settings, Level: level})
 	if err == nil {
 		logger.Info("stopped")
 	}
 	return err
+}
+
+// arguments are the words of the command line.
+type arguments []string
+
+// settings reads the settings of serve again: the file may have changed.
+func (a arguments) settings() (server.Config, error) {
+	var line commandLine
+	parser, err := newParser(&line, a, kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) {}))
+	if err != nil {
+		return server.Config{}, err
+	}
+	_, err = parser.Parse(a)
+	return line.Serve.Config, err
 }

@@ -27,6 +27,7 @@ type Server struct {
 	Config server.Config
 	Secret *access.Secret
 	Logs   *Log
+	again  server.Reload
 	cancel context.CancelFunc
 	ended  chan error
 	once   sync.Once
@@ -48,7 +49,7 @@ func Start(t testing.TB, options ...func(*server.Config)) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	ready := make(chan server.Banner, 1)
-	go func() { s.ended <- server.Run(ctx, cfg, logger, func(f server.Banner) { ready <- f }) }()
+	go func() { s.ended <- server.Run(ctx, cfg, logger, func(f server.Banner) { ready <- f }, s.again) }()
 	select {
 	case f := <-ready:
 		s.URL, s.Admin, s.Media, s.Operators = f.URL, f.Admin, f.Media, f.Operators

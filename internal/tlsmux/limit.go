@@ -68,6 +68,13 @@ func (t *connTable) longestIdle(key netip.Prefix) *limitedConn {
 	return of.Front().Value.(*limitedConn)
 }
 
+// SetLimits changes how many connections there may be, and how many of them from one source. Those that there are stay.
+func (l *Listener) SetLimits(open int, share netaddr.Share) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg.Limits.Open, l.cfg.Limits.Share = open, share
+}
+
 // victimFor returns the connection that must be closed to make room for one more from a; nil if there is room. It
 // reports false if there is no room and nothing can be closed.
 func (l *Listener) victimFor(a netip.Addr) (*limitedConn, bool) {

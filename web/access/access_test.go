@@ -49,14 +49,14 @@ func TestSecretIsKept(t *testing.T) {
 		t.Errorf("file %v, %v", info, err)
 	}
 	second, created, err := OpenSecret(dir)
-	if err != nil || created || !bytes.Equal(first.key, second.key) {
+	if err != nil || created || !bytes.Equal(first.key(), second.key()) {
 		t.Errorf("opened again: created %v, %v", created, err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("left behind: %v", entries)
 	}
 	if text := fmt.Sprintf("%v %+v %#v %s", first, first, first, first); strings.Contains(text,
-		string(first.key)) || strings.Contains(text, "key") {
+		string(first.key())) || strings.Contains(text, "key") {
 		t.Errorf("printed as %q", text)
 	}
 }
@@ -77,7 +77,7 @@ func TestSecretOfTwoWhoStartAtOnce(t *testing.T) {
 	wg.Wait()
 	created := 0
 	for i, s := range secrets {
-		if s == nil || !bytes.Equal(s.key, secrets[0].key) {
+		if s == nil || !bytes.Equal(s.key(), secrets[0].key()) {
 			t.Errorf("%d has another secret", i)
 		}
 		if fresh[i] {
@@ -175,7 +175,7 @@ func TestVerifyRefuses(t *testing.T) {
 		return text
 	}
 	good := jwt.MapClaims{"sub": "cats", "scope": "publish", "jti": "x"}
-	valid := sign(jwt.SigningMethodHS256, s.key, good)
+	valid := sign(jwt.SigningMethodHS256, s.key(), good)
 	part := strings.Split(valid, ".")
 	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"*","scope":"admin"}`))
 	for name, tt := range map[string]struct {
@@ -185,7 +185,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"none":           {"", ErrNoToken},
 		"undefined":      {"undefined", ErrBadToken},
 		"alg none":       {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good), ErrBadToken},
-		"alg HS512":      {sign(jwt.SigningMethodHS512, s.key, good), ErrBadToken},
+		"alg HS512":      {sign(jwt.SigningMethodHS512, s.key(), good), ErrBadToken},
 		"other secret":   {sign(jwt.SigningMethodHS256, make([]byte, 32), good), ErrBadToken},
 		"changed claims": {part[0] + "." + forged + "." + part[2], ErrBadToken},
 		"no signature":   {part[0] + "." + part[1] + ".", ErrBadToken},
@@ -193,18 +193,18 @@ func TestVerifyRefuses(t *testing.T) {
 		"padded":         {valid + "=", ErrBadToken},
 		"space":          {valid + " ", ErrBadToken},
 		"huge":           {strings.Repeat("a", MaxToken+1), ErrBadToken},
-		"no scope":       {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats"}), ErrBadToken},
-		"unknown scope":  {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "cats", "scope": "root"}), ErrBadToken},
-		"no stream":      {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"scope": "publish"}), ErrBadToken},
-		"bad stream": {sign(jwt.SigningMethodHS256, s.key, jwt.MapClaims{"sub": "../x", "scope": "publish"}),
+		"no scope":       {sign(jwt.SigningMethodHS256, s.key(), jwt.MapClaims{"sub": "cats"}), ErrBadToken},
+		"unknown scope":  {sign(jwt.SigningMethodHS256, s.key(), jwt.MapClaims{"sub": "cats", "scope": "root"}), ErrBadToken},
+		"no stream":      {sign(jwt.SigningMethodHS256, s.key(), jwt.MapClaims{"scope": "publish"}), ErrBadToken},
+		"bad stream": {sign(jwt.SigningMethodHS256, s.key(), jwt.MapClaims{"sub": "../x", "scope": "publish"}),
 			ErrBadToken},
-		"odd generation": {sign(jwt.SigningMethodHS256, s.key,
+		"odd generation": {sign(jwt.SigningMethodHS256, s.key(),
 			jwt.MapClaims{"sub": "cats", "scope": "publish", "gen": "1"}), ErrBadToken},
-		"not yet": {sign(jwt.SigningMethodHS256, s.key,
+		"not yet": {sign(jwt.SigningMethodHS256, s.key(),
 			jwt.MapClaims{"sub": "cats", "scope": "publish", "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
-		"expired": {sign(jwt.SigningMethodHS256, s.key,
+		"expired": {sign(jwt.SigningMethodHS256, s.key(),
 			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrExpired},
-		"expired, not yet": {sign(jwt.SigningMethodHS256, s.key,
+		"expired, not yet": {sign(jwt.SigningMethodHS256, s.key(),
 			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1, "nbf": time.Now().Add(time.Hour).Unix()}), ErrBadToken},
 		"expired, forged": {sign(jwt.SigningMethodHS256, make([]byte, 32),
 			jwt.MapClaims{"sub": "cats", "scope": "publish", "exp": 1}), ErrBadToken},
@@ -218,7 +218,7 @@ func TestVerifyRefuses(t *testing.T) {
 func TestTokenWithoutID(t *testing.T) {
 	s := open(t)
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
-		jwt.MapClaims{"sub": "cats", "scope": "publish"}).SignedString(s.key)
+		jwt.MapClaims{"sub": "cats", "scope": "publish"}).SignedString(s.key())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestRevokeAll(t *testing.T) {
 	if _, err := server.Verify(background, mint(t, command, all)); err != nil {
 		t.Errorf("a token made since: %v", err)
 	}
-	if _, err := server.Verify(background, mint(t, newSecret(t.TempDir(), server.key),
+	if _, err := server.Verify(background, mint(t, newSecret(t.TempDir(), server.key()),
 		all)); !errors.Is(err, ErrRevoked) {
 		t.Errorf("a token that names another generation: %v", err)
 	}

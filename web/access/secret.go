@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -25,19 +27,34 @@ const (
 // Secret signs and checks the tokens of one server, or of several that share it. Its methods may be called from any
 // goroutine.
 type Secret struct {
-	key      []byte
-	accepted jwt.VerificationKeySet // key, and those from before a change
-	shared   bool
-	dir      string // the data folder
+	keys   atomic.Pointer[keys]
+	shared bool
+	dir    string // the data folder
+}
+
+type keys struct {
+	first    []byte
+	accepted jwt.VerificationKeySet // first, and those from before a change
 }
 
 func newSecret(dir string, key []byte, others ...[]byte) *Secret {
-	s := &Secret{key: key, dir: dir, accepted: jwt.VerificationKeySet{Keys: []jwt.VerificationKey{key}}}
+	k := &keys{first: key, accepted: jwt.VerificationKeySet{Keys: []jwt.VerificationKey{key}}}
 	for _, other := range others {
-		s.accepted.Keys = append(s.accepted.Keys, other)
+		k.accepted.Keys = append(k.accepted.Keys, other)
 	}
+	s := &Secret{dir: dir}
+	s.keys.Store(k)
 	return s
 }
+
+// Become makes s sign and check tokens as other does. It reports whether that is a change. What has been derived from s
+// stays as it is.
+func (s *Secret) Become(other *Secret) (changed bool) {
+	now := other.keys.Load()
+	return !reflect.DeepEqual(s.keys.Swap(now), now)
+}
+
+func (s *Secret) key() []byte { return s.keys.Load().first }
 
 // Shared reports whether other servers have the secret too.
 func (s *Secret) Shared() bool { return s.shared }
@@ -135,6 +152,9 @@ func OpenSecret(dir string) (secret *Secret, created bool, err error) {
 	secret, err = readSecret(path)
 	return secret, created, err
 }
+
+// ReadSecret reads the secret in the data folder again. It fails if there is none.
+func ReadSecret(dir string) (*Secret, error) { return readSecret(filepath.Join(dir, secretFile)) }
 
 // makeFolder also writes the folder's own name to disk, if its parent can be read.
 func makeFolder(dir string) error {

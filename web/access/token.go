@@ -103,7 +103,7 @@ func (s *Secret) Mint(c Claims) (string, error) {
 	if !c.Expires.IsZero() {
 		body.ExpiresAt = jwt.NewNumericDate(c.Expires)
 	}
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, body).SignedString(s.key)
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, body).SignedString(s.key())
 }
 
 func (c Claims) check() error {
@@ -138,7 +138,7 @@ func (s *Secret) Verify(_ context.Context, token string) (Claims, error) {
 		return Claims{}, ErrBadToken
 	}
 	var body jwtClaims
-	_, err := parser.ParseWithClaims(token, &body, func(*jwt.Token) (any, error) { return s.accepted, nil })
+	_, err := parser.ParseWithClaims(token, &body, func(*jwt.Token) (any, error) { return s.keys.Load().accepted, nil })
 	expired := errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenNotValidYet)
 	if err != nil && !expired { // the signature is checked before the claims
 		return Claims{}, ErrBadToken

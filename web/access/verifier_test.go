@@ -119,7 +119,7 @@ func FuzzByIssuer(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	s := &Secret{key: make([]byte, secretSize)}
+	s := newSecret("", make([]byte, secretSize))
 	f.Fuzz(func(t *testing.T, token string) {
 		there := &stand{}
 		ByIssuer(s, map[string]TokenVerifier{elsewhere: there}).Verify(background, token)

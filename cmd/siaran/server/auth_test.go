@@ -78,7 +78,8 @@ func TestAccountsOfOneProject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = Run(t.Context(), cfg, slog.New(slog.DiscardHandler), func(Banner) { t.Error("it says that it is ready") })
+		ready := func(Banner) { t.Error("it says that it is ready") }
+		err = Run(t.Context(), cfg, slog.New(slog.DiscardHandler), ready, Reload{})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, tt.want)
 		}

@@ -24,7 +24,8 @@ func TestPlainHTTPIsWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		if err := Run(ctx, cfg, slog.New(slog.DiscardHandler), func(f Banner) { ready <- f; cancel() }); err != nil {
+		told := func(f Banner) { ready <- f; cancel() }
+		if err := Run(ctx, cfg, slog.New(slog.DiscardHandler), told, Reload{}); err != nil {
 			t.Error(err)
 		}
 		cancel()

@@ -53,7 +53,7 @@ func (c *Config) checkCluster() error {
 
 // OpenSecret opens the secret that the server shares with others, or its own in the data folder.
 func (c Config) OpenSecret() (*access.Secret, error) {
-	if len(c.SecretFile) == 0 {
+	if !c.shares() {
 		secret, _, err := access.OpenSecret(c.Data)
 		return secret, err
 	}
@@ -62,6 +62,17 @@ func (c Config) OpenSecret() (*access.Secret, error) {
 		return nil, fmt.Errorf("--secret-file: %w", err)
 	}
 	return secret, nil
+}
+
+// shares reports whether the server's secret is one that servers share.
+func (c Config) shares() bool { return len(c.SecretFile) > 0 }
+
+// rereadSecret is OpenSecret while a server runs: it makes no new secret.
+func (c Config) rereadSecret() (*access.Secret, error) {
+	if c.shares() {
+		return c.OpenSecret()
+	}
+	return access.ReadSecret(c.Data)
 }
 
 // directory is what the parent says, and the way to it.

@@ -15,8 +15,8 @@ const LastLiveFile = "live.json"
 
 const listTime = time.Second // for the listing to learn of broadcasts that go on, before clients are answered
 
-// expectBroadcasters makes the broadcasts go on that the server had when it was stopped or killed, if that was no longer
-// than the grace time ago, and keeps what is live for the next start.
+// expectBroadcasters makes the broadcasts go on that the server had when it was stopped or killed, if that was no
+// longer than the grace time ago, and keeps what is live for the next start.
 func (s *server) expectBroadcasters() {
 	path := filepath.Join(s.cfg.Data, LastLiveFile)
 	list, err := lastlive.Read(path, s.cfg.Grace, time.Now())
@@ -41,7 +41,8 @@ func (s *server) expectBroadcasters() {
 	s.closers = append(s.closers, func() error { stop(); <-done; return nil })
 }
 
-// awaitList waits until the listing knows of broadcasts that go on: otherwise pages would hear first that they are over.
+// awaitList waits until the listing knows of broadcasts that go on: otherwise pages would hear first that they are
+// over.
 func (s *server) awaitList(ctx context.Context) {
 	if s.expected == 0 {
 		return

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestListingSettings(t *testing.T) {
 			cfg, err := cfg.Checked()
 			if err == nil {
 				var s *server
-				if s, err = openServer(t.Context(), cfg, cfg.NewLogger(t.Output())); err == nil {
+				if s, err = openServer(t.Context(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil))); err == nil {
 					s.close()
 				}
 			}

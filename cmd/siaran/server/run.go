@@ -12,18 +12,22 @@ import (
 // ShutdownTime is the longest time that a server may take to end.
 const ShutdownTime = 20 * time.Second
 
-// NewLogger returns a logger that writes to w in the configured format and from the configured level.
-func (c Config) NewLogger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+// NewLogger returns a logger that writes to w in the configured format and from the configured level, which can be
+// changed.
+func (c Config) NewLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.Set(c.LogLevel)
+	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(w, options)), level
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
-// Run opens a server, calls ready when it can be used, and serves until ctx ends or a part of the server fails. It
-// returns when everything is closed, or at the latest ShutdownTime after ctx has ended.
-func Run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(Banner)) error {
+// Run opens a server, calls ready when it can be used, and serves until ctx ends or a part of the server fails. On
+// SIGHUP it reads its settings as again says. It returns when everything is closed, or at the latest ShutdownTime after
+// ctx has ended.
+func Run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(Banner), again Reload) error {
 	cfg, err := cfg.Checked()
 	if err != nil {
 		return err
@@ -32,6 +36,7 @@ func Run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(Banner
 	if err != nil {
 		return err
 	}
+	s.again = again
 	ended := make(chan error, 1)
 	go func() { ended <- s.serve(ctx, ready) }()
 	select {

@@ -44,8 +44,11 @@ const (
 
 // server holds all parts of a server.
 type server struct {
-	cfg    Config
+	cfg    Config // as at the start
 	logger *slog.Logger
+
+	again   Reload
+	current Config // cfg with what has been adjusted since; owned by runReload once it runs
 
 	tcp          net.Listener
 	door         *tlsmux.Listener // accepts the connections to tcp while serving
@@ -97,7 +100,7 @@ type server struct {
 //
 // Parts close in the opposite order.
 func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server, err error) {
-	s := &server{cfg: cfg, logger: logger}
+	s := &server{cfg: cfg, current: cfg, logger: logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -309,6 +312,7 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 		defer cancel() // a server without HTTP is of no use
 		return s.web.Serve(answering, s.door)
 	})
+	answers.Go(func() error { s.runReload(answering); return nil })
 	if s.certs != nil {
 		answers.Go(func() error { return s.certs.Run(answering) })
 	}

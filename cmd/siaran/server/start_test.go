@@ -62,7 +62,7 @@ func TestServerThatCannotStart(t *testing.T) {
 			cfg := harness.Config(t.TempDir())
 			test.prepare(t, &cfg)
 			ready := func(server.Banner) { t.Error("the server reports that it is ready") }
-			err := server.Run(t.Context(), cfg, slog.New(slog.DiscardHandler), ready)
+			err := server.Run(t.Context(), cfg, slog.New(slog.DiscardHandler), ready, server.Reload{})
 			if err == nil {
 				t.Fatal("it started")
 			}

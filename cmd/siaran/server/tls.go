@@ -152,7 +152,7 @@ func (s *server) frontDoor() *tlsmux.Listener {
 		TLS:     s.tlsConfig(),
 		TURN:    s.turnOverTLS,
 		Other:   []string{certs.ChallengeProtocol},
-		Limits:  tlsmux.Limits{Open: 4*s.cfg.MaxViewers + 1024, Share: netaddr.Share(s.cfg.SourceShare)},
+		Limits:  tlsmux.Limits{Open: s.cfg.connections(), Share: netaddr.Share(s.cfg.SourceShare)},
 		Proxies: s.cfg.TrustedProxy,
 		Logger:  s.logger,
 	})
