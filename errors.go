@@ -11,6 +11,7 @@ var (
 	ErrTagChanged      = errors.New("the ICE session is not the session's newest: it has been restarted")
 	ErrNotLive         = errors.New("the stream is not live")
 	ErrReturning       = errors.New("the stream goes on as soon as its broadcaster is back: try again in a moment")
+	ErrDraining        = errors.New("the server is being emptied: use another one, or try again in a while")
 	ErrStreamLive      = errors.New("the stream is live: end its broadcast first")
 	ErrStreamTaken     = errors.New("the stream is already live, published with another credential")
 	ErrContested       = errors.New("another broadcaster with this credential is taking over the stream; stop one of them")

@@ -112,6 +112,7 @@ type Config struct {
 	Node    string               // this server's name in the listing
 	Cluster Cluster              // pulls streams from another server; nil: there is none
 	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
+	Drainer Drainer              // empties the server; nil: it cannot
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
 	Admission     Admission // decides too, about each who publishes and watches; nil: nobody else does
@@ -162,6 +163,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Cluster == nil {
 		c.Cluster = alone{c.Node}
+	}
+	if c.Drainer == nil {
+		c.Drainer = staying{}
 	}
 	if c.Tokens == nil {
 		c.Tokens = c.Secret

@@ -85,7 +85,7 @@ func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
 
 // open opens a session. Who may not is told so before the body is read.
 func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error {
-	if s.draining.Load() {
+	if s.leaving.Load() {
 		return siaran.ErrClosed
 	}
 	if !isRelay(c) {
@@ -115,6 +115,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 		if sent, err := s.place(c, g.stream).send(c); sent {
 			return err
 		}
+	}
+	if err := s.admits(p, g); err != nil {
+		return err
 	}
 	offer, err := s.readOffer(c, p)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // they should come back, and ends these. From now on new sessions are refused, and so is what a page might take for the
 // end of a broadcast.
 func (s *Server) Leave() {
-	s.draining.Store(true)
+	s.leaving.Store(true)
 	within := min(time.Duration(s.liveFeed.size()+s.viewerEvents.size())*s.liveFeed.joinTime, longestCome)
 	s.viewerEvents.end(within)
 	s.liveFeed.leave(within)
@@ -33,7 +33,7 @@ func (s *Server) unlessLeaving(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		asks := r.Method == http.MethodGet || r.Method == http.MethodHead
-		if s.draining.Load() && asks && strings.HasPrefix(c.Path(), "/api/streams") {
+		if s.leaving.Load() && asks && strings.HasPrefix(c.Path(), "/api/streams") {
 			return siaran.ErrClosed
 		}
 		return next(c)

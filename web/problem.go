@@ -84,6 +84,7 @@ var statuses = []struct {
 	{siaran.ErrEmbedSites, http.StatusUnprocessableEntity, 0},
 	{siaran.ErrShare, http.StatusTooManyRequests, 5},
 	{siaran.ErrClosed, http.StatusServiceUnavailable, 1}, // it is soon back, or another one is there
+	{siaran.ErrDraining, http.StatusServiceUnavailable, 5},
 	{siaran.ErrReturning, http.StatusServiceUnavailable, 1},
 	{siaran.ErrParent, http.StatusServiceUnavailable, 2},
 	{siaran.ErrAbove, http.StatusConflict, 0},

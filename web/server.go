@@ -26,7 +26,7 @@ type Server struct {
 	pictures *pictures
 	assets   *assets
 	keyLimit *limiter // POST to WHIP, by credential
-	draining atomic.Bool
+	leaving  atomic.Bool
 	settings atomic.Pointer[Settings]
 	http     *http.Server
 
@@ -148,7 +148,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		s.draining.Store(true)
+		s.leaving.Store(true)
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 		defer cancel()
 		if err := s.http.Shutdown(bound); err != nil {

@@ -147,7 +147,7 @@ func TestDrain(t *testing.T) {
 	if name, _ := e.next(); name != "" {
 		t.Errorf("event %s", name)
 	}
-	testutil.Eventually(t, "it is draining", func() bool { return s.server.draining.Load() })
+	testutil.Eventually(t, "it is draining", func() bool { return s.server.leaving.Load() })
 	close(finish)
 	if got := <-slow; got != http.StatusTeapot {
 		t.Errorf("the running request got %d", got)
@@ -185,7 +185,7 @@ func TestDrainIsBounded(t *testing.T) {
 func TestRequestsWhileDraining(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.server.draining.Store(true)
+	s.server.leaving.Store(true)
 	wantProblem(t, s.do(call{method: "POST", path: "/whip/cats", token: s.admin, body: "x"}.with(sdpBody...)), 503)
 	wantProblem(t, s.do(call{method: "POST", path: "/whep/cats", body: "x"}.with(sdpBody...)), 503)
 	wantProblem(t, s.do(call{method: "GET", path: "/readyz"}), 503)

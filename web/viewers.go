@@ -101,8 +101,11 @@ func (s *Server) healthz(c echo.Context) error {
 // readyz says whether new sessions may be sent here: whether this server can serve what it knows. A database that does
 // not answer is no reason to take it away from viewers, which would happen to all servers at once.
 func (s *Server) readyz(c echo.Context) error {
-	if s.draining.Load() {
+	if s.leaving.Load() {
 		return siaran.ErrClosed
+	}
+	if s.cfg.Drainer.Draining() {
+		return siaran.ErrDraining
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()

@@ -107,6 +107,8 @@ var serveHelp = map[string]string{
 	"grace": "How long viewers wait for a broadcaster that has vanished (default ${default}).",
 	"keep-viewers": "How long viewers stay after their broadcaster has stopped, in case it starts again; " +
 		"0s: they go at once (default ${default}).",
+	"drain": "How long the server takes to send everybody away when it is told to end, if there is another one where " +
+		"they can go; 0s: it ends at once (default ${default}).",
 
 	"max-broadcasts":           "Broadcasts at the same time (default ${default}).",
 	"max-broadcasts-per-owner": "Broadcasts of one account at the same time (default ${default}).",

@@ -35,6 +35,7 @@ type Config struct {
 	Grace time.Duration `default:"30s"`
 
 	KeepViewers time.Duration `name:"keep-viewers" default:"10s"`
+	Drain       time.Duration `default:"0s"`
 
 	MaxBroadcasts int            `name:"max-broadcasts" default:"100"`
 	PerOwner      int            `name:"max-broadcasts-per-owner" default:"4"`
@@ -100,6 +101,7 @@ func (c *Config) checkLimits() error {
 		}
 	}
 	say(c.Grace < 0 || c.Grace > time.Hour, "--grace %s: give a time from 0s to 1h", c.Grace)
+	say(c.Drain < 0 || c.Drain > time.Hour, "--drain %s: give a time from 0s to 1h", c.Drain)
 	say(c.KeepViewers < 0 || c.KeepViewers > time.Hour, "--keep-viewers %s: give a time from 0s to 1h", c.KeepViewers)
 	say(c.MaxBroadcasts < 1, "--max-broadcasts %d: give 1 or more", c.MaxBroadcasts)
 	say(c.PerOwner < 1, "--max-broadcasts-per-owner %d: give 1 or more", c.PerOwner)

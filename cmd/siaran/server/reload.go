@@ -25,8 +25,8 @@ type Reload struct {
 	Level *slog.LevelVar         // of the logger; may be nil
 }
 
-// adjustable are the settings that can be changed while the server runs. Each holds for sessions and requests that come
-// later; nobody who is there is sent away.
+// adjustable are the settings that can be changed while the server runs. Each holds for sessions and requests that
+// come later; nobody who is there is sent away.
 var adjustable = map[string]bool{
 	"allow-origin": true, "grace": true, "hsts": true, "keep-viewers": true, "lax-trickle": true, "log-level": true,
 	"max-bitrate": true, "max-broadcasts": true, "max-broadcasts-per-owner": true, "max-children": true,
@@ -37,7 +37,8 @@ var adjustable = map[string]bool{
 // secretSetting is adjustable as well, as long as the secret stays one that servers share.
 const secretSetting = "secret-file"
 
-// runReload reads the settings and the secrets again on each SIGHUP, until ctx ends. Certificates look after themselves.
+// runReload reads the settings and the secrets again on each SIGHUP, until ctx ends. Certificates look after
+// themselves.
 func (s *server) runReload(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -26,7 +26,7 @@ func (c Config) NewLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 
 // Run opens a server, calls ready when it can be used, and serves until ctx ends or a part of the server fails. On
 // SIGHUP it reads its settings as again says. It returns when everything is closed, or at the latest ShutdownTime after
-// ctx has ended.
+// ctx has ended and --drain has passed.
 func Run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(Banner), again Reload) error {
 	cfg, err := cfg.Checked()
 	if err != nil {
@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(Banner
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(ShutdownTime):
+	case <-time.After(cfg.Drain + ShutdownTime):
 		return errors.New("some parts of the server did not end in time")
 	}
 }

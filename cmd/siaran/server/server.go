@@ -78,7 +78,8 @@ type server struct {
 	peers        *cluster.Peers                // nil if this server is not one of a cluster
 	placer       *cluster.Placer               // the same
 	cluster      *cluster.Cluster              // nil without a parent or peers
-	draining     atomic.Bool
+	draining     atomic.Bool                   // as other servers are told
+	drain        *drain
 	web          *web.Server
 	relay        *turn.Server // nil if it is off
 	relayed      relayed
@@ -248,9 +249,12 @@ func (s *server) openWeb(context.Context) (err error) {
 	if s.placer != nil {
 		place = s.place
 	}
+	s.drain = s.newDrain()
+	s.closers = append(s.closers, s.drain.close)
 	s.web, err = web.New(web.Config{
 		Cluster:        pulls,
 		Place:          place,
+		Drainer:        s.drain,
 		Hub:            s.hub,
 		Listing:        s.shown,
 		Ready:          s.listingReady,
@@ -300,8 +304,11 @@ func (s *server) serve(ctx context.Context, ready func(Banner)) error {
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	signalled := ctx
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	s.drain.over = cancel
+	defer context.AfterFunc(signalled, s.drainAtEnd)()
 	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnswering()
 

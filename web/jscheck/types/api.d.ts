@@ -169,6 +169,7 @@ declare namespace API {
     | "not-owner"
     | "kept-by-keys"
     | "returning"
+    | "draining"
     | "too-many-names"
     | "too-many-broadcasts"
     | "expired"

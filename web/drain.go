@@ -1,0 +1,116 @@
+package web
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"siaran"
+)
+
+// Drainer empties the server, and ends it then.
+type Drainer interface {
+	// Drain begins to send everybody away within a time, after which the server ends. It fails with
+	// siaran.ErrDraining when that has begun already.
+	Drain(within time.Duration) error
+	// Undrain takes it back. It reports whether that was still possible; those who have gone stay away.
+	Undrain() bool
+	// Draining reports whether it is under way.
+	Draining() bool
+	// Left returns how much time is left, and who is still here.
+	Left() (left time.Duration, children, viewers int)
+	// DrainTime is how long it takes if nobody says.
+	DrainTime() time.Duration
+}
+
+const maxDrain = time.Hour
+
+type drainView struct {
+	Draining bool    `json:"draining"`
+	Seconds  float64 `json:"seconds"` // until the server ends
+	Viewers  int     `json:"viewers"`
+	Children int     `json:"children"`
+}
+
+// administering is for those alone who may do everything.
+func (s *Server) administering(next echo.HandlerFunc) echo.HandlerFunc {
+	return s.changing(func(c echo.Context) error {
+		claims, err := s.verify(c.Request().Context(), c, bearer(c.Request()))
+		if err != nil {
+			return err
+		}
+		if !claims.IsAdmin() {
+			return fail(http.StatusForbidden, "this takes a token for all streams with the scope admin")
+		}
+		return next(c)
+	})
+}
+
+// startDrain begins a drain, of which the body may say how long it takes.
+func (s *Server) startDrain(c echo.Context) error {
+	var body struct {
+		Seconds *float64 `json:"seconds"`
+	}
+	if r := c.Request(); r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
+		if err := readJSON(c, &body); err != nil {
+			return err
+		}
+	}
+	within := s.cfg.Drainer.DrainTime()
+	if body.Seconds != nil {
+		if *body.Seconds < 0 || *body.Seconds > maxDrain.Seconds() {
+			return fail(http.StatusBadRequest, "seconds must be from 0 to %.0f", maxDrain.Seconds())
+		}
+		within = time.Duration(*body.Seconds * float64(time.Second))
+	}
+	if err := s.cfg.Drainer.Drain(within); err != nil {
+		return fail(http.StatusConflict, "%v", err)
+	}
+	return s.sendDrain(c, http.StatusAccepted)
+}
+
+func (s *Server) stopDrain(c echo.Context) error {
+	if !s.cfg.Drainer.Undrain() {
+		return fail(http.StatusConflict, "the server is not draining, or it is too late")
+	}
+	return s.sendDrain(c, http.StatusOK)
+}
+
+func (s *Server) showDrain(c echo.Context) error { return s.sendDrain(c, http.StatusOK) }
+
+func (s *Server) sendDrain(c echo.Context, status int) error {
+	left, children, viewers := s.cfg.Drainer.Left()
+	return sendJSON(c, status, drainView{
+		Draining: s.cfg.Drainer.Draining(), Seconds: left.Round(time.Second / 10).Seconds(),
+		Viewers: viewers, Children: children,
+	})
+}
+
+// errDraining is the answer to who would come to a server that drains. Those who are turned away together do not come
+// back together.
+func errDraining() error {
+	return &failure{
+		status: http.StatusServiceUnavailable, detail: siaran.ErrDraining.Error(), code: "draining",
+		retryAfter: 2 + rand.N(4),
+	}
+}
+
+// admits fails while the server drains, but for a broadcaster who comes back: broadcasters go last.
+func (s *Server) admits(p *protocol, g grant) error {
+	if !s.cfg.Drainer.Draining() || p.sessions == s.cfg.Ingest && s.cfg.Hub.Holds(g.stream.Name, g.claims.Owner()) {
+		return nil
+	}
+	return errDraining()
+}
+
+// staying is the Drainer of a server that never drains.
+type staying struct{}
+
+func (staying) Drain(time.Duration) error       { return fmt.Errorf("this server cannot drain") }
+func (staying) Undrain() bool                   { return false }
+func (staying) Draining() bool                  { return false }
+func (staying) Left() (time.Duration, int, int) { return 0, 0, 0 }
+func (staying) DrainTime() time.Duration        { return 0 }
