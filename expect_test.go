@@ -17,7 +17,7 @@ func stopped() BroadcastState {
 
 func TestExpectedBroadcastGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(30 * time.Second, newSampleFramer)
+		h := NewHub(30*time.Second, newSampleFramer)
 		was := stopped()
 		h.Expect([]BroadcastState{was, {Stream: "nobody", ID: "x", StartedAt: was.StartedAt}})
 		feed := h.Feed()
@@ -54,7 +54,7 @@ func TestExpectedBroadcastGoesOn(t *testing.T) {
 
 func TestNobodyComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(30 * time.Second, newSampleFramer)
+		h := NewHub(30*time.Second, newSampleFramer)
 		h.Expect([]BroadcastState{stopped()})
 		h.Expect([]BroadcastState{{Stream: "cats", ID: "other", Owner: "key:2", StartedAt: time.Now()}})
 		feed := h.Feed()

@@ -63,7 +63,9 @@ func (s *Server) admit(sess *session, a *audience) error {
 }
 
 // full reports whether no more viewers can connect. The caller holds s.mu.
-func (s *Server) full() bool { return len(s.sessions)-s.setups-s.children >= s.limits.Load().MaxSessions }
+func (s *Server) full() bool {
+	return len(s.sessions)-s.setups-s.children >= s.limits.Load().MaxSessions
+}
 
 func (s *Server) leastLoaded() *worker {
 	least := s.workers[0]

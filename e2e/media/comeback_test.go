@@ -23,6 +23,7 @@ import (
 	"siaran/e2e/harness"
 	"siaran/internal/demo"
 	"siaran/internal/publish"
+	"siaran/internal/testutil"
 	"siaran/internal/whep"
 	"siaran/internal/whip"
 	"siaran/listing/sqlite"
@@ -140,10 +141,10 @@ func history(t testing.TB, dir string) int {
 func TestEverybodyComesBack(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := serveAgain(t, "127.0.0.1:0", dir)
+	address := testutil.FreeAddress(t)
+	p := serveAgain(t, address, dir)
 	a := gather(t, p, 3)
 	began := waitStatus(t, p, "live").StartedAt
-	address := strings.TrimPrefix(p.URL, "http://")
 	for i, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if err := p.Cmd.Process.Signal(end); err != nil {
 			t.Fatal(err)
@@ -165,7 +166,8 @@ func TestEverybodyComesBack(t *testing.T) {
 func TestNobodyIsTurnedAway(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := serveAgain(t, "127.0.0.1:0", dir)
+	address := testutil.FreeAddress(t)
+	p := serveAgain(t, address, dir)
 	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TenSeconds)
 	harness.Eventually(t, "it is written down that the stream is live", func() bool {
 		text, err := os.ReadFile(filepath.Join(dir, server.LastLiveFile))
@@ -173,7 +175,7 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	})
 	b.Vanish()
 	p.Kill(t)
-	p = serveAgain(t, strings.TrimPrefix(p.URL, "http://"), dir, "--grace=4s")
+	p = serveAgain(t, address, dir, "--grace=4s")
 	if s := waitStatus(t, p, "interrupted"); s.Name != "cats" {
 		t.Errorf("%+v", s)
 	}
@@ -187,9 +189,9 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 // BenchmarkRestart measures how long after a start everybody plays again, of fifty viewers and a broadcaster.
 func BenchmarkRestart(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "data")
-	p := serveAgain(b, "127.0.0.1:0", dir)
+	address := testutil.FreeAddress(b)
+	p := serveAgain(b, address, dir)
 	a := gather(b, p, 50)
-	address := strings.TrimPrefix(p.URL, "http://")
 	var took []time.Duration
 	var nth int64 = 1
 	for b.Loop() {

@@ -63,9 +63,10 @@ func serve(dir string) error {
 			}
 		}
 	}()
-	return server.Run(ctx, cfg, cfg.NewLogger(os.Stderr), func(b server.Banner) {
+	logger, level := cfg.NewLogger(os.Stderr)
+	return server.Run(ctx, cfg, logger, func(b server.Banner) {
 		_ = out.Encode(map[string]string{"url": b.URL, "admin": b.Admin}) // its reader waits for it
-	})
+	}, server.Reload{Level: level})
 }
 
 func look() (h held) {

@@ -278,7 +278,7 @@ func TestAdminPortInUse(t *testing.T) {
 	cfg := harness.Config(t.TempDir())
 	cfg.AdminListen = l.Addr().String()
 	err = server.Run(context.Background(), cfg, slog.New(slog.DiscardHandler),
-		func(server.Banner) { t.Error("it starts") })
+		func(server.Banner) { t.Error("it starts") }, server.Reload{})
 	if err == nil || !strings.Contains(err.Error(), "--admin-listen") {
 		t.Error(err)
 	}

@@ -14,7 +14,7 @@ import (
 // TestSettingsHaveTheNamesOfTheirFlags: what is said about a changed setting is about a flag that there is.
 func TestSettingsHaveTheNamesOfTheirFlags(t *testing.T) {
 	var c Config
-	parser, err := kong.New(&c, kong.Vars{"skip_interfaces": SkipInterfaces})
+	parser, err := kong.New(&c, kong.Vars{"skip_interfaces": SkipInterfaces, "admin_listen": DefaultAdminListen})
 	if err != nil {
 		t.Fatal(err)
 	}
