@@ -168,7 +168,7 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	address := testutil.FreeAddress(t)
 	p := serveAgain(t, address, dir)
-	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TenSeconds)
+	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TwoMinutes)
 	harness.Eventually(t, "it is written down that the stream is live", func() bool {
 		text, err := os.ReadFile(filepath.Join(dir, server.LastLiveFile))
 		return err == nil && strings.Contains(string(text), "cats")

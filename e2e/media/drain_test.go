@@ -14,7 +14,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	p := serveAgain(t, "127.0.0.1:0", filepath.Join(t.TempDir(), "data"), "--drain=1m")
-	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TenSeconds)
+	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TwoMinutes)
 	first, second := p.Watch(t, harness.Cats), p.Watch(t, harness.Cats)
 	first.WaitFrame(3)
 	second.WaitFrame(3)
@@ -57,7 +57,7 @@ func TestDrainAtSIGTERM(t *testing.T) {
 	}
 
 	p = serveAgain(t, "127.0.0.1:0", filepath.Join(t.TempDir(), "data"), "--drain=1h")
-	p.Broadcast(t, harness.Cats, p.Admin, harness.TenSeconds)
+	p.Broadcast(t, harness.Cats, p.Admin, harness.TwoMinutes)
 	p.Watch(t, harness.Cats).WaitFrame(3)
 	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

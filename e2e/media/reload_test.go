@@ -81,7 +81,7 @@ func TestReload(t *testing.T) {
 		return token
 	}
 	p.Admin = mint()
-	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TenSeconds)
+	b := p.Broadcast(t, harness.Cats, p.Admin, harness.TwoMinutes)
 	v := p.Watch(t, harness.Cats)
 	hangUp := func(parts ...string) {
 		t.Helper()
