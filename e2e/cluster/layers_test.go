@@ -57,6 +57,8 @@ func TestLayersOnDemand(t *testing.T) {
 }
 
 // checkClock holds that the times of a viewer's pictures go on whatever layer they come from, as sender reports say.
+// Each layer's timestamps begin at random. A broadcaster on a busy machine reports times that are some tenths of a
+// second late.
 func checkClock(t *testing.T, v *harness.Viewer) {
 	t.Helper()
 	var first float64
@@ -67,7 +69,7 @@ func checkClock(t *testing.T, v *harness.Viewer) {
 		if i == 0 {
 			first = ahead
 		}
-		if off := math.Abs(math.Remainder(ahead-first, float64(1<<32)/90_000)); off > 0.25 {
+		if off := math.Abs(math.Remainder(ahead-first, float64(1<<32)/90_000)); off > 1 {
 			t.Errorf("report %d: timestamps are off by %.3f s", i, off)
 		}
 	}
