@@ -262,7 +262,7 @@ export class Receiver extends EventTarget {
     while (this.#running) {
       if (!(await this.#mayCome())) continue;
       if (this.failure) this.#set("error", { ...this.failure, retryAt: 0 });
-      else if (!this.#waits()) this.#setComing();
+      else if (!this.#waits() && this.state !== "interrupted") this.#setComing(); // interrupted: see #fail
       let wait = 0;
       try {
         const reason = await this.#watch();
