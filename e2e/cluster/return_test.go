@@ -50,8 +50,8 @@ func TestParentIsKilled(t *testing.T) {
 	t.Logf("the longest time between two packets was %v", v.LongestGap())
 }
 
-// TestParentReturns ends the origin while viewers watch at an edge. They keep their sessions until it is back, with
-// another broadcast of the stream.
+// TestParentReturns ends the origin while viewers watch at an edge. They keep their sessions until it is back, with its
+// broadcaster.
 func TestParentReturns(t *testing.T) {
 	t.Parallel()
 	secret := secretFile(t)
@@ -68,6 +68,7 @@ func TestParentReturns(t *testing.T) {
 		return edge.Stream(t, harness.Cats).Status == "interrupted"
 	})
 	again := node(t, "origin", secret, func(c *server.Config) { c.Listen, c.Data = origin.Address(), origin.Data })
+	again.Admin = origin.Admin // the token that the stream waits for
 	b = harness.GoLive(t, again)
 	b.WaitSent(1000 / 40) // beyond what was sent before
 	for _, v := range viewers {

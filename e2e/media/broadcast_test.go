@@ -240,7 +240,7 @@ func TestRestart(t *testing.T) {
 	b.Vanish()
 
 	again := harness.Start(t, func(c *server.Config) { c.Data = s.Data })
-	if got := again.Stream(t, harness.Cats); got.Title != "Two cats" || got.Status != "offline" || got.Viewers != 0 {
+	if got := again.Stream(t, harness.Cats); got.Title != "Two cats" || got.Status != "interrupted" || got.Viewers != 0 {
 		t.Errorf("after the restart: %+v", got)
 	}
 	if string(certificate) != string(harness.ReadFile(t, s.Data, server.CertificateFile)) {
