@@ -127,6 +127,7 @@ func (r *Reporter) Written() <-chan struct{} { return r.written }
 func (r *Reporter) Run(ctx context.Context) error {
 	feed := r.hub.Feed()
 	defer feed.Close()
+	r.take(feed) // what is live already goes with the first write: see Written
 	var background sync.WaitGroup
 	defer background.Wait()
 	background.Go(func() { r.sweepOthers(ctx) })
