@@ -406,7 +406,7 @@ func TestAddressBehindAProxy(t *testing.T) {
 // TestManyViewersAtOnce: 300 viewers that come from one address within a second are all let in.
 func TestManyViewersAtOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := start(t, func(c *Config) { c.Limits.Joins = 1000 })
 	s.live("cats")
 	body := offer(t, "whep-chromium")
 	s.client.Transport.(*http.Transport).MaxIdleConnsPerHost = 32

@@ -27,11 +27,11 @@ const (
 )
 
 // startOnFirestore starts a server in a process of its own.
-func startOnFirestore(t *testing.T, dir, project, node string) *harness.Process {
+func startOnFirestore(t *testing.T, dir, project, node string, more ...string) *harness.Process {
 	t.Helper()
 	self := harness.Command(t)
-	cmd := exec.Command(self, "serve", "--dev", "--listing=firestore", "--firebase-project", project,
-		"--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node", node, "--data", dir)
+	cmd := exec.Command(self, append([]string{"serve", "--dev", "--listing=firestore", "--firebase-project", project,
+		"--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node", node, "--data", dir}, more...)...)
 	cmd.Env = append(os.Environ(), harness.EmulatorVariable+"="+emulator.Start(t)) // other servers hide it now and then
 	return harness.StartCommand(t, cmd)
 }
@@ -165,7 +165,7 @@ func TestServerComesBackOnFirestore(t *testing.T) {
 	killed := time.Now()
 	crowd.vanish()
 
-	again := startOnFirestore(t, dir, project, "phoenix")
+	again := startOnFirestore(t, dir, project, "phoenix", "--grace=1s") // nobody comes back
 	started := time.Since(killed)
 	harness.Eventually(t, "what was left is gone", func() bool { return len(read.live()) == 0 && read.watching() == 0 })
 	after := time.Since(killed)
