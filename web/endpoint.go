@@ -93,7 +93,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 		if p.scope == access.Watch {
-			if err := s.joins.take(time.Now()); err != nil {
+			if err := s.join(c); err != nil {
 				return err
 			}
 		}

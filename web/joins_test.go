@@ -16,7 +16,7 @@ func TestJoinsAreSpread(t *testing.T) {
 	again := make(map[int]int) // by Retry-After
 	taken := 0
 	for range 1100 {
-		err := j.take(now)
+		err := j.take(now, true)
 		var f *failure
 		switch {
 		case err == nil:
@@ -44,14 +44,35 @@ func TestJoinsAreSpread(t *testing.T) {
 		}
 	}
 	for range 100_000 { // a flood
-		_ = j.take(now)
+		_ = j.take(now, true)
 	}
 	var f *failure
-	if err := j.take(now); !errors.As(err, &f) || f.retryAfter < 1 || f.retryAfter > mostAway {
+	if err := j.take(now, true); !errors.As(err, &f) || f.retryAfter < 1 || f.retryAfter > mostAway {
 		t.Errorf("%v", err)
 	}
-	if err := j.take(now.Add(2 * time.Second)); err != nil {
+	if err := j.take(now.Add(2*time.Second), true); err != nil {
 		t.Errorf("when the flood is over: %v", err)
+	}
+}
+
+// TestOneSourceLeavesRoomForOthers: who asks far more often than the server takes viewers keeps nobody else out.
+func TestOneSourceLeavesRoomForOthers(t *testing.T) {
+	j := newJoins(100)
+	now := time.Unix(1000, 0)
+	for second := range 10 {
+		greedy := 0
+		for i := range 500 { // a stranger, and a viewer after every tenth of its requests
+			now = now.Add(2 * time.Millisecond)
+			if j.take(now, false) == nil {
+				greedy++
+			}
+			if i%10 == 0 && j.take(now, true) != nil {
+				t.Fatalf("second %d: a viewer is sent away", second)
+			}
+		}
+		if second > 0 && (greedy < 40 || greedy > 60) {
+			t.Errorf("second %d: the stranger gets %d, want what the 50 viewers leave", second, greedy)
+		}
 	}
 }
 
