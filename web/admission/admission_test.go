@@ -151,7 +151,8 @@ func TestWhoWaitsMayGo(t *testing.T) {
 	})
 }
 
-// TestFlood: however many ask, few questions are under way, and nobody waits for long.
+// TestFlood: however many ask, few questions are under way, and nobody waits for long. Holders of tokens of ours do not
+// wait for strangers.
 func TestFlood(t *testing.T) {
 	var now, most atomic.Int32
 	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
@@ -179,6 +180,13 @@ func TestFlood(t *testing.T) {
 					t.Error(err)
 				}
 			})
+		}
+		synctest.Wait()
+		if _, err := h.Ask(t.Context(), Question{Stream: "cats", Subject: "cats"}, free); err != nil {
+			t.Errorf("a holder of a token of ours meanwhile: %v", err)
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("it had to wait for %s", d)
 		}
 		asking.Wait()
 		if d := time.Since(began); d > askTime || most.Load() > 2*mostAtOnce || yes.Load() < 2*mostAtOnce {

@@ -21,6 +21,7 @@ var ErrNoAnswer = errors.New("the site that decides who may do this does not ans
 const (
 	askTime     = 3 * time.Second // for an answer; OBS gives up after 8
 	mostAtOnce  = 32              // questions
+	mostUnknown = 24              // of them about callers without a token of ours, who may be anybody
 	mostAnswers = 4096            // that are kept
 
 	yesLife  = 10 * time.Second // of an answer
@@ -42,6 +43,7 @@ type Hook struct {
 	poster  *signedpost.Poster
 	log     *slog.Logger
 	slots   chan struct{} // holds one element for each question that is under way
+	unknown chan struct{} // and for each of them about a caller without a token of ours
 	failing atomic.Bool   // said in the log
 
 	mu      sync.Mutex
@@ -50,6 +52,7 @@ type Hook struct {
 
 // answer is one that is kept, or that others wait for.
 type answer struct {
+	unknown bool          // it is about a caller without a token of ours
 	done    chan struct{} // closed when the rest is set
 	verdict Verdict
 	err     error
@@ -63,7 +66,8 @@ func New(cfg Config) *Hook {
 			URL: cfg.URL, Secrets: cfg.Secrets, Timeout: askTime, MaxAnswer: maxAnswer, Parallel: mostAtOnce,
 			UserAgent: cfg.UserAgent, Transport: cfg.Transport,
 		}),
-		log: cfg.Logger, slots: make(chan struct{}, mostAtOnce), answers: make(map[key]*answer),
+		log: cfg.Logger, slots: make(chan struct{}, mostAtOnce), unknown: make(chan struct{}, mostUnknown),
+		answers: make(map[key]*answer),
 	}
 }
 
@@ -77,7 +81,7 @@ func (h *Hook) Ask(ctx context.Context, q Question, pay func() error) (Verdict, 
 	h.mu.Lock()
 	a := h.answers[k]
 	if a == nil || !a.expires.IsZero() && !time.Now().Before(a.expires) {
-		a = &answer{done: make(chan struct{})}
+		a = &answer{unknown: q.Subject == "", done: make(chan struct{})}
 		h.makeRoom()
 		h.answers[k] = a
 		h.mu.Unlock()
@@ -135,7 +139,7 @@ func (h *Hook) fetch(ctx context.Context, k key, a *answer, body []byte, pay fun
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 	defer cancel()
-	a.verdict, a.err = h.post(ctx, body)
+	a.verdict, a.err = h.post(ctx, body, a.unknown)
 	h.tell(a.err)
 	switch {
 	case a.err == nil:
@@ -147,12 +151,18 @@ func (h *Hook) fetch(ctx context.Context, k key, a *answer, body []byte, pay fun
 	}
 }
 
-func (h *Hook) post(ctx context.Context, body []byte) (Verdict, error) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return Verdict{}, fmt.Errorf("%w: too many questions are under way", ErrNoAnswer)
+func (h *Hook) post(ctx context.Context, body []byte, unknown bool) (Verdict, error) {
+	slots := []chan struct{}{h.slots}
+	if unknown { // first, so that who waits for it holds nothing
+		slots = []chan struct{}{h.unknown, h.slots}
+	}
+	for _, slot := range slots {
+		select {
+		case slot <- struct{}{}:
+			defer func() { <-slot }()
+		case <-ctx.Done():
+			return Verdict{}, fmt.Errorf("%w: too many questions are under way", ErrNoAnswer)
+		}
 	}
 	a, err := h.poster.Post(ctx, "ask_"+rand.Text(), body)
 	if err != nil {
