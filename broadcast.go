@@ -107,7 +107,7 @@ func (b *Broadcast) State() BroadcastState {
 }
 
 // LimitViewers sets how many viewers may watch at the same time, those of servers that pass the broadcast on included;
-// 0 stands for any number. Who has joined stays.
+// 0 means no limit. Viewers who have joined already stay.
 func (b *Broadcast) LimitViewers(most int) {
 	b.hub.mu.Lock()
 	defer b.hub.mu.Unlock()

@@ -85,7 +85,7 @@ func (p *Peers) sources(name siaran.StreamName, forChild bool) ([]source, error)
 	return append(good, shunned...), nil
 }
 
-// link returns the way to a server; nil if its address is none. The caller holds p.mu.
+// link returns the way to a server, or nil if its address is not a URL. The caller holds p.mu.
 func (p *Peers) link(n siaran.Node) *link {
 	if l := p.links[n.Name]; l != nil && l.url == n.URL {
 		return l

@@ -10,7 +10,7 @@ import (
 // maxBans is how many entries the list of one broadcast has at most.
 const maxBans = 2000
 
-// audience is who has asked for a broadcast, and who must not any more. It lasts as long as the broadcast.
+// audience holds the sessions of a broadcast, and whom it has banned. It lasts as long as the broadcast.
 type audience struct {
 	sessions map[*session]struct{}
 	bans     map[mark]struct{}

@@ -19,7 +19,7 @@ import (
 	"siaran/listing/firestore/emulator"
 )
 
-// served has a viewer served where it comes, as one who has been sent there.
+// served makes a viewer stay at the server that it asks, as one who has been redirected twice does.
 func served(c *whep.Config) { c.URL += "?redirected=2" }
 
 // pullsOf returns the lines of a server's log about pulls that have begun.

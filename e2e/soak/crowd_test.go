@@ -90,7 +90,7 @@ func (v *viewer) packet(webrtc.RTPCodecType, *rtp.Packet) {
 	v.packets.Add(1)
 }
 
-// leave lets the viewer go who has been here longest.
+// leave ends the viewer that has watched longest.
 func (c *crowd) leave() {
 	c.mu.Lock()
 	if len(c.viewers) == 0 {
