@@ -27,7 +27,8 @@ func TestPagesOutlastRestarts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	serve := func() *harness.Process {
 		return harness.StartCommand(t, exec.Command(harness.Command(t), "serve", "--listen="+address,
-			"--udp=127.0.0.1:0", "--tcp=", "--turn=", "--node=test", "--data", dir))
+			"--udp=127.0.0.1:0", "--tcp=", "--turn=", "--node=test", "--data", dir,
+			"--dev")) // emulators of other tests may be in the environment
 	}
 	p := serve()
 	b := chromium.Start(t)

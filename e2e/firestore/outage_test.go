@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -40,6 +41,9 @@ func TestFirestoreIsAway(t *testing.T) {
 	database := emulator.New(t)
 	on, project := harness.UseFirestoreAt(t, database.Host)
 	s := harness.Start(t, on("origin"))
+	harness.Eventually(t, "the emulator has started", func() bool {
+		return s.Call(t, http.MethodGet, "/api/streams/nobody", s.Admin, "") == http.StatusNotFound
+	})
 	broadcastStamped(t, s)
 	probe := &probe{}
 	for range outageViewers {

@@ -41,6 +41,10 @@ func adminToken(t testing.TB, dir string) string {
 func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Cmd: cmd}
+	said := &Buffer{}
+	if cmd.Stderr == nil {
+		cmd.Stderr = said
+	}
 	out, err := p.Cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +70,9 @@ func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
 		}
 	}
 	if p.URL == "" || p.Admin == "" {
-		t.Fatal("it does not say where the studio and the data are")
+		_ = p.Cmd.Process.Kill()
+		_ = p.Cmd.Wait() // what it has said is whole then
+		t.Fatalf("it does not say where the studio and the data are:\n%s", said.String())
 	}
 	return p
 }
