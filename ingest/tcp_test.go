@@ -71,11 +71,14 @@ func (s *tcpListener) count() int {
 	return len(s.open) + len(s.unverified) + len(s.sources)
 }
 
-// TestTCPIsTheLastResort: UDP is announced first and preferred.
+// TestTCPIsTheLastResort: UDP is announced first, and a client that has heard from both chooses it.
 func TestTCPIsTheLastResort(t *testing.T) {
 	s := start(t, withTCP(t))
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) {
 		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4})
+		// pion nominates the best pair that has answered by then. Without it that is the first pair, and it stays.
+		e.SetHostAcceptanceMinWait(2 * time.Second)
+		e.SetPrflxAcceptanceMinWait(2 * time.Second)
 	}})
 	var candidates []string
 	for line := range strings.Lines(string(b.answer.SDP)) {
