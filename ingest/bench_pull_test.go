@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -36,29 +35,7 @@ func BenchmarkPull(b *testing.B) {
 		return
 	}
 	s := start(b, nil)
-	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkPull$", "-test.benchtime=1x")
-	cmd.Env = append(os.Environ(), benchPullEnv+"=1")
-	cmd.Stderr = os.Stderr
-	ask, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, theirs, err := os.Pipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer out.Close()
-	cmd.ExtraFiles = []*os.File{theirs}
-	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { // it goes on until its input ends
-		ask.Close()
-		if err := cmd.Wait(); err != nil {
-			b.Error(err)
-		}
-	}()
-	from, to := json.NewDecoder(out), json.NewEncoder(ask)
+	from, to := otherProcess(b, benchPullEnv)
 	var layers []*siaran.Layer
 	var joins []time.Duration
 	for i := range benchBroadcasters {

@@ -38,29 +38,7 @@ func BenchmarkBroadcasters(b *testing.B) {
 		return
 	}
 	s := start(b, nil)
-	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkBroadcasters$", "-test.benchtime=1x")
-	cmd.Env = append(os.Environ(), benchEnv+"=1")
-	cmd.Stderr = os.Stderr
-	answers, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, theirs, err := os.Pipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer out.Close()
-	cmd.ExtraFiles = []*os.File{theirs}
-	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { // it goes on until its input ends
-		answers.Close()
-		if err := cmd.Wait(); err != nil {
-			b.Error(err)
-		}
-	}()
-	from, to := json.NewDecoder(out), json.NewEncoder(answers)
+	from, to := otherProcess(b, benchEnv)
 	for i := range benchBroadcasters {
 		var offer string
 		if err := from.Decode(&offer); err != nil {
@@ -94,6 +72,33 @@ func BenchmarkBroadcasters(b *testing.B) {
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(n), "cpu-ns/packet")
 	b.ReportMetric(float64(n)/benchTime.Seconds()/float64(b.N), "packets/s")
 	b.ReportMetric(0, "ns/op")
+}
+
+// otherProcess runs this benchmark in a process of its own, where variable is set. It returns what that process writes to
+// descriptor 3, and its input; the process goes on until its input ends, with the benchmark.
+func otherProcess(b *testing.B, variable string) (*json.Decoder, *json.Encoder) {
+	b.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^"+b.Name()+"$", "-test.benchtime=1x")
+	cmd.Env = append(os.Environ(), variable+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, theirs, err := os.Pipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd.ExtraFiles = []*os.File{theirs}
+	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := errors.Join(in.Close(), cmd.Wait(), out.Close()); err != nil {
+			b.Error(err)
+		}
+	})
+	return json.NewDecoder(out), json.NewEncoder(in)
 }
 
 func ownCPU(b *testing.B) time.Duration {

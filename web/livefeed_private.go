@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"time"
 
 	"siaran"
 	"siaran/web/access"
@@ -13,15 +12,7 @@ import (
 // lookAtPrivate looks up the private streams that have followers, because the watch of the listing does not include
 // them: once for all followers of a stream.
 func (l *liveFeed) lookAtPrivate(ctx context.Context) {
-	tick := time.NewTicker(privateEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-l.wake:
-		}
+	every(ctx, privateEvery, l.wake, func() {
 		for _, name := range l.privateNames() {
 			stream, err := l.look(ctx, name)
 			switch {
@@ -33,7 +24,7 @@ func (l *liveFeed) lookAtPrivate(ctx context.Context) {
 				l.showPrivate(unknown(name, stream.KeyGeneration), false)
 			}
 		}
-	}
+	})
 }
 
 func (l *liveFeed) look(ctx context.Context, name siaran.StreamName) (siaran.Stream, error) {

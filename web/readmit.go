@@ -25,14 +25,7 @@ type leased struct {
 
 // readmit asks the site again about sessions whose time is up, until ctx ends.
 func (s *Server) readmit(ctx context.Context) {
-	tick := time.NewTicker(s.lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, s.lookEvery, nil, func() {
 		var g errgroup.Group
 		g.SetLimit(atOnce)
 		for _, l := range s.rights.due(time.Now()) {
@@ -42,7 +35,7 @@ func (s *Server) readmit(ctx context.Context) {
 			g.Go(func() error { s.askAgain(ctx, l); return nil })
 		}
 		_ = g.Wait() // nothing fails
-	}
+	})
 }
 
 func (s *Server) askAgain(ctx context.Context, l leased) {

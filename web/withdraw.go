@@ -20,20 +20,27 @@ const (
 // withdraw ends the sessions whose right is gone, until ctx ends: because the stream has become private or has another
 // owner, its keys were renewed, the token has expired, or the account is disabled.
 func (s *Server) withdraw(ctx context.Context) {
-	tick := time.NewTicker(s.lookEvery)
+	every(ctx, s.lookEvery, s.rights.wake, func() {
+		for _, name := range s.rights.streams() {
+			if stream, there, ok := s.rulesNow(ctx, name); ok {
+				s.withdrawOf(stream, there)
+			}
+		}
+	})
+}
+
+// every calls f after each pause, and when wake says so, until ctx ends.
+func every(ctx context.Context, pause time.Duration, wake <-chan struct{}, f func()) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-s.rights.wake:
+		case <-wake:
 		}
-		for _, name := range s.rights.streams() {
-			if stream, there, ok := s.rulesNow(ctx, name); ok {
-				s.withdrawOf(stream, there)
-			}
-		}
+		f()
 	}
 }
 
@@ -75,14 +82,7 @@ func (s *Server) rulesNow(ctx context.Context, name siaran.StreamName) (stream s
 // recheck verifies now and then that claims which no stream's keys decide are still good. It runs in parallel with
 // withdraw, because a sign-in service may take long to answer.
 func (s *Server) recheck(ctx context.Context) {
-	tick := time.NewTicker(s.recheckEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, s.recheckEvery, nil, func() {
 		var g errgroup.Group
 		g.SetLimit(atOnce)
 		for _, c := range s.rights.doubtful() {
@@ -96,7 +96,7 @@ func (s *Server) recheck(ctx context.Context) {
 		}
 		_ = g.Wait() // nothing fails
 		s.rights.look()
-	}
+	})
 }
 
 // final reports whether the outcome of a recheck decides about what the claims have opened. Expiry is not among these:

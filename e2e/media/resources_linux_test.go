@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -198,6 +199,85 @@ func TestDiskIsFull(t *testing.T) {
 	if err := p.Cmd.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
 	}
+}
+
+// TestDiskTurnsReadOnly while a stream is live, as Linux makes a disk that fails: media goes on and new viewers get in;
+// the log says what is wrong; the server ends when it is told to, and starts again once the disk is repaired.
+func TestDiskTurnsReadOnly(t *testing.T) {
+	t.Parallel()
+	disk, fail, repair := failingDisk(t)
+	data := filepath.Join(disk, "data")
+	p, log := startFaulty(t, data)
+	watching := watchDemo(t, p)
+	fail()
+	late := watchDemo(t, p)
+	harness.Eventually(t, "it is said", func() bool {
+		return strings.Contains(log.String(), "the disk fails; check the system's log")
+	})
+	watching.goesOn(t)
+	late.goesOn(t)
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Cmd.Wait() // with an error: the listing could not be written
+	repair()
+	p, _ = startFaulty(t, data)
+	watchDemo(t, p)
+}
+
+// failingDisk is a file system which turns read-only when fail is called. repair makes it writable again, when no file
+// is open.
+func failingDisk(t *testing.T) (dir string, fail, repair func()) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, arg ...string) (string, error) {
+		out, err := exec.Command(name, arg...).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w: %s", name, err, out)
+		}
+		return strings.TrimSpace(string(out)), nil
+	}
+	dir = t.TempDir()
+	mount := func() error {
+		_, err := run("mount", "-o", "loop,errors=remount-ro", image, dir)
+		return err
+	}
+	_, err := run("mkfs.ext4", "-q", "-F", image)
+	if err = errors.Join(err, mount()); err != nil {
+		t.Skipf("SKIPPED: no file system that can be made to fail: %v; it needs root (a container: --privileged)", err)
+	}
+	unmount := func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(unmount)
+	fail = func() {
+		device, err := run("findmnt", "-no", "SOURCE", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trigger := filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error")
+		if err := os.WriteFile(trigger, []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	repair = func() {
+		unmount()
+		if _, err := run("e2fsck", "-p", image); err != nil {
+			t.Log(err) // it says by its exit code that it has repaired something
+		}
+		if err := mount(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, fail, repair
 }
 
 // TestDiskIsFullAtTheStart: the server does not start without its secret, certificate and listing, leaves no half of
