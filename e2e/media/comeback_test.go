@@ -186,17 +186,28 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	waitStatus(t, p, "offline")
 }
 
-// BenchmarkRestart measures how long after a start everybody plays again, of fifty viewers and a broadcaster.
+// BenchmarkRestart measures how long after a start everybody plays again: of a server that has said goodbye to them, and
+// of one that was killed, whose viewers notice when ICE does.
 func BenchmarkRestart(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		end     syscall.Signal
+		viewers int
+	}{{"ended", syscall.SIGTERM, 50}, {"killed", syscall.SIGKILL, 200}} {
+		b.Run(c.name, func(b *testing.B) { benchRestart(b, c.end, c.viewers) })
+	}
+}
+
+func benchRestart(b *testing.B, end syscall.Signal, viewers int) {
 	dir := filepath.Join(b.TempDir(), "data")
 	address := testutil.FreeAddress(b)
 	p := serveAgain(b, address, dir)
-	a := gather(b, p, 50)
+	a := gather(b, p, viewers)
 	var took []time.Duration
 	var nth int64 = 1
 	for b.Loop() {
 		nth++
-		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := p.Cmd.Process.Signal(end); err != nil {
 			b.Fatal(err)
 		}
 		_ = p.Cmd.Wait()
@@ -209,6 +220,7 @@ func BenchmarkRestart(b *testing.B) {
 			took = append(took, time.Unix(0, f.since.Load()).Sub(at))
 		}
 	}
+	a.stop()
 	slices.Sort(took)
 	b.ReportMetric(took[len(took)/2].Seconds(), "s-p50")
 	b.ReportMetric(took[len(took)*95/100].Seconds(), "s-p95")
