@@ -25,6 +25,9 @@ const (
 // StageNames are the names of the stages of a join in Stats, in their order.
 var StageNames = []string{"answer", "check", "proof", "handshake", "packet", "frame"}
 
+// parts are the names of the stages in a trace.
+var parts = [stages]string{"", "offer", "ICE check", "ICE proof", "DTLS", "first packet", "first key frame"}
+
 // progress is when a session reached each stage. Each is reached by the goroutine that the session belongs to then.
 type progress struct {
 	stage stage
@@ -55,6 +58,7 @@ func (s *session) reach(to stage, now time.Time) {
 	if s.child {
 		return
 	}
+	s.trace.Part(parts[to], before, now)
 	c := s.server.joins
 	c.stages[to].Observe(now.Sub(before))
 	if to == stageShown {
@@ -98,13 +102,17 @@ func (p *progress) outcome(why error) string {
 	return "no_handshake"
 }
 
+// unwanted are endings and outcomes that are neither the viewer's wish nor the server's or the broadcaster's.
+var unwanted = []string{"lost", "fault", "failed", "no_check", "no_proof", "no_handshake"}
+
 // ending names why a session has ended.
 func ending(why error) string {
 	for _, known := range []struct {
 		err  error
 		name string
 	}{
-		{errLeft, "left"}, {errEnded, "left"}, {errConsent, "lost"}, {errKicked, "kicked"}, {errPanic, "fault"},
+		{errLeft, "left"}, {errEnded, "left"}, {errConsent, "lost"}, {errKicked, "kicked"}, {errBanned, "banned"},
+		{errPanic, "fault"},
 		{siaran.ErrEnded, "stream_ended"}, {siaran.ErrClosed, "closing"},
 	} {
 		if errors.Is(why, known.err) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/netaddr"
 	"siaran/internal/sdp"
 	"siaran/mediaport"
@@ -166,11 +167,11 @@ func (s *Server) UseCertificate(c *tls.Certificate) {
 // Offer takes a viewer's WHEP offer (draft-ietf-wish-whep section 4.3) for a stream that is live or interrupted. It
 // fails with ErrNotLive, ErrMalformedOffer, ErrUnacceptable, ErrTooManySessions, ErrStreamFull, ErrBanned, ErrShare or
 // ErrClosed. The session outlives ctx. from is the client's address, for its share of all sessions; an invalid one is
-// not counted.
+// not counted. The session tells the trace that ctx brings how it goes.
 func (s *Server) Offer(
-	_ context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte,
+	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte,
 ) (siaran.Answer, error) {
-	answer, err := s.open(stream, owner, from, text, false)
+	answer, err := s.open(ctx, stream, owner, from, text, false)
 	if err != nil {
 		s.joins.outcomes.Count(siaran.Refusal(err))
 	}
@@ -180,13 +181,13 @@ func (s *Server) Offer(
 // OfferToChild is Offer for another server, a child, that passes the stream on to viewers of its own. It fails with
 // ErrTooManySessions if there are as many children as there may be, whatever the number of viewers.
 func (s *Server) OfferToChild(
-	_ context.Context, stream siaran.StreamName, owner string, text []byte,
+	ctx context.Context, stream siaran.StreamName, owner string, text []byte,
 ) (siaran.Answer, error) {
-	return s.open(stream, owner, netip.Addr{}, text, true)
+	return s.open(ctx, stream, owner, netip.Addr{}, text, true)
 }
 
 func (s *Server) open(
-	stream siaran.StreamName, owner string, from netip.Addr, text []byte, child bool,
+	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, text []byte, child bool,
 ) (siaran.Answer, error) {
 	began := time.Now()
 	broadcast, err := s.hub.Broadcast(stream)
@@ -202,7 +203,7 @@ func (s *Server) open(
 	}
 	sess := &session{
 		server: s, id: siaran.NewSessionID(), viewerID: siaran.NewViewerID(), owner: owner, from: from, child: child,
-		setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast,
+		trace: measure.TraceOf(ctx), setup: offer.Setup, fingerprints: offer.Fingerprints, broadcast: broadcast,
 		deadline: began.Add(s.limits.Load().SetupTimeout), done: make(chan struct{}),
 	}
 	sess.progress.at[stageOffered] = began

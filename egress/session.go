@@ -7,12 +7,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/sdp"
 )
 
@@ -43,6 +45,7 @@ type session struct {
 	viewer    atomic.Pointer[viewer] // set when connected
 	wishes    wishes
 	progress  progress
+	trace     measure.Trace
 	figures   figures
 	arrived   siaran.Viewer // set before viewer
 	// The viewer's DTLS, as the offer has it.
@@ -220,15 +223,23 @@ func (s *session) end(why error) {
 	close(s.done)
 }
 
-// count counts how the session has ended.
+// count counts how the session has ended, and tells its trace.
 func (s *session) count(why error) {
-	switch joins := s.server.joins; {
-	case s.child:
-	case s.viewer.Load() == nil:
-		joins.outcomes.Count(s.progress.outcome(why))
-	default:
-		joins.endings.Count(ending(why))
+	if s.child {
+		return
 	}
+	tally, reason := &s.server.joins.endings, ""
+	if s.viewer.Load() != nil {
+		reason = ending(why)
+	} else {
+		tally, reason = &s.server.joins.outcomes, s.progress.outcome(why)
+	}
+	tally.Count(reason)
+	s.trace.End(measure.SessionEnd{
+		Stream: string(s.broadcast.Stream()), Session: s.id.String(), Viewer: string(s.viewerID), Path: s.path(),
+		Reason: reason, Failed: slices.Contains(unwanted, reason),
+		From: s.progress.at[stageOffered], To: time.Now(),
+	})
 }
 
 func random32() uint32 {

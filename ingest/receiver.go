@@ -206,6 +206,19 @@ func (r *receiver) lastPacket() time.Time {
 	return r.last
 }
 
+// firsts returns when the first packet arrived, and the first key frame; zero: none yet. Of several key frames since
+// the call before it returns a newer one.
+func (r *receiver) firsts() (packet, keyframe time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.demux.layers {
+		if at := l.counts.lastKeyframe; !at.IsZero() && (keyframe.IsZero() || at.Before(keyframe)) {
+			keyframe = at
+		}
+	}
+	return r.first, keyframe
+}
+
 func poke(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -20,6 +20,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/netaddr"
 	"siaran/internal/sdp"
 	"siaran/mediaport"
@@ -189,7 +190,7 @@ func (s *Server) UseCertificate(c *tls.Certificate) error {
 // stream is live once media comes. owner is the owner of the credential: the same owner takes over its own broadcast.
 // from is the address of the client. It decides which candidates the client may name, and counts towards the share of
 // its source unless it is invalid. Offer fails with ErrMalformedOffer, ErrUnacceptable, ErrStreamTaken, ErrContested,
-// ErrTooManySessions, ErrShare or ErrClosed.
+// ErrTooManySessions, ErrShare or ErrClosed. The session tells the trace that ctx brings how it goes.
 func (s *Server) Offer(
 	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte,
 ) (siaran.Answer, error) {
@@ -203,6 +204,7 @@ func (s *Server) Offer(
 func (s *Server) answer(
 	ctx context.Context, stream siaran.StreamName, owner string, from netip.Addr, offer []byte,
 ) (siaran.Answer, error) {
+	began := time.Now()
 	parsed, err := sdp.ParseOffer(offer)
 	if err != nil {
 		return siaran.Answer{}, err
@@ -232,7 +234,8 @@ func (s *Server) answer(
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	sess.from = from
+	sess.from, sess.trace = from, measure.TraceOf(ctx)
+	sess.trace.Part("offer", began, time.Now())
 	if contested {
 		sess.contest.begin(time.Now())
 	}
@@ -244,6 +247,7 @@ func (s *Server) answer(
 func (s *Server) begin(sess *session) {
 	s.sessions[sess.id] = sess
 	s.joins.running[sess] = struct{}{}
+	sess.answered = time.Now()
 	s.running.Go(sess.run)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/sdp"
 )
 
@@ -52,6 +53,7 @@ type session struct {
 	info   siaran.SessionInfo
 	id     siaran.SessionID
 	since  time.Time
+	trace  measure.Trace
 	from   netip.Addr // where its offer came from; guarded by server.mu
 	log    *slog.Logger
 
@@ -76,17 +78,20 @@ type session struct {
 	contest    contest
 
 	// owned by run
-	up      time.Time // when the transport came up
-	fed     bool      // media has come
-	rttRead time.Time // when the round trip time was last read
-	absent  time.Time // since when the parent has not been heard; zero: it is there
-	times   feedbackTimes
-	asked   bool // a viewer's request for a key frame is still held back
+	answered time.Time
+	met      time.Time // when ICE had found a path
+	keyed    bool      // a key frame has come
+	up       time.Time // when the transport came up
+	fed      bool      // media has come
+	rttRead  time.Time // when the round trip time was last read
+	absent   time.Time // since when the parent has not been heard; zero: it is there
+	times    feedbackTimes
+	asked    bool // a viewer's request for a key frame is still held back
 }
 
 func newSession(server *Server, stream siaran.StreamName, owner string, offer *sdp.Offer, l local) *session {
 	s := &session{
-		server: server, id: siaran.NewSessionID(), since: time.Now(),
+		server: server, id: siaran.NewSessionID(), since: time.Now(), trace: measure.NoTrace,
 		info: siaran.SessionInfo{
 			Stream: stream, Owner: owner, Tag: l.ufrag, RemoteUfrag: offer.Ufrag, RemotePassword: offer.Password,
 		},
@@ -224,11 +229,17 @@ func (s *session) linger() {
 // endReason returns why the session has to end now, nil when it does not.
 func (s *session) endReason(now time.Time) error {
 	state := s.transport.state()
+	if s.met.IsZero() {
+		if s.met = s.transport.met(); !s.met.IsZero() {
+			s.trace.Part("ICE", s.answered, s.met)
+		}
+	}
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
 		if s.up.IsZero() {
 			s.up = now
 			s.connected.Store(true)
+			s.trace.Part("DTLS", s.met, now)
 			if s.pulled == nil {
 				s.server.joins.outcomes.Count("connected")
 				s.server.joins.handshake.Observe(now.Sub(s.since))
@@ -262,8 +273,16 @@ func (s *session) work(now time.Time) time.Duration {
 	last := s.receiver.lastPacket()
 	if !s.fed && !last.IsZero() {
 		s.fed = true
+		first, _ := s.receiver.firsts()
+		s.trace.Part("first packet", s.up, first)
 		if s.pulled == nil {
-			s.server.joins.media.Observe(last.Sub(s.up))
+			s.server.joins.media.Observe(first.Sub(s.up))
+		}
+	}
+	if s.fed && !s.keyed && s.trace != measure.NoTrace {
+		if first, at := s.receiver.firsts(); !at.IsZero() {
+			s.keyed = true
+			s.trace.Part("first key frame", first, at)
 		}
 	}
 	switch quiet := !last.IsZero() && now.Sub(last) > silence; {

@@ -113,19 +113,27 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// count counts how a session has ended.
+// count counts how a session has ended, and tells its trace.
 func (s *session) count(why error) {
-	c := &s.server.joins
-	switch {
-	case s.pulled != nil:
-	case s.connected.Load():
-		c.endings.Count(endingName(why))
-	case errors.Is(why, errSlowToMeet), errors.Is(why, errUnconnected):
-		c.outcomes.Count("no_connection")
-	default:
-		c.outcomes.Count("given_up")
+	if s.pulled != nil {
+		return
 	}
+	tally, reason, path := &s.server.joins.outcomes, "given_up", ""
+	switch {
+	case s.connected.Load():
+		tally, reason, path = &s.server.joins.endings, endingName(why), s.transport.network()
+	case errors.Is(why, errSlowToMeet), errors.Is(why, errUnconnected):
+		reason = "no_connection"
+	}
+	tally.Count(reason)
+	s.trace.End(measure.SessionEnd{
+		Stream: string(s.info.Stream), Session: s.id.String(), Path: path,
+		Reason: reason, Failed: slices.Contains(unwanted, reason), From: s.since, To: time.Now(),
+	})
 }
+
+// unwanted are endings and outcomes that neither side has asked for.
+var unwanted = []string{"fault", "flood", "lost", "no_media", "failed", "no_connection"}
 
 // endingName names why a session has ended.
 func endingName(why error) string {

@@ -38,6 +38,7 @@ type transport struct {
 	sockets *sockets    // of a pull; else nil
 	nudge   string      // see hurry
 	closing atomic.Bool
+	path    atomic.Int64 // when ICE first had one, in nanoseconds of Unix; 0: not yet
 }
 
 // sinks are called from pion's goroutines: those for RTP one at a time, and those for RTCP one at a time. They must not
@@ -92,6 +93,11 @@ func (t *transport) connect(e webrtc.SettingEngine, l local, up, changed func())
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
+	t.pc.OnICEConnectionStateChange(func(now webrtc.ICEConnectionState) {
+		if now == webrtc.ICEConnectionStateConnected || now == webrtc.ICEConnectionStateCompleted {
+			t.path.CompareAndSwap(0, time.Now().UnixNano())
+		}
+	})
 	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
 		if now == webrtc.PeerConnectionStateConnected {
 			up()
@@ -242,6 +248,14 @@ func (t *transport) add(candidates []string) {
 }
 
 func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
+
+// met is when ICE first had a path; zero: it has none yet.
+func (t *transport) met() time.Time {
+	if at := t.path.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // rtt is the round-trip time of the newest connectivity check, 0 if unknown.
 func (t *transport) rtt() time.Duration {

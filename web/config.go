@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/netaddr"
 	"siaran/internal/sdp"
 	"siaran/web/access"
@@ -47,6 +48,11 @@ type Viewers interface {
 	Choose(id siaran.SessionID, choice siaran.LayerChoice) error
 	// Viewing says what a viewer gets. It fails with ErrUnknownSession.
 	Viewing(id siaran.SessionID) (siaran.Viewing, error)
+}
+
+// Tracer begins to follow sessions when they are asked for.
+type Tracer interface {
+	Begin(o measure.Opening) measure.Trace
 }
 
 // Cluster has streams here that are live on another server, the parent.
@@ -117,6 +123,8 @@ type Config struct {
 
 	Admission     Admission // decides too, about each who publishes and watches; nil: nobody else does
 	AdmissionOpen bool      // who is allowed by our own rules comes in while Admission does not answer
+
+	Tracer Tracer // follows sessions; nil: nobody does
 
 	// Health returns what the server knows about a broadcaster's sending, fit for JSON; nil: nothing.
 	Health func(siaran.StreamName) (any, bool)

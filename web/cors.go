@@ -9,7 +9,8 @@ import (
 
 const (
 	allMethods     = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
-	allowedHeaders = "Authorization, Content-Type, If-Match, If-None-Match, ETag, Last-Event-ID"
+	allowedHeaders = "Authorization, Content-Type, If-Match, If-None-Match, ETag, Last-Event-ID, " +
+		"Traceparent, Tracestate"
 	exposedHeaders = "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, " +
 		"Access-Control-Allow-Methods, X-Siaran-Codec"
 )

@@ -103,7 +103,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	defer cancel()
 	d := p.demand(name, endpointToken(r))
 	d.opens = true
+	began := time.Now()
 	g, err := s.authorizeFor(ctx, c, d)
+	ctx, trace := s.trace(ctx, c, name, g, began)
 	if err != nil {
 		return err
 	}
@@ -138,7 +140,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	}
 	answer, err := s.answer(ctx, c, p, g, offer)
 	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
+		asked := time.Now()
 		if err = s.cfg.Cluster.Ensure(ctx, name); err == nil {
+			trace.Part("pull", asked, time.Now())
 			if err = s.checkDepth(ctx, name); err == nil {
 				answer, err = s.answer(ctx, c, p, g, offer)
 			}

@@ -19,6 +19,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 			s.onError(err, c)
 		}
 		s.counters.count(c, time.Since(begin))
+		traced(c)
 		r, status := c.Request(), c.Response().Status
 		level := slog.LevelDebug
 		switch {

@@ -26,6 +26,7 @@ import (
 	"siaran/internal/netaddr"
 	"siaran/internal/publish"
 	"siaran/internal/tlsmux"
+	"siaran/internal/tracing"
 	"siaran/internal/whip"
 	"siaran/listing"
 	"siaran/mediaport"
@@ -83,6 +84,7 @@ type server struct {
 	web          *web.Server
 	relay        *turn.Server // nil if it is off
 	relayed      relayed
+	tracer       *tracing.Tracer // nil if nobody wants traces
 
 	closers []func() error // in the order of opening
 }
@@ -109,7 +111,7 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 	}()
 	for _, open := range []func(context.Context) error{
 		s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData,
-		s.openTLS, s.openAdmin, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
+		s.openTLS, s.openAdmin, s.openTracing, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -249,6 +251,10 @@ func (s *server) openWeb(context.Context) (err error) {
 	if s.placer != nil {
 		place = s.place
 	}
+	var tracer web.Tracer
+	if s.tracer != nil {
+		tracer = s.tracer
+	}
 	s.drain = s.newDrain()
 	s.closers = append(s.closers, s.drain.close)
 	s.web, err = web.New(web.Config{
@@ -265,6 +271,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Secret:         s.secret,
 		Tokens:         s.tokens,
 		SignIn:         s.signIn,
+		Tracer:         tracer,
 		Admission:      admission,
 		AdmissionOpen:  s.cfg.AuthWebhookFail == "open",
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
