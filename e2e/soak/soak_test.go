@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -62,6 +63,7 @@ func TestViewersComeAndGo(t *testing.T) {
 	if p.samples == 1 {
 		// What is on its way, such as a request of this test, is only a matter of time.
 		harness.Eventually(t, "no goroutine and no descriptor is left", func() bool {
+			http.DefaultClient.CloseIdleConnections() // the server keeps them for half a minute
 			now := s.holds(t)
 			return now.Goroutines <= settled.Goroutines && now.Descriptors <= settled.Descriptors
 		})
