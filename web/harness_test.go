@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -29,7 +31,16 @@ import (
 	"siaran/web/access"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""
+		if unseen := theContract().unseen(); code == 0 && whole && len(unseen) > 0 {
+			fmt.Printf("openapi.yaml describes answers that no test gets:\n%s\n", strings.Join(unseen, "\n"))
+			code = 1
+		}
+		os.Exit(code)
+	}))
+}
 
 // site is a whole server on loopback.
 type site struct {
@@ -89,7 +100,7 @@ func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *s
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	s.url = "http://" + l.Addr().String()
-	s.client = &http.Client{Transport: &http.Transport{},
+	s.client = &http.Client{Transport: checking{&http.Transport{}, t},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 	ctx, cancel := context.WithCancel(context.Background())

@@ -29,7 +29,7 @@ func TestHerd(t *testing.T) {
 		n = 50
 	}
 	s := start(t, func(c *Config) { c.Logger, c.Limits.Watch = nil, Rate{1e6, 1e6} }) // they come from one address here
-	s.client.Transport = &http.Transport{MaxIdleConnsPerHost: n}
+	s.client.Transport.(checking).MaxIdleConnsPerHost = n
 	latency := s.stamped("dogs")
 	time.Sleep(min(time.Duration(n)*time.Millisecond, 5*time.Second)) // what it is like without a herd
 	before := latency()

@@ -18,7 +18,6 @@ import (
 	"siaran/internal/testutil"
 
 	"github.com/labstack/echo/v4"
-	"go.yaml.in/yaml/v3"
 
 	"siaran"
 )
@@ -331,41 +330,6 @@ func TestCompressedPages(t *testing.T) {
 	}
 }
 
-// TestOpenAPI: the description and the routes are the same.
-func TestOpenAPI(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	r := s.do(call{method: "GET", path: "/api/openapi.yaml"})
-	var doc struct {
-		Paths map[string]map[string]any `yaml:"paths"`
-	}
-	if err := yaml.Unmarshal([]byte(r.body), &doc); err != nil {
-		t.Fatal(err)
-	}
-	var described, served []string
-	for path, item := range doc.Paths {
-		for method := range item {
-			if slices.Contains([]string{"get", "post", "patch", "delete", "put"}, method) {
-				described = append(described, strings.ToUpper(method)+" "+path)
-			}
-		}
-	}
-	pages := []string{
-		"/", "/studio", "/admin", "/watch/{stream}", "/embed/{stream}", "/static/*", "/favicon.ico", "/robots.txt",
-	}
-	for _, route := range s.server.echo.Routes() {
-		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}")
-		if route.Method != "OPTIONS" && route.Method != "HEAD" && !slices.Contains(pages, path) {
-			served = append(served, route.Method+" "+path)
-		}
-	}
-	slices.Sort(described)
-	slices.Sort(served)
-	if !slices.Equal(described, served) {
-		t.Errorf("described:\n%s\nserved:\n%s", strings.Join(described, "\n"), strings.Join(served, "\n"))
-	}
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Config{}); err == nil {
@@ -409,7 +373,7 @@ func TestManyViewersAtOnce(t *testing.T) {
 	s := start(t, func(c *Config) { c.Limits.Joins = 1000 })
 	s.live("cats")
 	body := offer(t, "whep-chromium")
-	s.client.Transport.(*http.Transport).MaxIdleConnsPerHost = 32
+	s.client.Transport.(checking).MaxIdleConnsPerHost = 32
 	statuses := make(chan int, 300)
 	for range 20 {
 		go func() {
