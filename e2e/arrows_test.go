@@ -72,7 +72,8 @@ var arrows = map[string][]string{
 	"siaran/internal/measure":   {},
 	"siaran/internal/metrics": {
 		"siaran", "siaran/cluster", "siaran/egress", "siaran/ingest", "siaran/internal/measure", "siaran/internal/tlsmux",
-		"siaran/listing", "siaran/listing/firestore", "siaran/mediaport", "siaran/turn", "siaran/web",
+		"siaran/internal/webhook", "siaran/listing", "siaran/listing/firestore", "siaran/mediaport", "siaran/turn",
+		"siaran/web", "siaran/web/admission",
 	},
 	"siaran/internal/lastlive":            {"siaran"},
 	"siaran/internal/netaddr":             {},
@@ -109,7 +110,7 @@ var arrows = map[string][]string{
 		"siaran/web/access",
 		"siaran/web/admission",
 	},
-	"siaran/web/admission":                    {"siaran", "siaran/internal/signedpost"},
+	"siaran/web/admission":                    {"siaran", "siaran/internal/measure", "siaran/internal/signedpost"},
 	"siaran/web/access":                       {"siaran", "siaran/internal/durable"},
 	"siaran/web/access/firebaseauth":          {"siaran/web/access"},
 	"siaran/web/access/firebaseauth/emulator": {"siaran/internal/testutil"},

@@ -80,6 +80,7 @@ func (s *Server) Ban(stream siaran.StreamName, viewer siaran.ViewerID) (int, sia
 	if err != nil {
 		return 0, "", err
 	}
+	s.joins.bans.Count(string(by))
 	endAll(list, errBanned)
 	return len(list), by, nil
 }

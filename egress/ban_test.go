@@ -81,6 +81,9 @@ func TestBan(t *testing.T) {
 			if !errors.Is(err, tt.err) || by != tt.by || ended != tt.ended {
 				t.Fatalf("Ban: %d by %q, %v", ended, by, err)
 			}
+			if bans := s.server.Stats().Bans[string(tt.by)]; (bans == 1) != (tt.err == nil) {
+				t.Errorf("%d bans are counted", bans)
+			}
 			if n := s.server.Sessions(stream); n != len(tt.watching)-tt.ended {
 				t.Errorf("%d sessions are left", n)
 			}

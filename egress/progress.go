@@ -40,6 +40,7 @@ type joinCounters struct {
 	all      *measure.Histogram         // from the offer to stageShown
 	outcomes measure.Tally              // of offers
 	endings  measure.Tally              // of connected sessions
+	bans     measure.Tally              // by siaran.BannedBy
 }
 
 func newJoinCounters() *joinCounters {

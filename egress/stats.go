@@ -24,6 +24,7 @@ type Stats struct {
 
 	Outcomes   map[string]uint64  // of offers: "connected", one of siaran.Refusals, or how it failed
 	Endings    map[string]uint64  // of connected sessions
+	Bans       map[string]uint64  // of viewers, by siaran.BannedBy
 	Stages     []measure.Snapshot // how long joins took, by stage, as in StageNames
 	FirstFrame measure.Snapshot   // from the offer to the first key frame on its way
 
@@ -74,6 +75,7 @@ func (s *Server) Stats() Stats {
 		MaxViewers: s.limits.Load().MaxSessions, MaxSetups: s.cfg.MaxSetups, MaxChildren: s.limits.Load().MaxChildren,
 		Handshakes: len(s.handshakes), MaxHandshakes: cap(s.handshakes),
 		Outcomes: s.joins.outcomes.Snapshot(), Endings: s.joins.endings.Snapshot(), FirstFrame: s.joins.all.Snapshot(),
+		Bans: s.joins.bans.Snapshot(),
 	}
 	for _, h := range s.joins.stages[stageAnswered:] {
 		st.Stages = append(st.Stages, h.Snapshot())

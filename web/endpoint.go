@@ -114,7 +114,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 		s.limitViewers(g.stream)
-		if sent, err := s.place(c, g.stream).send(c); sent {
+		if sent, err := s.placed(s.place(c, g.stream)).send(c); sent {
 			return err
 		}
 	}
@@ -150,6 +150,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	}
 	if p.scope == access.Watch && (errors.Is(err, siaran.ErrNotLive) || errors.Is(err, siaran.ErrParent)) {
 		if url := s.nodeURLFor(ctx, c, g.stream); url != "" {
+			s.placements.Count(placedElsewhere)
 			return redirectTo(c, url)
 		}
 	}
@@ -159,6 +160,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	if r.Context().Err() != nil { // the client has gone and will not hear of the session
 		_ = p.sessions.End(answer.Session) // fails if it has ended already
 		return r.Context().Err()
+	}
+	if p.scope == access.Watch {
+		s.placements.Count(placedHere)
 	}
 	s.rights.opened(p.scope, answer.Session, g)
 	return s.created(c, p, name, answer)

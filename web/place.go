@@ -43,6 +43,18 @@ func (s *Server) place(c echo.Context, stream siaran.Stream) Choice {
 	})
 }
 
+// placed counts a viewer whom this server does not serve.
+func (s *Server) placed(choice Choice) Choice {
+	switch {
+	case choice.Here:
+	case choice.RetryAfter > 0:
+		s.placements.Count(placedNowhere)
+	default:
+		s.placements.Count(placedElsewhere)
+	}
+	return choice
+}
+
 // send answers a viewer whom this server does not serve, and reports whether that has been done.
 func (choice Choice) send(c echo.Context) (bool, error) {
 	switch base, err := url.Parse(choice.To.URL); {

@@ -81,4 +81,8 @@ func TestPlace(t *testing.T) {
 	if post("/whep/birds"); visit.Stream.Name != "" {
 		t.Error("a place is chosen for what is not live")
 	}
+	n := s.server.Stats().Placements
+	if n[placedElsewhere] < 6 || n[placedNowhere] != 2 || n[placedHere] != 0 {
+		t.Errorf("%v", n)
+	}
 }

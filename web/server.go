@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siaran/internal/measure"
 	"siaran/listing"
 
 	"github.com/labstack/echo/v4"
@@ -42,6 +43,7 @@ type Server struct {
 	rights       *rights
 	viewerEvents *viewerStreams
 	counters     *routeCounters
+	placements   measure.Tally
 	events       *eventLog
 	joins        *joins
 	overviews    overviews

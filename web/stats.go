@@ -18,7 +18,13 @@ type Stats struct {
 	Joins         int // that count towards those of a second
 	MaxJoins      int // in a second
 	Offers        map[string]OfferStats
+	Placements    map[string]uint64 // offers of viewers, by one of Placements
 }
+
+// Placements are who serves a viewer.
+var Placements = []string{placedHere, placedElsewhere, placedNowhere}
+
+const placedHere, placedElsewhere, placedNowhere = "here", "elsewhere", "nobody"
 
 // RouteStats counts the requests to one route. Event streams last as long as their clients want, so their Took says
 // nothing.
@@ -82,6 +88,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Routes: s.counters.stats(), Followers: s.liveFeed.count(), ViewerStreams: s.viewerEvents.count(),
 		MaxFollowers: s.cfg.Limits.Watchers, Joins: s.joins.used(), MaxJoins: s.cfg.Limits.Joins,
+		Placements: s.placements.Snapshot(),
 		Offers: map[string]OfferStats{
 			"whip": {len(s.whipSlots), cap(s.whipSlots)}, "whep": {len(s.whepSlots), cap(s.whepSlots)},
 		},

@@ -12,11 +12,13 @@ import (
 	"siaran/egress"
 	"siaran/ingest"
 	"siaran/internal/tlsmux"
+	"siaran/internal/webhook"
 	"siaran/listing"
 	"siaran/listing/firestore"
 	"siaran/mediaport"
 	"siaran/turn"
 	"siaran/web"
+	"siaran/web/admission"
 )
 
 // Build says what runs.
@@ -40,6 +42,8 @@ type Config struct {
 	Relay     func() turn.Stats      // nil: there is no relay
 	Cluster   func() cluster.Stats   // nil: there is no parent
 	Firestore func() firestore.Stats // nil: the listing is another one
+	Webhooks  func() webhook.Stats   // nil: there are none
+	Admission func() admission.Stats // nil: no site is asked
 	Streams   int                    // of how many streams the names are shown
 }
 
@@ -93,6 +97,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		put(o, firestoreDocuments, f.Writes, "write")
 		put(o, firestoreDocuments, f.Deletes, "delete")
 	}
+	if c.cfg.Webhooks != nil {
+		collectWebhooks(o, c.cfg.Webhooks())
+	}
+	if c.cfg.Admission != nil {
+		collectAdmission(o, c.cfg.Admission())
+	}
 	collectStreams(o, c.cfg.Hub, c.cfg.Streams)
 	for _, l := range s.limits() {
 		put(o, limitUsed, l.used, l.name)
@@ -128,6 +138,7 @@ func collectWeb(o output, w web.Stats, door tlsmux.Stats) {
 		}
 		putHistogram(o, httpSeconds, r.Took, r.Method, r.Route)
 	}
+	putTally(o, placements, w.Placements, web.Placements)
 	put(o, eventStreams, w.Followers, "live_updates")
 	put(o, eventStreams, w.ViewerStreams, "viewer_events")
 	put(o, connections, door.Open-door.Opening, "open")

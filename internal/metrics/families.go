@@ -128,6 +128,22 @@ var (
 	pullsBegan  = counter("siaran_pulls_begun_total", "Pulls that were tried.")
 	pullsFailed = counter("siaran_pulls_failed_total", "Pulls, of these, that never came to media.")
 
+	webhookWaiting  = gauge("siaran_webhook_waiting", "Webhook messages that wait, for all receivers together.")
+	webhookOldest   = gauge("siaran_webhook_oldest_seconds", "How long the oldest of them has waited.")
+	webhookFailing  = gauge("siaran_webhook_receivers_failing", "Receivers of webhooks that do not answer.")
+	webhookRequests = counter("siaran_webhook_requests_total", "Requests to receivers of webhooks: taken; refused "+
+		"(answered with an error); no_answer. What is not taken is sent again.", "outcome")
+	webhookLost = counter("siaran_webhook_lost_total", "Webhook messages that no receiver will get: given_up (not taken "+
+		"for three days, or cannot be read), full (too many waited), gone (from the file).", "reason")
+	admissionQuestions = counter("siaran_admission_questions_total", "Questions to the site of --auth-webhook: "+
+		"allowed; refused; no_answer; limited (not asked, because too many were); kept (an equal question has the answer).",
+		"outcome")
+	admissionSeconds = histogram("siaran_admission_seconds", "Time until that site has answered.")
+
+	placements = counter("siaran_placements_total", "Offers of viewers by who serves them: here; elsewhere (another "+
+		"server); nobody (no server has room).", "outcome")
+	bans = counter("siaran_bans_total", "Viewers banned for a broadcast, by what they are known by.", "by")
+
 	streamViewers = gauge("siaran_stream_viewers", "Viewers of a stream (--metrics-streams).", "stream")
 	streamLive    = gauge("siaran_stream_live", "1 while a stream is live, 0 while it is interrupted.", "stream")
 	streamPackets = counter("siaran_stream_received_packets_total", "Packets of a stream's broadcast.", "stream")

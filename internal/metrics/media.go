@@ -76,6 +76,7 @@ func collectJoins(o output, s egress.Stats) {
 	put(o, children, s.Children)
 	putTally(o, joins, s.Outcomes, joinOutcomes)
 	putTally(o, leaves, s.Endings, leaveReasons)
+	putTally(o, bans, s.Bans, []string{string(siaran.BannedByToken), string(siaran.BannedByAddress)})
 	for i, stage := range egress.StageNames {
 		putHistogram(o, joinSeconds, s.Stages[i], stage)
 	}

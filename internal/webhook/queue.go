@@ -232,3 +232,13 @@ func (q *queue) waiting() int {
 	defer q.mu.Unlock()
 	return q.count
 }
+
+// state returns how many messages wait, and how long the oldest has waited.
+func (q *queue) state(now time.Time) (waiting int, oldest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range q.lanes {
+		oldest = max(oldest, now.Sub(l.items[0].at))
+	}
+	return q.count, oldest
+}

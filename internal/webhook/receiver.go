@@ -30,6 +30,7 @@ type receiver struct {
 	log    *slog.Logger
 
 	failing atomic.Bool // said in the log
+	counts  counts
 }
 
 // run sends until ctx ends. What can be sent without waiting is still sent then, until hurry ends.
@@ -79,6 +80,7 @@ func (r *receiver) send(ctx context.Context, stream siaran.StreamName, it item) 
 		switch body, err = r.store.body(ctx, it.seq); {
 		case errors.Is(err, sql.ErrNoRows):
 			r.log.Error("a webhook message is gone from the file and cannot be sent", "id", it.id)
+			r.counts.gone.Add(1)
 			r.queue.done(stream, taken, 0, time.Now())
 			return
 		case err != nil:
@@ -90,9 +92,13 @@ func (r *receiver) send(ctx context.Context, stream siaran.StreamName, it item) 
 	answer, err := r.poster.Post(ctx, it.id, body)
 	now := time.Now()
 	o := judge(answer, err)
+	if o != noAnswer || ctx.Err() == nil { // else we are going
+		r.counts.outcomes[o].Add(1)
+	}
 	if o != taken && r.givesUp(stream, it, answer, now) {
 		r.log.Error("a webhook message is given up", "stream", stream, "id", it.id, "status", answer.Status,
 			"age", now.Sub(it.at).Round(time.Second))
+		r.counts.givenUp.Add(1)
 		r.forget(it)
 		r.queue.done(stream, taken, 0, now)
 		return

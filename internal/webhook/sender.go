@@ -229,5 +229,6 @@ func (s *Sender) dropped(r *receiver, items []item) {
 	}
 	r.log.Warn("too many webhook messages wait; the oldest are dropped, those about viewers first",
 		"about_viewers", viewers, "about_streams", len(items)-viewers)
+	r.counts.dropped.Add(uint64(len(items)))
 	r.forget(items...)
 }

@@ -63,6 +63,10 @@ func TestGoneForAnHour(t *testing.T) {
 			want = append(want, "interrupted", "resumed")
 		}
 		w.want(0, "")
+		if st := w.sender.Stats(); st.Waiting != len(want) || st.Oldest < time.Hour || st.Failing != 1 || st.NoAnswer == 0 ||
+			st.Taken != uint64(len(want)) {
+			t.Errorf("%+v", st)
+		}
 		w.want(1, "", want...)
 		if w.sites[0].dials < 60 || w.sites[0].dials > 150 {
 			t.Errorf("%d attempts in an hour", w.sites[0].dials)
@@ -70,6 +74,9 @@ func TestGoneForAnHour(t *testing.T) {
 		w.sites[0].set(false, nil)
 		pass(2 * lastPause)
 		w.want(0, "", want...)
+		if st := w.sender.Stats(); st.Waiting != 0 || st.Oldest != 0 || st.Failing != 0 || st.Taken != 2*uint64(len(want)) {
+			t.Errorf("%+v", st)
+		}
 		if n := strings.Count(w.log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines in the log, want one that it is away and one that it is back:\n%s", n, w.log)
 		}
@@ -132,8 +139,9 @@ func TestPoison(t *testing.T) {
 		w.want(0, "", "started")
 		pass(time.Hour)
 		w.want(0, "cats", "ended")
-		if !strings.Contains(w.log.String(), "given up") {
-			t.Error(w.log)
+		st := w.sender.Stats()
+		if !strings.Contains(w.log.String(), "given up") || st.GivenUp != 1 || st.Refused != mostRefusals {
+			t.Errorf("%+v, %s", st, w.log)
 		}
 	})
 }

@@ -125,6 +125,14 @@ func TestEqualQuestionsAreAskedOnce(t *testing.T) {
 		}
 		time.Sleep(yesLife)
 		wantAsked(9, Question{Stream: "cats"})
+		none := errors.New("no more")
+		if _, err := h.Ask(t.Context(), Question{Stream: "cows"}, func() error { return none }); !errors.Is(err, none) {
+			t.Error(err)
+		}
+		st := h.Stats()
+		if st.Allowed != 9 || st.Kept != 50 || st.Limited != 1 || st.Refused+st.NoAnswer != 0 || st.Took.Count() != 9 {
+			t.Errorf("%+v", st)
+		}
 	})
 }
 
@@ -260,6 +268,9 @@ func TestSitesThatFail(t *testing.T) {
 					if !errors.Is(err, ErrNoAnswer) {
 						t.Error(err)
 					}
+				}
+				if st := h.Stats(); st.NoAnswer != 3 || st.Allowed+st.Refused != 0 {
+					t.Errorf("%+v", st)
 				}
 				if d := time.Since(began); d > 3*askTime || strings.Count(log.String(), "\n") != 1 {
 					t.Errorf("%s: %s", d, log)

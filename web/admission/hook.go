@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siaran/internal/measure"
 	"siaran/internal/signedpost"
 )
 
@@ -45,6 +46,7 @@ type Hook struct {
 	slots   chan struct{} // holds one element for each question that is under way
 	unknown chan struct{} // and for each of them about a caller without a token of ours
 	failing atomic.Bool   // said in the log
+	counts  counts
 
 	mu      sync.Mutex
 	answers map[key]*answer
@@ -67,7 +69,7 @@ func New(cfg Config) *Hook {
 			UserAgent: cfg.UserAgent, Transport: cfg.Transport,
 		}),
 		log: cfg.Logger, slots: make(chan struct{}, mostAtOnce), unknown: make(chan struct{}, mostUnknown),
-		answers: make(map[key]*answer),
+		answers: make(map[key]*answer), counts: counts{took: measure.New(measure.Joins)},
 	}
 }
 
@@ -89,6 +91,7 @@ func (h *Hook) Ask(ctx context.Context, q Question, pay func() error) (Verdict, 
 		return a.verdict, a.err
 	}
 	h.mu.Unlock()
+	h.counts.kept.Add(1)
 	select {
 	case <-a.done:
 		return a.verdict, a.err
@@ -135,11 +138,15 @@ func (h *Hook) fetch(ctx context.Context, k key, a *answer, body []byte, pay fun
 		close(a.done)
 	}()
 	if a.err = pay(); a.err != nil {
+		h.counts.limited.Add(1)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 	defer cancel()
+	asked := time.Now()
 	a.verdict, a.err = h.post(ctx, body, a.unknown)
+	h.counts.took.Observe(time.Since(asked))
+	h.counts.count(a.err)
 	h.tell(a.err)
 	switch {
 	case a.err == nil:

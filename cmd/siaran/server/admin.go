@@ -138,6 +138,12 @@ func (s *server) metrics() metrics.Config {
 	if s.cluster != nil {
 		cfg.Cluster = s.cluster.Stats
 	}
+	if s.webhooks != nil {
+		cfg.Webhooks = s.webhooks.Stats
+	}
+	if s.admission != nil {
+		cfg.Admission = s.admission.Stats
+	}
 	if db, ok := s.listing.(*firestore.Listing); ok {
 		cfg.Firestore = db.Stats
 	}

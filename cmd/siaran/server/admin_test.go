@@ -102,6 +102,8 @@ func TestMetrics(t *testing.T) {
 		`siaran_limit_used{limit="descriptors"}`:                                     1,
 		`go_gc_duration_seconds_count`:                                               0,
 		`process_open_fds`:                                                           1,
+		`siaran_placements_total{outcome="here"}`:                                    1,
+		`siaran_bans_total{by="token"}`:                                              0,
 		`siaran_relay_allocations`:                                                   0,
 		`siaran_joins_total{outcome="no_check"}`:                                     0,
 		`siaran_sent_lost_packets_total`:                                             0,

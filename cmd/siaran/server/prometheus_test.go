@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
 	"siaran/internal/testutil"
 	"siaran/web/access"
@@ -33,7 +35,12 @@ func TestAlertRules(t *testing.T) {
 // dashboard: each has an answer.
 func TestPrometheus(t *testing.T) {
 	path := program(t, "prometheus")
-	s := harness.Start(t, withAdmin)
+	t.Setenv("SIARAN_WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+	site := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer site.Close()
+	s := harness.Start(t, withAdmin, func(c *server.Config) {
+		c.Webhook, c.AuthWebhook, c.AuthWebhookFail = []string{site.URL}, site.URL, "closed"
+	})
 	p := startPrometheus(t, path, strings.TrimPrefix(s.Operators, "http://"))
 	harness.Eventually(t, "the server is scraped", func() bool {
 		return len(p.query(t, "siaran_joins_total")) > 0 && len(p.query(t, `up{job="siaran"} == 1`)) == 1

@@ -27,12 +27,14 @@ import (
 	"siaran/internal/publish"
 	"siaran/internal/tlsmux"
 	"siaran/internal/tracing"
+	"siaran/internal/webhook"
 	"siaran/internal/whip"
 	"siaran/listing"
 	"siaran/mediaport"
 	"siaran/turn"
 	"siaran/web"
 	"siaran/web/access"
+	"siaran/web/admission"
 )
 
 const (
@@ -85,6 +87,8 @@ type server struct {
 	relay        *turn.Server // nil if it is off
 	relayed      relayed
 	tracer       *tracing.Tracer // nil if nobody wants traces
+	webhooks     *webhook.Sender // nil if nobody is told
+	admission    *admission.Hook // nil if no site is asked
 
 	closers []func() error // in the order of opening
 }
@@ -243,7 +247,7 @@ func (s *server) openWeb(context.Context) (err error) {
 	if s.cluster != nil {
 		pulls = s.cluster
 	}
-	admission, err := s.openAdmission()
+	site, err := s.openAdmission()
 	if err != nil {
 		return err
 	}
@@ -272,7 +276,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Tokens:         s.tokens,
 		SignIn:         s.signIn,
 		Tracer:         tracer,
-		Admission:      admission,
+		Admission:      site,
 		AdmissionOpen:  s.cfg.AuthWebhookFail == "open",
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,

@@ -90,6 +90,7 @@ func (s *server) openAdmission() (web.Admission, error) {
 	hook := admission.New(admission.Config{
 		URL: u, Secrets: secrets, UserAgent: webhookAgent, Logger: s.logger.With("part", "auth-webhook"),
 	})
+	s.admission = hook
 	s.closers = append(s.closers, func() error { hook.Close(); return nil })
 	return hook, nil
 }
@@ -111,7 +112,7 @@ func (s *server) openWebhooks(ctx context.Context) error {
 		}
 		urls = append(urls, u)
 	}
-	sender, err := webhook.Open(ctx, webhook.Config{
+	s.webhooks, err = webhook.Open(ctx, webhook.Config{
 		Hub: s.hub, Path: filepath.Join(s.cfg.Data, webhookFile), URLs: urls, Secrets: secrets, Node: s.cfg.Node,
 		Return: s.cfg.Grace + comingBack, UserAgent: webhookAgent, Logger: s.logger.With("part", "webhook"),
 	})
@@ -120,7 +121,7 @@ func (s *server) openWebhooks(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error {
 		s.hub.Close()
-		return sender.Close()
+		return s.webhooks.Close()
 	})
 	return nil
 }
