@@ -74,8 +74,8 @@ func BenchmarkBroadcasters(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// otherProcess runs this benchmark in a process of its own, where variable is set. It returns what that process writes to
-// descriptor 3, and its input; the process goes on until its input ends, with the benchmark.
+// otherProcess runs this benchmark in a process of its own, where variable is set. It returns what that process writes
+// to descriptor 3, and its input; the process goes on until its input ends, with the benchmark.
 func otherProcess(b *testing.B, variable string) (*json.Decoder, *json.Encoder) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^"+b.Name()+"$", "-test.benchtime=1x")

@@ -34,8 +34,8 @@ var serveHelp = map[string]string{
 		"other servers share the listing.",
 
 	"admin-listen": "Address of metrics, profiles and lists of sessions, for operators (default ${default}, if it is " +
-		"free); on loopback nobody is asked for a token, elsewhere every request needs an admin token; empty to switch it " +
-		"off.",
+		"free); on loopback nobody is asked for a token, elsewhere every request needs an admin token, or one for " +
+		"metrics; empty to switch it off.",
 	"metrics-streams": "Name this many streams in the metrics, those live longest (default ${default}: no stream is " +
 		"named).",
 
@@ -192,14 +192,15 @@ var benchHelp = map[string]string{
 }
 
 var tokenHelp = map[string]string{
-	"data":             "Data folder of the server (default ${default}).",
-	"stream":           "Stream that the token is for; '*' for all streams.",
-	"scope":            "What the token allows: publish, watch or admin. May be repeated.",
+	"data":   "Data folder of the server (default ${default}).",
+	"stream": "Stream that the token is for; '*' for all streams.",
+	"scope": "What the token allows: publish, watch or admin; or, with '*', metrics: to read these and nothing else. " +
+		"May be repeated.",
 	"secret-file":      serveHelp["secret-file"],
 	"listing":          serveHelp["listing"],
 	"firebase-project": serveHelp["firebase-project"],
 	"ttl": "How long the token is valid; never, or 0, for a token that does not expire (default: 24h to watch, 30 " +
-		"days with admin or for all streams, a year to publish one stream).",
+		"days with admin or for all streams, a year to publish one stream; for metrics it does not expire).",
 	"revoke-all": "Revoke all tokens for all streams ('*') that exist, including the link to the studio. Tokens for " +
 		"one stream are revoked with POST /api/streams/NAME/keys. With --stream and --scope a new token is made " +
 		"afterwards.",

@@ -75,7 +75,7 @@ func (l *life) UnmarshalText(text []byte) error {
 type tokenCommand struct {
 	Data   string   `default:"./siaran-data" placeholder:"FOLDER"`
 	Stream string   `placeholder:"NAME"`
-	Scope  []string `enum:"publish,watch,admin"`
+	Scope  []string `enum:"publish,watch,admin,metrics"`
 	server.ListingPlace
 	SecretFile []string `name:"secret-file" placeholder:"FILE"`
 	TTL        life     `name:"ttl" placeholder:"24h"`
@@ -90,7 +90,7 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	case t.Stream == "":
 		return usageError{errors.New("--stream: give the stream that the token is for, or '*' for all streams")}
 	case len(t.Scope) == 0:
-		return usageError{errors.New("--scope: give what the token allows: publish, watch or admin")}
+		return usageError{errors.New("--scope: give what the token allows: publish, watch, admin or metrics")}
 	}
 	if mint {
 		if _, err := t.claims(); err != nil {
@@ -168,6 +168,7 @@ func (t tokenCommand) claims() (access.Claims, error) {
 	return claims, nil
 }
 
+// usualLife is 0, for ever, of a token for metrics alone: it is in a configuration that nobody looks at.
 func usualLife(c access.Claims) time.Duration {
 	lives := map[access.Scope]time.Duration{access.Watch: watchLife, access.Publish: publishLife, access.Admin: allLife}
 	var longest time.Duration

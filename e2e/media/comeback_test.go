@@ -186,8 +186,8 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	waitStatus(t, p, "offline")
 }
 
-// BenchmarkRestart measures how long after a start everybody plays again: of a server that has said goodbye to them, and
-// of one that was killed, whose viewers notice when ICE does.
+// BenchmarkRestart measures how long after a start everybody plays again: of a server that has said goodbye to them,
+// and of one that was killed, whose viewers notice when ICE does.
 func BenchmarkRestart(b *testing.B) {
 	for _, c := range []struct {
 		name    string

@@ -34,8 +34,9 @@ type Config struct {
 	// Sessions describes at most limit sessions of each kind, of one stream unless it is empty. It is fit for JSON.
 	Sessions func(stream string, limit int) any
 	Build    any // fit for JSON
-	// Authorize returns nil if a token may see everything here. nil: the port is on loopback, and nobody is asked.
-	Authorize func(token string) error
+	// Authorize returns nil if a token may see everything here, or if it is for metrics, these. nil: the port is on
+	// loopback, and nobody is asked.
+	Authorize func(token string, metrics bool) error
 	Logger    *slog.Logger
 }
 
@@ -104,10 +105,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				http.Error(w, why, http.StatusForbidden)
 				return
 			}
-		} else if err := s.cfg.Authorize(bearer(r)); err != nil {
+		} else if err := s.cfg.Authorize(bearer(r), r.URL.Path == "/metrics"); err != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="siaran admin"`)
 			http.Error(w, "send an admin token as Authorization: Bearer TOKEN "+
-				"(siaran token --stream '*' --scope admin)", http.StatusUnauthorized)
+				"(siaran token --stream '*' --scope admin); for /metrics one with --scope metrics will do",
+				http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -158,6 +158,7 @@ func TestMintRefuses(t *testing.T) {
 		{Stream: "Cats", Scopes: []Scope{Publish}},
 		{Stream: "cats"},
 		{Stream: "cats", Scopes: []Scope{"root"}},
+		{Stream: "cats", Scopes: []Scope{Metrics}},
 	} {
 		if _, err := s.Mint(c); err == nil {
 			t.Errorf("minted %v", c)
@@ -265,6 +266,9 @@ func TestCheck(t *testing.T) {
 		{all(Watch), Watch, "cats", 9, nil},
 		{all(Watch), Publish, "cats", 9, ErrForbidden},
 		{all(Admin), Admin, "cats", 9, nil},
+		{all(Metrics), Watch, "cats", 9, ErrForbidden},
+		{all(Metrics), Publish, "cats", 9, ErrForbidden},
+		{all(Metrics), Admin, "cats", 9, ErrForbidden},
 		{Claims{}, Watch, "cats", 0, ErrForbidden},
 	} {
 		if got := tt.claims.Check(tt.scope, Target{Stream: tt.stream, KeyGeneration: tt.generation}); !errors.Is(got,
@@ -274,6 +278,10 @@ func TestCheck(t *testing.T) {
 	}
 	if !all(Admin).IsAdmin() || all(Publish).IsAdmin() || one(Admin).IsAdmin() {
 		t.Error("IsAdmin is wrong")
+	}
+	if !all(Admin).MayScrape() || !all(Metrics).MayScrape() || all(Publish, Watch).MayScrape() || one(Admin).MayScrape() ||
+		all(Metrics).IsAdmin() {
+		t.Error("MayScrape is wrong")
 	}
 }
 

@@ -21,12 +21,14 @@ type Scope string
 
 // The scopes. Publish includes Watch and managing the stream: its title, its viewers, its keys, ending its broadcast.
 // Admin includes everything but Relay, which is for servers with the same secret: it allows to pass the stream on to
-// viewers, whatever the stream's keys, and nothing else.
+// viewers, whatever the stream's keys, and nothing else. Metrics, which is for all streams, allows to read metrics, and
+// nothing else.
 const (
 	Publish Scope = "publish"
 	Watch   Scope = "watch"
 	Admin   Scope = "admin"
 	Relay   Scope = "relay"
+	Metrics Scope = "metrics"
 )
 
 // relayLife is how long a token for Relay is valid. It is made for one request.
@@ -113,17 +115,22 @@ func (c Claims) check() error {
 		}
 	}
 	if len(c.Scopes) == 0 {
-		return errors.New("a token needs a scope: publish, watch or admin")
+		return errors.New("a token needs a scope: publish, watch, admin or metrics")
 	}
 	for _, scope := range c.Scopes {
 		if !scope.known() {
-			return fmt.Errorf("there is no scope %q: choose publish, watch or admin", scope)
+			return fmt.Errorf("there is no scope %q: choose publish, watch, admin or metrics", scope)
+		}
+		if scope == Metrics && c.Stream != AllStreams {
+			return errors.New("metrics are of all streams: the scope metrics goes with '*'")
 		}
 	}
 	return nil
 }
 
-func (s Scope) known() bool { return s == Publish || s == Watch || s == Admin || s == Relay }
+func (s Scope) known() bool {
+	return s == Publish || s == Watch || s == Admin || s == Relay || s == Metrics
+}
 
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))
 
@@ -210,3 +217,8 @@ func (s *Secret) MintRelay(stream siaran.StreamName, node string) (string, error
 
 // IsAdmin reports whether the claims allow everything everywhere.
 func (c Claims) IsAdmin() bool { return c.Stream == AllStreams && slices.Contains(c.Scopes, Admin) }
+
+// MayScrape reports whether the claims allow to read metrics.
+func (c Claims) MayScrape() bool {
+	return c.IsAdmin() || c.Stream == AllStreams && slices.Contains(c.Scopes, Metrics)
+}

@@ -91,7 +91,7 @@ func (s *server) serveAdmin(ctx context.Context) error {
 	}
 	l := s.admin
 	if !s.onLoopback() {
-		cfg.Authorize = s.isAdmin
+		cfg.Authorize = s.isOperator
 		if t := s.tlsConfig(); t != nil {
 			l = tls.NewListener(l, t)
 		}
@@ -101,10 +101,10 @@ func (s *server) serveAdmin(ctx context.Context) error {
 
 var errNoAdmin = errors.New("the token is not for administrators")
 
-// isAdmin accepts only the server's own tokens: those of accounts would have to be checked over the network.
-func (s *server) isAdmin(token string) error {
+// isOperator accepts only the server's own tokens: those of accounts would have to be checked over the network.
+func (s *server) isOperator(token string, metrics bool) error {
 	claims, err := s.secret.Verify(context.Background(), token)
-	if err == nil && !claims.IsAdmin() {
+	if err == nil && !claims.IsAdmin() && !(metrics && claims.MayScrape()) {
 		err = errNoAdmin
 	}
 	return err

@@ -244,7 +244,7 @@ func TestAdminIsForOperators(t *testing.T) {
 	}
 }
 
-// TestAdminElsewhere needs an admin token where others than this machine can connect.
+// TestAdminElsewhere needs an admin token where others than this machine can connect, and for metrics one for these.
 func TestAdminElsewhere(t *testing.T) {
 	s := harness.Start(t, func(c *server.Config) { c.AdminListen = "0.0.0.0:0" })
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.Operators, "http://"))
@@ -254,8 +254,10 @@ func TestAdminElsewhere(t *testing.T) {
 	if !strings.Contains(s.Logs.String(), "not on loopback") {
 		t.Error("there is no warning")
 	}
+	scraper := s.Token(t, "*", access.Metrics)
 	for token, want := range map[string]int{
 		"": 401, "junk": 401, s.Admin: 200, s.Token(t, "cats", access.Admin): 401, s.Token(t, "*", access.Publish): 401,
+		scraper: 401,
 	} {
 		for _, path := range []string{"/metrics", "/debug/sessions", "/debug/pprof/heap", "/"} {
 			res := ask(t, "http://127.0.0.1:"+port+path, func(r *http.Request) {
@@ -263,10 +265,19 @@ func TestAdminElsewhere(t *testing.T) {
 					r.Header.Set("Authorization", "Bearer "+token)
 				}
 			})
+			want := want
+			if token == scraper && path == "/metrics" {
+				want = 200
+			}
 			if res.status != want {
 				t.Errorf("%s with %.10q: %d", path, token, res.status)
 			}
 		}
+	}
+	if res := ask(t, s.URL+"/api/drain", func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer "+scraper)
+	}); res.status != http.StatusForbidden {
+		t.Errorf("the API with a token for metrics: %d %s", res.status, res.body)
 	}
 }
 
