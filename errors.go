@@ -31,7 +31,7 @@ var (
 
 	// Of streams that come from another server, the parent.
 	ErrParent = errors.New("the server that has the stream does not answer; try again in a moment")
-	ErrAbove  = errors.New("the stream is that of another server, the parent of this one: change it there")
+	ErrAbove  = errors.New("the stream is that of another server, the parent of this one: use it there")
 	ErrWay    = errors.New("the way is not a short list of servers")
 	ErrLoop   = errors.New("the request goes in a circle: a server is its own parent, or two have the same --node")
 	ErrTooFar = errors.New("the stream has passed as many servers as it may: pull it from one of those before")

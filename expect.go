@@ -12,7 +12,7 @@ func (h *Hub) Expect(states []BroadcastState) {
 		}
 		b := &Broadcast{
 			hub: h, id: s.ID, stream: s.Stream, owner: s.Owner, started: s.StartedAt, expected: &s,
-			peak: s.PeakViewers, total: s.TotalViewers, done: make(chan struct{}), viewers: make(map[ViewerID]Viewer),
+			origin: Origin{Moves: s.Moves}, peak: s.PeakViewers, total: s.TotalViewers, done: make(chan struct{}), viewers: make(map[ViewerID]Viewer),
 		}
 		h.broadcasts[s.Stream] = b
 		b.setStatus(StatusInterrupted)
@@ -25,4 +25,5 @@ func (b *Broadcast) succeed(was *Broadcast) {
 	was.grace.Stop()
 	was.grace = nil
 	b.id, b.started, b.status, b.peak, b.total = was.id, was.started, was.status, was.peak, was.total
+	b.origin.Moves = was.origin.Moves
 }

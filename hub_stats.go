@@ -38,7 +38,7 @@ func (h *Hub) Stats() HubStats {
 		default:
 			s.Interrupted++
 		}
-		if b.origin.Relayed && !b.started.IsZero() {
+		if b.relayed() && !b.started.IsZero() {
 			s.Relayed++
 		}
 		all := b.audience()

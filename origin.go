@@ -7,6 +7,16 @@ type Origin struct {
 	ID        BroadcastID // drawn here when empty
 	StartedAt time.Time   // its first media's arrival here when zero
 	Relayed   bool        // it comes from another server
+	Moves     int         // how often the broadcast has gone on at another server than before
+}
+
+// Whereabouts is where a broadcast is listed, and for whom.
+type Whereabouts struct {
+	Stream    Stream    // live or interrupted, as it was last written; its server may be dead
+	Publisher string    // proves whose broadcast it is to whoever has the secret; empty: nobody can say
+	Moves     int       // of Origin
+	Alive     bool      // its server has a valid lease
+	Moved     time.Time // when this server has seen that it moved; zero: it has not
 }
 
 // from makes b a broadcast of this owner and origin. If it is another broadcast than before, the one before has ended;
@@ -19,9 +29,18 @@ func (b *Broadcast) from(owner string, origin Origin) {
 			id = BroadcastID(randomText(12))
 		}
 		b.renew(EndReplaced, id)
+	} else {
+		origin.Moves = max(origin.Moves, b.origin.Moves)
+	}
+	if b.arriving = !other && b.relayed() && !origin.Relayed; b.arriving {
+		b.status = StatusInterrupted // until it is fed
 	}
 	b.owner, b.origin = owner, origin
 }
+
+// relayed reports whether the broadcast comes from another server, or has come from there until now and has no media of
+// its broadcaster yet. The caller holds hub.mu.
+func (b *Broadcast) relayed() bool { return b.origin.Relayed || b.arriving }
 
 // renew ends a broadcast for everybody but its viewers. To them b is now the stream's next broadcast, which has no
 // media yet. The caller holds hub.mu.
@@ -39,7 +58,28 @@ func (b *Broadcast) renew(reason EndReason, id BroadcastID) {
 }
 
 // forsaken reports whether the broadcast is relayed and no session feeds it. The caller holds hub.mu.
-func (b *Broadcast) forsaken() bool { return b.origin.Relayed && b.publication == nil }
+func (b *Broadcast) forsaken() bool { return b.relayed() && b.publication == nil }
+
+// Yield makes a broadcast that goes on at another server one that comes from there: its session ends with ErrTakenOver,
+// and its viewers wait for what PublishFrom brings under the new owner. It reports whether the stream's broadcast is
+// that one, and had its broadcaster here.
+func (h *Hub) Yield(stream StreamName, id BroadcastID, owner string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.broadcasts[stream]
+	if b == nil || b.id != id || b.origin.Relayed {
+		return false
+	}
+	b.release(ErrTakenOver)
+	b.owner, b.origin.Relayed, b.arriving = owner, true, false
+	if b.expected != nil {
+		h.end(b, EndReplaced)
+		return true
+	}
+	b.setStatus(StatusInterrupted)
+	h.notify(b, nil)
+	return true
+}
 
 // Taken reports whether somebody else than owner has the stream, so that Publish would fail with ErrStreamTaken;
 // relayed says whether what is there comes from another server.

@@ -24,6 +24,7 @@ func (p *pull) attempt(ctx context.Context) (*running, error) {
 	defer cancel()
 	s := &running{}
 	var refused error
+	p.began = p.begins()
 	layers := p.layers(asking)
 	pulled, err := c.cfg.Puller.Pull(asking, p.name, layers, func(ctx context.Context, offer []byte) (Session, error) {
 		s.session, s.from, refused = p.open(ctx, offer)
@@ -134,11 +135,19 @@ func outcome(err error) error {
 	return siaran.ErrParent
 }
 
-// end ends a session at the parent, if there is one. Nobody waits for longer than goodbye.
+// end ends a session at the parent, if there is one. Nobody waits for longer than goodbye, and a broadcaster who comes
+// here not at all.
 func (p *pull) end(s *running) {
-	if s.session.URL == "" {
-		return
+	switch {
+	case s.session.URL == "":
+	case p.ctx.Err() != nil:
+		p.cluster.running.Go(func() { p.bye(s) })
+	default:
+		p.bye(s)
 	}
+}
+
+func (p *pull) bye(s *running) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.cluster.ctx), goodbye)
 	defer cancel()
 	s.from.Close(ctx, s.session)

@@ -52,6 +52,9 @@ type Above interface {
 	sources(name siaran.StreamName, forChild bool) ([]source, error)
 	// failed is told that the media of a server does not come, or that it does not answer.
 	failed(source)
+	// whereabouts returns where a stream is listed as live, whether its server is alive or not; false if it is not, or if
+	// that cannot be told from memory.
+	whereabouts(name siaran.StreamName) (siaran.Whereabouts, bool)
 	// brokeSince reports whether what is live elsewhere has been unknown at some time since t.
 	brokeSince(t time.Time) bool
 }
@@ -124,13 +127,14 @@ type refusal struct {
 	until time.Time
 }
 
-// New prepares a cluster. It asks nothing of the parent before Ensure.
+// New begins a cluster. It asks nothing of the parent before Ensure.
 func New(cfg Config) *Cluster {
 	c := &Cluster{
 		cfg:   cfg,
 		pulls: make(map[siaran.StreamName]*pull), refused: make(map[siaran.StreamName]refusal),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.running.Go(func() { c.yield(c.ctx) })
 	return c
 }
 
@@ -208,14 +212,22 @@ func (c *Cluster) join(name siaran.StreamName, way siaran.Way) (*pull, error) {
 	if len(c.pulls) >= maxPulls {
 		return nil, siaran.ErrTooManySessions
 	}
+	p := c.newPull(name)
+	p.forChild = len(way) > 0
+	c.running.Go(func() { p.run(p.ctx) })
+	return p, nil
+}
+
+// newPull makes the pull of a stream. The caller holds c.mu, and runs it.
+func (c *Cluster) newPull(name siaran.StreamName) *pull {
 	p := &pull{
-		cluster: c, name: name, forChild: len(way) > 0, settled: make(chan struct{}), gone: make(chan struct{}),
+		cluster: c, name: name, settled: make(chan struct{}), gone: make(chan struct{}),
 		log: c.cfg.Logger.With("stream", name),
 	}
+	p.ctx, p.cancel = context.WithCancel(c.ctx)
 	c.pulls[name] = p
 	c.began++
-	c.running.Go(func() { p.run(c.ctx) })
-	return p, nil
+	return p
 }
 
 // Way returns the servers that a stream passes, from where it begins up to this one.
@@ -247,10 +259,16 @@ func (c *Cluster) forget(p *pull) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.pulls, p.name)
+	p.cancel()
 	if p.err == nil {
 		return
 	}
 	c.failed++
+	c.refuse(p.name, p.err)
+}
+
+// refuse makes err the answer to those who ask for a stream next. The caller holds c.mu.
+func (c *Cluster) refuse(name siaran.StreamName, err error) {
 	now := time.Now()
 	if len(c.refused) >= maxRefused {
 		for name, r := range c.refused {
@@ -260,6 +278,6 @@ func (c *Cluster) forget(p *pull) {
 		}
 	}
 	if len(c.refused) < maxRefused {
-		c.refused[p.name] = refusal{p.err, now.Add(refusedTime)}
+		c.refused[name] = refusal{err, now.Add(refusedTime)}
 	}
 }

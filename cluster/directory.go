@@ -183,6 +183,11 @@ func (d *Directory) sources(siaran.StreamName, bool) ([]source, error) {
 // failed implements Above. There is nobody else to ask.
 func (d *Directory) failed(source) {}
 
+// whereabouts implements Above. Only the parent knows.
+func (d *Directory) whereabouts(siaran.StreamName) (w siaran.Whereabouts, known bool) {
+	return w, false
+}
+
 // brokeSince reports whether the parent has been out of reach at some time since t, or has been restarted.
 func (d *Directory) brokeSince(t time.Time) bool {
 	d.mu.Lock()

@@ -162,6 +162,13 @@ func (w *world) Close(context.Context, Session) {
 // The world is what pulls, too.
 var _ Puller = (*world)(nil)
 
+func tracks(layers []string) []siaran.TrackSpec {
+	return []siaran.TrackSpec{
+		{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000}},
+		{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: layers},
+	}
+}
+
 type fakePull struct {
 	publication *siaran.Publication
 	once        sync.Once
@@ -191,12 +198,7 @@ func (w *world) Pull(
 		return nil, ctx.Err()
 	}
 	p := &fakePull{done: make(chan struct{})}
-	p.publication, err = w.hub.PublishFrom(name, Owner,
-		[]siaran.TrackSpec{
-			{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000}},
-			{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}, RIDs: layers},
-		},
-		siaran.Origin{ID: s.Broadcast, Relayed: true})
+	p.publication, err = w.hub.PublishFrom(name, Owner, tracks(layers), siaran.Origin{ID: s.Broadcast, Relayed: true})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ type Known interface {
 	// Live returns a stream that is live. It fails with siaran.ErrNotLive if it is not, and otherwise if that is not
 	// known.
 	Live(name siaran.StreamName) (siaran.Stream, error)
+	// Whereabouts returns where a stream is listed as live, whether or not the server that has it is still alive; false
+	// if it is not.
+	Whereabouts(name siaran.StreamName) (siaran.Whereabouts, bool)
 }
 
 // Peers are the servers that share a listing with this one. Its methods may be called from any goroutine.
@@ -121,3 +124,8 @@ func (p *Peers) failed(s source) {
 
 // brokeSince implements Above. A server that has died is found out by asking it.
 func (p *Peers) brokeSince(time.Time) bool { return false }
+
+// whereabouts implements Above.
+func (p *Peers) whereabouts(name siaran.StreamName) (siaran.Whereabouts, bool) {
+	return p.know.Whereabouts(name)
+}

@@ -24,11 +24,31 @@ type town struct {
 	wrong map[string]error // what servers say
 	asked []string         // in that order
 	live  error            // of the listing
+	at    siaran.Whereabouts
 }
 
 func (w *town) Nodes() []siaran.Node { return w.nodes }
 
-func (w *town) Live(siaran.StreamName) (siaran.Stream, error) { return liveStream("r0-0"), w.live }
+func (w *town) Whereabouts(siaran.StreamName) (siaran.Whereabouts, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at, w.at.Stream.Node != ""
+}
+
+func (w *town) Live(siaran.StreamName) (siaran.Stream, error) {
+	if at, listed := w.Whereabouts(cats); listed {
+		return at.Stream, nil
+	}
+	return liveStream("r0-0"), w.live
+}
+
+// move has the broadcast b1 listed at a server.
+func (w *town) move(node string, moves int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = siaran.Whereabouts{Stream: liveStream(node), Moves: moves}
+	w.at.Stream.BroadcastID = "b1"
+}
 
 // neighbour is a server of the town.
 type neighbour struct {

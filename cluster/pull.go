@@ -30,8 +30,10 @@ type pull struct {
 	err     error         // why not; set before settled is closed
 	going   atomic.Bool   // it is being let go
 	gone    chan struct{} // closed when nothing is left
-	way     siaran.Way    // of the media up to the parent; guarded by Cluster.mu
-	toward  string        // the server that is being asked; guarded by Cluster.mu
+	ctx     context.Context
+	cancel  context.CancelFunc // ends it; the broadcast stays as it is
+	way     siaran.Way         // of the media up to the parent; guarded by Cluster.mu
+	toward  string             // the server that is being asked; guarded by Cluster.mu
 
 	forChild bool // another server was the first who asked
 
@@ -39,6 +41,7 @@ type pull struct {
 	idle     time.Time          // since when nobody has been watching; zero: somebody is
 	counted  siaran.BroadcastID // whose joins the parent has been told
 	reported int                // how many
+	began    string             // the server that had the broadcaster when it was last asked for; see begins
 }
 
 // leaving reports whether the stream is being let go.
@@ -57,11 +60,15 @@ func (p *pull) run(ctx context.Context) {
 	}
 	p.log.Info("pulling from the parent", "way", s.session.Way, "parent", s.from.node)
 	close(p.settled)
-	for s != nil {
-		if p.serve(ctx, s) {
+	p.last(ctx, s)
+}
+
+// last keeps the stream here for as long as it is wanted. s is nil if its media has ended before.
+func (p *pull) last(ctx context.Context, s *running) {
+	for s == nil || !p.serve(ctx, s) {
+		if s = p.again(ctx); s == nil {
 			return
 		}
-		s = p.again(ctx)
 	}
 }
 
@@ -91,6 +98,12 @@ func (p *pull) serve(ctx context.Context, s *running) (over bool) {
 				s.Close()
 				p.end(s)
 				return true
+			}
+			if s.from.origin && p.moved() {
+				p.log.Info("the broadcaster has come to another server")
+				s.Close()
+				p.end(s)
+				return false
 			}
 			if p.stopped(ctx, s) {
 				p.log.Info("the broadcast has ended at the parent")
@@ -157,13 +170,7 @@ func (p *pull) again(ctx context.Context) *running {
 	before := time.Now().Add(-doubtTime)
 	died := false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		wait := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-wait.C:
-		case <-b.Done():
-		case <-ctx.Done():
-		}
-		wait.Stop()
+		p.wait(ctx, b, pause/2+rand.N(pause))
 		if ctx.Err() != nil || isDone(b) {
 			return nil
 		}
@@ -189,6 +196,43 @@ func (p *pull) again(ctx context.Context) *running {
 			return nil
 		}
 	}
+}
+
+// wait waits before the parent is asked again, but no longer than until the broadcaster has come to another server.
+func (p *pull) wait(ctx context.Context, b *siaran.Broadcast, pause time.Duration) {
+	over := time.NewTimer(pause)
+	defer over.Stop()
+	look := time.NewTicker(moveLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-over.C:
+			return
+		case <-b.Done():
+			return
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if p.moved() {
+				return
+			}
+		}
+	}
+}
+
+// moved reports whether the broadcaster has come to another server since the stream was last asked for.
+func (p *pull) moved() bool {
+	now := p.begins()
+	return now != "" && now != p.began
+}
+
+// begins returns the server that has the stream's broadcaster; empty if that is not known, or it has no media.
+func (p *pull) begins() string {
+	w, listed := p.cluster.cfg.Above.whereabouts(p.name)
+	if !listed || w.Stream.Status != siaran.StatusLive {
+		return ""
+	}
+	return w.Stream.Node
 }
 
 func isDone(b *siaran.Broadcast) bool {

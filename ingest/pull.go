@@ -30,7 +30,7 @@ type PullConfig struct {
 	Layers []string          // the rids of the parent's layers, if it has several and is a server like this one
 
 	// Owner is the owner of the broadcast here. A pull takes over a broadcast of its owner; a broadcaster, who has
-	// another, gets ErrStreamTaken as long as the pull goes on, unless Config.LetGo ends it.
+	// another, gets ErrStreamTaken as long as the pull goes on, unless Config.Moves ends it.
 	Owner string
 
 	// Exchange posts the offer to the parent and returns what it answers. It is called once, with a context that ends

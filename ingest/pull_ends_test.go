@@ -231,39 +231,49 @@ func TestFailedPullLeavesTheOneBefore(t *testing.T) {
 	p.Close()
 }
 
+// moves is Moves for the broadcast b of one owner.
+type moves struct {
+	owner string
+	b     *siaran.Broadcast
+	pull  *Pulled
+}
+
+func (m *moves) Origin(_ siaran.StreamName, owner string) (siaran.Origin, bool, error) {
+	if owner != m.owner {
+		return siaran.Origin{}, false, siaran.ErrStreamTaken
+	}
+	return siaran.Origin{ID: m.b.ID(), Moves: 1}, true, nil
+}
+
+func (m *moves) LetGo(siaran.StreamName) { m.pull.Close() }
+
 // TestBroadcasterAtAnEdge has a broadcaster who wants a stream that comes from elsewhere.
 func TestBroadcasterAtAnEdge(t *testing.T) {
-	var p *Pulled
-	yields := false
-	edge := start(t, func(c *Config) {
-		c.LetGo = func(_ context.Context, stream siaran.StreamName, owner string) bool {
-			if stream != "cats" || owner != "owner" {
-				t.Errorf("asked about %s for %s", stream, owner)
-			}
-			if yields {
-				p.Close()
-			}
-			return yields
-		}
-	})
+	m := &moves{}
+	edge := start(t, func(c *Config) { c.Moves = m })
 	origin := startParent(t)
 	origin.play(25)
-	p = edge.pull(t, origin.exchange(nil))
+	p := edge.pull(t, origin.exchange(nil))
 	b := p.Broadcast()
+	m.b, m.pull = b, p
 	if err := b.Join(siaran.Viewer{ID: "v"}); err != nil {
 		t.Fatal(err)
 	}
-	c := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
-	_, err := edge.Offer(t.Context(), "cats", "owner", netip.Addr{}, []byte(c.offer()))
+	offer := []byte(newClient(t, clientOptions{video: webrtc.MimeTypeVP8}).offer())
+	_, err := edge.Offer(t.Context(), "cats", "owner", netip.Addr{}, offer)
 	if !errors.Is(err, siaran.ErrStreamTaken) {
 		t.Fatal(err)
 	}
-	yields = true
+	m.owner = "owner"
 	publish(t, edge, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	ended(t, p, ErrPullClosed)
 	now := edge.pubBroadcast("cats")
-	if now != b || b.Owner() != "owner" {
-		t.Errorf("the broadcast is that of %s", b.Owner())
+	if s := b.State(); now != b || s.Owner != "owner" || s.Moves != 1 {
+		t.Errorf("the broadcast is %+v", s)
+	}
+	_, err = edge.Offer(t.Context(), "cats", "owner", netip.Addr{}, offer)
+	if !errors.Is(err, siaran.ErrContested) {
+		t.Errorf("another one with the same credential, at once: %v", err)
 	}
 	if _, err := edge.Pull(t.Context(), PullConfig{
 		Stream: "cats", Owner: "relay", Exchange: origin.exchange(nil),

@@ -48,9 +48,9 @@ type Config struct {
 	MaxPacketRate int
 	MaxLayers     int
 
-	// LetGo is asked when a broadcaster wants a stream that comes from another server. It reports whether it has closed
-	// the pull, so that the broadcaster gets the stream and its viewers. When nil, the broadcaster gets ErrStreamTaken.
-	LetGo func(ctx context.Context, stream siaran.StreamName, owner string) bool
+	// Moves is about broadcasters who come here from another server; nil: a stream that comes from another server cannot
+	// be published here.
+	Moves Moves
 
 	// VideoCodecs are the accepted codecs in order of preference. When empty: H264, VP8, VP9, AV1, H265.
 	VideoCodecs []siaran.CodecName
@@ -61,6 +61,16 @@ type Config struct {
 
 	consent time.Duration // without a sign of life before the session ends; 30 s when zero, shorter in tests
 	absence time.Duration // the same for the parent of a pull; parentSilence when zero, longer in most tests
+}
+
+// Moves knows broadcasts that are live on other servers.
+type Moves interface {
+	// Origin returns how a stream's broadcast goes on here if its owner comes with it from another server, and whether
+	// the owner may have another broadcaster there who is sending. It is the zero Origin for a broadcast that begins
+	// here. It fails with ErrStreamTaken if somebody else has the stream there, and with ErrContested.
+	Origin(stream siaran.StreamName, owner string) (origin siaran.Origin, contested bool, err error)
+	// LetGo ends the pull of a stream, if there is one, but not its broadcast.
+	LetGo(stream siaran.StreamName)
 }
 
 // Limits bound what broadcasters get.
@@ -216,16 +226,15 @@ func (s *Server) answer(
 	if err := checkLayers(chosen, s.limits.Load().MaxLayers); err != nil {
 		return siaran.Answer{}, err
 	}
-	if taken, relayed := s.hub.Taken(stream, owner); taken {
-		if !relayed || s.cfg.LetGo == nil || !s.cfg.LetGo(ctx, stream, owner) {
-			return siaran.Answer{}, siaran.ErrStreamTaken
-		}
+	origin, elsewhere, err := s.origin(stream, owner)
+	if err != nil {
+		return siaran.Answer{}, err
 	}
 	contested, err := s.reserve(stream, owner, from, time.Now())
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	sess, answer, err := s.open(ctx, stream, owner, reachOf(from), parsed, chosen)
+	sess, answer, err := s.open(ctx, stream, owner, origin, reachOf(from), parsed, chosen)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opening--
@@ -236,11 +245,24 @@ func (s *Server) answer(
 	}
 	sess.from, sess.trace = from, measure.TraceOf(ctx)
 	sess.trace.Part("offer", began, time.Now())
-	if contested {
+	if contested || elsewhere {
 		sess.contest.begin(time.Now())
 	}
 	s.begin(sess)
 	return siaran.Answer{Session: sess.id, SDP: answer, Tag: sess.info.Tag}, nil
+}
+
+// origin is that of the broadcast that a broadcaster's session is going to feed. contested reports whether it is taken
+// from another server where it may be fed.
+func (s *Server) origin(stream siaran.StreamName, owner string) (o siaran.Origin, contested bool, err error) {
+	taken, relayed := s.hub.Taken(stream, owner)
+	switch {
+	case taken && (!relayed || s.cfg.Moves == nil):
+		return o, false, siaran.ErrStreamTaken
+	case s.cfg.Moves == nil || s.hub.Holds(stream, owner):
+		return o, false, nil
+	}
+	return s.cfg.Moves.Origin(stream, owner)
 }
 
 // begin lets a session run. The caller holds mu.
@@ -253,7 +275,8 @@ func (s *Server) begin(sess *session) {
 
 // open does everything that can fail. On error nothing stays open.
 func (s *Server) open(
-	ctx context.Context, stream siaran.StreamName, owner string, from reach, offer *sdp.Offer, chosen []choice,
+	ctx context.Context, stream siaran.StreamName, owner string, origin siaran.Origin, from reach, offer *sdp.Offer,
+	chosen []choice,
 ) (*session, []byte, error) {
 	own := s.certificate.Load()
 	l := local{
@@ -281,7 +304,10 @@ func (s *Server) open(
 	for i := range chosen {
 		specs[i] = chosen[i].spec()
 	}
-	sess.publication, err = s.hub.Publish(stream, owner, specs)
+	if s.cfg.Moves != nil {
+		s.cfg.Moves.LetGo(stream)
+	}
+	sess.publication, err = s.hub.PublishFrom(stream, owner, specs, origin)
 	if err != nil {
 		sess.transport.close()
 		return nil, nil, err

@@ -36,14 +36,16 @@ func newBacklog() *backlog {
 	return &backlog{pause: countPause, portion: maxRecords, leaves: maxLeaves, byID: make(map[siaran.BroadcastID]*entry)}
 }
 
-// add takes changes of the feed. What comes from another server is that server's to write.
-func (b *backlog) add(changes []siaran.Change) {
+// add takes changes of the feed. What comes from another server is that server's to write. It reports whether a
+// broadcast has moved to another server, so that what is listed of its viewers here is to be removed.
+func (b *backlog) add(changes []siaran.Change) (moved bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range changes {
 		e := b.byID[c.State.ID]
 		if c.State.Relayed {
 			b.forget(func(known *entry) bool { return known == e })
+			moved = moved || e != nil
 			continue
 		}
 		if e == nil {
@@ -58,6 +60,7 @@ func (b *backlog) add(changes []siaran.Change) {
 		}
 		e.add(c)
 	}
+	return moved
 }
 
 // stayed takes the first change of a broadcast. Viewers who stayed for it have not left, as the end of the broadcast

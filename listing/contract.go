@@ -45,4 +45,7 @@ type Neighbours interface {
 	// Live returns a stream that is live. It fails with siaran.ErrNotLive if it is not, and with siaran.ErrUnknownNode if
 	// that is not known now.
 	Live(name siaran.StreamName) (siaran.Stream, error)
+	// Whereabouts returns where a stream is listed as live, whether or not the server that has it is still alive; false
+	// if it is not.
+	Whereabouts(name siaran.StreamName) (siaran.Whereabouts, bool)
 }

@@ -169,7 +169,9 @@ func (r *Reporter) hasten() {
 }
 
 func (r *Reporter) take(feed *siaran.Feed) {
-	r.backlog.add(feed.Take())
+	if r.backlog.add(feed.Take()) {
+		r.settled = false
+	}
 	lost, overflow := r.backlog.trim()
 	if lost > 0 {
 		r.log.Warn("the listing was away too long: the ends of some broadcasts will not be in the history",

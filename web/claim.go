@@ -36,6 +36,11 @@ func (s *Server) claimForBroadcast(ctx context.Context, g grant) error {
 	case errors.Is(err, siaran.ErrTooManyNames):
 		return s.tooManyNames()
 	case errors.Is(err, siaran.ErrStreamTaken):
+		if s.cfg.MayMove != nil {
+			if err = s.cfg.MayMove(g.stream.Name, g.claims.Owner()); !errors.Is(err, siaran.ErrStreamTaken) {
+				return err
+			}
+		}
 		where := s.whereLive(ctx, g.stream.Name)
 		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", where)
 	case errors.Is(err, siaran.ErrNotOwner), errors.Is(err, siaran.ErrAbove):
@@ -85,3 +90,7 @@ func (s *Server) tooManyNames() error {
 	detail := fmt.Sprintf("an account owns at most %d names: use one of them", s.cfg.Limits.Names)
 	return &failure{status: http.StatusForbidden, code: "too-many-names", detail: detail}
 }
+
+// MayMove reports whether a broadcaster may go on here with what is live on another server. It fails with
+// siaran.ErrStreamTaken and siaran.ErrContested.
+type MayMove func(stream siaran.StreamName, owner string) error

@@ -116,8 +116,10 @@ type Config struct {
 	Secret  *access.Secret       // makes tokens
 	Tokens  access.TokenVerifier // verifies them; nil: Secret, which accepts only its own
 	Node    string               // this server's name in the listing
+	Parent  string               // URL of the server above; empty: there is none
 	Cluster Cluster              // pulls streams from another server; nil: there is none
 	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
+	MayMove MayMove              // says who goes on here with what is live elsewhere; nil: nobody
 	Drainer Drainer              // empties the server; nil: it cannot
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 

@@ -131,7 +131,9 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 		defer done()
-		if err := s.claimForBroadcast(ctx, g); err != nil {
+		if err := s.claimForBroadcast(ctx, g); errors.Is(err, siaran.ErrAbove) {
+			return s.toParent(c, err)
+		} else if err != nil {
 			return err
 		}
 	}

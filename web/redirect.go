@@ -149,3 +149,13 @@ func (s *Server) whereLive(ctx context.Context, name siaran.StreamName) string {
 	}
 	return where
 }
+
+// toParent sends a broadcaster on to the parent, whose stream it is. Who cannot get there is told so by err. Scripts of
+// pages cannot follow.
+func (s *Server) toParent(c echo.Context, err error) error {
+	base, parseErr := url.Parse(s.cfg.Parent)
+	if s.cfg.Parent == "" || parseErr != nil || hops(c) > 1 || s.fromOwnPage(c.Request()) || !s.reaches(c, base) {
+		return err
+	}
+	return redirectTo(c, urlThere(c, base))
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -223,5 +224,35 @@ func TestReaches(t *testing.T) {
 		if got := s.reaches(e.NewContext(r, nil), to); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+}
+
+// aboves is a listing whose streams are the parent's.
+type aboves struct{ siaran.Listing }
+
+func (aboves) Claim(context.Context, siaran.StreamName, string, string, int) error {
+	return siaran.ErrAbove
+}
+
+// TestBroadcasterIsSentToTheParent, if it can get there.
+func TestBroadcasterIsSentToTheParent(t *testing.T) {
+	t.Parallel()
+	for parent, reached := range map[string]bool{"https://up.example/live": true, "http://10.0.0.1:8080": false} {
+		s := start(t, func(c *Config) {
+			c.Listing, c.Parent, c.BaseURL = aboves{c.Listing}, parent, "https://edge.example"
+		})
+		token := s.token(access.Claims{Stream: "cats", Scopes: []access.Scope{access.Publish}})
+		post := func(path string, header ...string) reply {
+			c := call{method: "POST", path: path, token: token, body: offer(t, "whip-chromium")}
+			return s.do(c.with(append(header, "Content-Type", mimeSDP)...))
+		}
+		if !reached {
+			wantProblem(t, post("/whip/cats"), 409)
+			continue
+		}
+		wantThere(t, post("/whip/cats"), parent+"/whip/cats?redirected=1")
+		wantThere(t, post("/whip?redirected=1"), parent+"/whip?redirected=2")
+		wantProblem(t, post("/whip/cats?redirected=2"), 409)
+		wantProblem(t, post("/whip/cats", "Origin", "https://edge.example"), 409)
 	}
 }

@@ -88,7 +88,8 @@ func TestParentReturns(t *testing.T) {
 	harness.Eventually(t, "the new origin counts them", func() bool { return again.Stream(t, harness.Cats).Viewers == 5 })
 }
 
-// TestBroadcasterReturns: viewers at an edge stay for as long as those at the origin.
+// TestBroadcasterReturns: viewers at an edge stay for as long as those at the origin. A broadcaster who comes to the
+// edge is sent on to the origin.
 func TestBroadcasterReturns(t *testing.T) {
 	t.Parallel()
 	secret := secretFile(t)
@@ -109,8 +110,9 @@ func TestBroadcasterReturns(t *testing.T) {
 		return edge.Stream(t, harness.Cats).Status == "offline"
 	})
 	before := len(v.VideoFrames())
-	harness.GoLive(t, origin)
+	edge.Broadcast(t, harness.Cats, origin.Admin, harness.TwoMinutes)
 	wantTold(t, told, "active")
+	harness.WaitTransport(t, origin, "udp")
 	harness.Eventually(t, "the viewer sees the next broadcast", func() bool { return len(v.VideoFrames()) > before+25 })
 	select {
 	case <-v.Session.Lost():

@@ -32,27 +32,40 @@ func pullsOf(s *harness.Server) (list []string) {
 	return list
 }
 
+// sharedSecret makes a secret for several servers.
+func sharedSecret(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shared.key")
+	key := make([]byte, 32)
+	rand.Read(key)
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// clusterProcess starts a server of a cluster that can be killed.
+func clusterProcess(t *testing.T, project, secret string, more ...string) *harness.Process {
+	t.Helper()
+	cmd := exec.Command(harness.Command(t), append([]string{"serve", "--dev", "--listing=firestore",
+		"--firebase-project", project, "--listen=127.0.0.1:0", "--udp=127.0.0.1:0",
+		"--secret-file", secret, "--data", t.TempDir()}, more...)...)
+	cmd.Env = append(os.Environ(), harness.EmulatorVariable+"="+emulator.Start(t))
+	return harness.StartCommand(t, cmd)
+}
+
 // TestClusterOnFirestore has an origin in one region and two edges in another one. Viewers play wherever they are, with
 // one pull for each edge, one of them through the other; then that one is killed.
 func TestClusterOnFirestore(t *testing.T) {
 	t.Parallel()
-	secret := filepath.Join(t.TempDir(), "shared.key")
-	key := make([]byte, 32)
-	rand.Read(key)
-	if err := os.WriteFile(secret, key, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	secret := sharedSecret(t)
 	on, project := harness.UseFirestore(t)
 	node := func(name, region string) *harness.Server {
 		return harness.Start(t, on(name), func(c *server.Config) { c.Region, c.SecretFile = region, []string{secret} })
 	}
 	ranked := cluster.Rank(harness.Cats, []siaran.Node{{Name: "one"}, {Name: "two"}})
 	origin, edge := node("origin", "far"), node(ranked[1].Name, "near")
-	cmd := exec.Command(harness.Command(t), "serve", "--dev", "--listing=firestore", "--firebase-project", project,
-		"--listen=127.0.0.1:0", "--udp=127.0.0.1:0", "--node", ranked[0].Name, "--region=near",
-		"--secret-file", secret, "--data", t.TempDir())
-	cmd.Env = append(os.Environ(), harness.EmulatorVariable+"="+emulator.Start(t))
-	head := harness.StartCommand(t, cmd)
+	head := clusterProcess(t, project, secret, "--node", ranked[0].Name, "--region=near")
 	b := harness.GoLive(t, origin)
 	for _, s := range []*harness.Server{edge, &head.Server} {
 		s.WaitListed(t, harness.Cats)

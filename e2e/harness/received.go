@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -19,6 +20,7 @@ type Frame struct {
 	Key       bool
 	Timestamp uint32 // of RTP
 	whole     bool   // its bytes are those that were sent
+	came      time.Time
 }
 
 // receivedTrack puts frames together as packets arrive, so that a test can look at them often.
@@ -78,7 +80,7 @@ func (t *receivedTrack) video(p *rtp.Packet) {
 	if !p.Marker {
 		return
 	}
-	f := Frame{Timestamp: p.Timestamp}
+	f := Frame{Timestamp: p.Timestamp, came: time.Now()}
 	if data := t.partial; len(data) > 14 {
 		f.Key = data[0]&1 == 0
 		at := 3

@@ -149,6 +149,23 @@ func (v *Viewer) WaitFrame(n int) {
 	})
 }
 
+// WaitKeyframe waits for a key frame that comes after a time, and returns when it came.
+func (v *Viewer) WaitKeyframe(after time.Time) (came time.Time) {
+	v.t.Helper()
+	Eventually(v.t, "a key frame arrives", func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, f := range v.track(webrtc.RTPCodecTypeVideo).frames {
+			if f.Key && f.came.After(after) {
+				came = f.came
+				return true
+			}
+		}
+		return false
+	})
+	return came
+}
+
 // LongestGap is the longest time between two packets of video.
 func (v *Viewer) LongestGap() time.Duration {
 	v.mu.Lock()

@@ -40,6 +40,7 @@ type record struct {
 	Layers    []siaran.LayerState `json:"layers,omitempty"`
 	Peak      int                 `json:"peak"`
 	Total     int                 `json:"total"`
+	Moves     int                 `json:"moves,omitempty"`
 }
 
 // Read returns what was live when a server stopped no longer than within ago. There need not be a file.
@@ -66,7 +67,7 @@ func Read(path string, within time.Duration, now time.Time) ([]siaran.BroadcastS
 		}
 		list = append(list, siaran.BroadcastState{
 			Stream: r.Stream, ID: r.ID, Owner: r.Owner, StartedAt: r.StartedAt, Video: r.Video, Audio: r.Audio,
-			Layers: r.Layers, PeakViewers: r.Peak, TotalViewers: r.Total,
+			Layers: r.Layers, PeakViewers: r.Peak, TotalViewers: r.Total, Moves: r.Moves,
 		})
 	}
 	return list, nil
@@ -117,8 +118,8 @@ func (k *keeper) take(changes []siaran.Change) (others bool) {
 		s := c.State
 		_, known := k.live[s.ID]
 		switch {
-		case s.Relayed || s.EndReason == siaran.EndShutdown: // pulled again when asked for; and here to stay
-		case s.Status == siaran.StatusOffline:
+		case s.EndReason == siaran.EndShutdown: // here to stay
+		case s.Relayed, s.Status == siaran.StatusOffline: // what is relayed is pulled again when asked for
 			delete(k.live, s.ID)
 			others = others || known
 		default:
@@ -136,7 +137,7 @@ func (k *keeper) write() {
 	for _, s := range k.live {
 		c.Broadcasts = append(c.Broadcasts, record{
 			Stream: s.Stream, ID: s.ID, Owner: s.Owner, StartedAt: s.StartedAt, Video: s.Video, Audio: s.Audio,
-			Layers: s.Layers, Peak: s.PeakViewers, Total: s.TotalViewers,
+			Layers: s.Layers, Peak: s.PeakViewers, Total: s.TotalViewers, Moves: s.Moves,
 		})
 	}
 	slices.SortFunc(c.Broadcasts, func(a, b record) int { return strings.Compare(string(a.Stream), string(b.Stream)) })

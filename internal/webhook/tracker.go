@@ -56,6 +56,7 @@ func (t *tracker) add(c siaran.Change, now time.Time) []message {
 		list = append(list, b.event(streamStarted, s.StartedAt)...)
 	}
 	b.data, b.lostAt = newStreamData(t.node, s), time.Time{}
+	b.silent = s.Relayed // it may move from here to another server, and back
 	list = append(list, b.change(c, now)...)
 	if over := !s.EndedAt.IsZero(); over {
 		list = append(list, b.flush(now)...)

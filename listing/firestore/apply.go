@@ -249,12 +249,13 @@ func (u *updateWriter) attempt(tx *transaction, state siaran.BroadcastState) (wr
 		w.over = true
 		w.state.EndReason = siaran.EndReason(old.text("reason"))
 	}
+	elsewhere := u.elsewhere(row, state)
 	if row.Removed && w.over { // it ended before the stream was deleted
 		return w, nil
 	}
 	var set fields
 	if w.over {
-		w.shown = row.BroadcastID == state.ID && (row.Node == u.node || row.Node == "")
+		w.shown = row.BroadcastID == state.ID && !elsewhere
 		set = offlineFields()
 		set["updatedAt"] = u.at
 	} else {
@@ -266,17 +267,25 @@ func (u *updateWriter) attempt(tx *transaction, state siaran.BroadcastState) (wr
 	if !w.shown {
 		set = nil
 	}
-	if err := tx.save(snaps[0], m, set); err != nil || !news {
+	if err := tx.save(snaps[0], m, set); err != nil || !news || elsewhere && !w.shown {
 		return w, err
+	}
+	if state.Moves > 0 { // who watched before has been counted by the servers before
+		state.PeakViewers = max(state.PeakViewers, old.number("peakViewers"))
+		state.TotalViewers = max(state.TotalViewers, old.number("viewCount"))
 	}
 	return w, tx.set(history, u.record(state))
 }
 
 // shows reports whether a live broadcast goes into its stream's document: not when that is about a newer one which
-// is live elsewhere.
+// is live elsewhere, or when this very broadcast has moved elsewhere.
 func (u *updateWriter) shows(tx *transaction, row live.Row, state siaran.BroadcastState) (bool, error) {
-	if row.Status == siaran.StatusOffline || row.BroadcastID == state.ID ||
-		live.Micros(row.StartedAt) <= live.Micros(state.StartedAt) {
+	switch {
+	case row.Status == siaran.StatusOffline:
+		return true, nil
+	case row.BroadcastID == state.ID && !u.elsewhere(row, state):
+		return true, nil
+	case row.BroadcastID != state.ID && live.Micros(row.StartedAt) <= live.Micros(state.StartedAt):
 		return true, nil
 	}
 	node, err := tx.read(u.f.node(row.Node))
@@ -286,11 +295,20 @@ func (u *updateWriter) shows(tx *transaction, row live.Row, state siaran.Broadca
 	return u.f.valid(fields(node.Data()).time("leaseUntil")) == 0, nil
 }
 
+// elsewhere reports whether a stream's document says that the broadcast has moved to another server. Its history is
+// that server's then.
+func (u *updateWriter) elsewhere(row live.Row, state siaran.BroadcastState) bool {
+	return row.BroadcastID == state.ID && row.Node != u.node && row.Node != "" && row.Moves >= state.Moves
+}
+
 // liveFields are the fields of a stream's document that shows the broadcast.
 func (u *updateWriter) liveFields(row live.Row, b siaran.BroadcastState) fields {
 	m := fields{
 		"status": string(b.Status), "node": u.node, "broadcastId": string(b.ID), "startedAt": orNil(b.StartedAt),
-		"viewers": b.Viewers, "updatedAt": u.at,
+		"viewers": b.Viewers, "updatedAt": u.at, "moves": b.Moves, "publisher": "",
+	}
+	if u.f.proof != nil {
+		m["publisher"] = u.f.proof(b.Stream, b.ID, b.Owner)
 	}
 	tracks{b.Video, b.Audio, b.Layers}.put(m)
 	if row.Removed {

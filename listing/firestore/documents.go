@@ -162,6 +162,7 @@ func readStreamDocument(name string, m fields) live.Row {
 		r.Status, r.Node, r.BroadcastID = status, m.text("node"), siaran.BroadcastID(m.text("broadcastId"))
 		r.StartedAt, r.Viewers = live.FromMicros(m.time("startedAt")), m.number("viewers")
 		r.Video, r.Audio, r.Layers = t.Video, t.Audio, t.Layers
+		r.Publisher, r.Moves = m.text("publisher"), m.number("moves")
 	default:
 		r.Removed, _ = m["removed"].(bool)
 	}
@@ -194,7 +195,7 @@ func newStream(at time.Time) fields {
 func offlineFields() fields {
 	return fields{
 		"status": string(siaran.StatusOffline), "node": "", "broadcastId": "", "startedAt": nil,
-		"codecs": map[string]any{}, "width": 0, "height": 0, "layers": []any{}, "viewers": 0,
+		"codecs": map[string]any{}, "width": 0, "height": 0, "layers": []any{}, "viewers": 0, "publisher": "", "moves": 0,
 	}
 }
 

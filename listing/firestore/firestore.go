@@ -36,6 +36,10 @@ type Config struct {
 	Presence    Presence     // empty: documents
 	Logger      *slog.Logger // nil: none
 
+	// Publisher proves whose a broadcast is to other servers, and to nobody else; see siaran.Whereabouts. nil: nothing
+	// does.
+	Publisher func(siaran.StreamName, siaran.BroadcastID, string) string
+
 	clock  func() time.Time // judges leases, in place of the database's time
 	strict bool             // every read asks the database
 	grace  time.Duration    // in place of listenGrace
@@ -59,6 +63,7 @@ type Listing struct {
 	log      *slog.Logger
 	clock    *clock
 	strict   bool
+	proof    func(siaran.StreamName, siaran.BroadcastID, string) string
 	id       string // of this handle, among those that sweep
 
 	mirror       *mirror
@@ -131,6 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 func newListing(client *firestore.Client, cfg Config) *Listing {
 	f := &Listing{
 		client: client, presence: cfg.Presence, log: cfg.Logger, clock: newClock(cfg.clock), strict: cfg.strict,
+		proof:        cfg.Publisher,
 		id:           string(siaran.NewViewerID()),
 		movePause:    cfg.move,
 		writeLimiter: rate.NewLimiter(writesASecond, writesASecond),

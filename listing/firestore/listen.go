@@ -149,7 +149,12 @@ func (m *mirror) takeStreams(ctx context.Context, docs []*firestore.DocumentSnap
 		}
 		document := fields(d.Data())
 		before, version := r, document.rightsVersion()
-		r = mirrored{readStreamDocument(name, document), version, d.UpdateTime}
+		r = mirrored{row: readStreamDocument(name, document), rights: version, updated: d.UpdateTime, moved: before.moved}
+		if before.row.BroadcastID != r.row.BroadcastID {
+			r.moved = time.Time{}
+		} else if before.row.Node != r.row.Node {
+			r.moved = time.Now()
+		}
 		switch {
 		case version == "":
 		case known && before.rights == version:

@@ -56,6 +56,7 @@ type mirrored struct {
 	row     live.Row
 	rights  string // their version
 	updated time.Time
+	moved   time.Time // when another server than before was seen to have the broadcast
 }
 
 // ownWrite is when this server wrote a document that a listener follows.

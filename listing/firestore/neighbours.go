@@ -62,3 +62,18 @@ func (m *mirror) contact() int64 {
 func (m *mirror) heldAt(lease, at int64) bool {
 	return lease != 0 && lease+leaseMargin.Microseconds() > at
 }
+
+// Whereabouts implements listing.Neighbours.
+func (f *Listing) Whereabouts(name siaran.StreamName) (siaran.Whereabouts, bool) {
+	m := f.mirror
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, there := m.rows[string(name)]
+	if !there {
+		return siaran.Whereabouts{}, false
+	}
+	return siaran.Whereabouts{
+		Stream: r.row.Stream, Publisher: r.row.Publisher, Moves: r.row.Moves,
+		Alive: m.heldAt(m.leaseOf(r.row.Node), m.contact()), Moved: r.moved,
+	}, true
+}

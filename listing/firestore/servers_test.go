@@ -117,3 +117,62 @@ func TestNeighbours(t *testing.T) {
 		t.Error("while the database is away, the other one is not known")
 	}
 }
+
+// TestMoves has a broadcast go on at another server than before. What the server before writes of it counts no more,
+// and another one that takes it at the same time is too late.
+func TestMoves(t *testing.T) {
+	t.Parallel()
+	project := emulator.Project()
+	proof := func(stream siaran.StreamName, id siaran.BroadcastID, owner string) string {
+		return fmt.Sprint(stream, id, owner)
+	}
+	servers := make(map[string]*Listing)
+	state := listingtest.State("cats", siaran.StatusLive)
+	state.Owner, state.PeakViewers, state.TotalViewers = "key:1", 9, 12
+	write := func(node string, moves int, status siaran.Status, reason siaran.EndReason) {
+		t.Helper()
+		s := state
+		s.Moves, s.Status, s.EndReason = moves, status, reason
+		if moves > 0 {
+			s.PeakViewers, s.TotalViewers = 2, 3
+		}
+		update := siaran.Update{Node: node, At: time.Now(), Changes: []siaran.Change{{State: s}}}
+		if err := servers[node].Apply(t.Context(), update); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		servers[name] = open(t, Config{Project: project, Publisher: proof})
+		n := siaran.Node{Name: name, LeaseUntil: time.Now().Add(time.Minute)}
+		if err := servers[name].Renew(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(node string, moves int, moved bool) {
+		t.Helper()
+		testutil.Eventually(t, "it is at "+node, func() bool {
+			w, listed := servers["c"].Whereabouts("cats")
+			return listed && w.Stream.Node == node && w.Moves == moves && w.Alive && w.Moved.IsZero() != moved &&
+				w.Publisher == proof("cats", state.ID, "key:1")
+		})
+	}
+	write("a", 0, siaran.StatusLive, "")
+	at("a", 0, false)
+	write("b", 1, siaran.StatusLive, "")
+	at("b", 1, true)
+	write("a", 0, siaran.StatusInterrupted, "")
+	write("c", 1, siaran.StatusLive, "")
+	write("a", 0, siaran.StatusOffline, siaran.EndVanished)
+	write("b", 1, siaran.StatusInterrupted, "")
+	at("b", 1, true)
+	h, err := servers["a"].Broadcasts(t.Context(), "cats", 10)
+	if err != nil || len(h) != 1 || h[0].Node != "b" || !h[0].EndedAt.IsZero() || h[0].PeakViewers != 9 ||
+		h[0].TotalViewers != 12 {
+		t.Errorf("history %+v, %v", h, err)
+	}
+	write("b", 1, siaran.StatusOffline, siaran.EndStopped)
+	testutil.Eventually(t, "it has ended", func() bool {
+		_, listed := servers["c"].Whereabouts("cats")
+		return !listed
+	})
+}

@@ -40,7 +40,11 @@ func (s *server) openListing(ctx context.Context) error {
 		s.closers = append(s.closers, db.Close)
 		return nil
 	}
-	db, err := s.cfg.OpenFirestore(ctx, firestore.Config{Presence: firestore.Presence(s.cfg.Presence), Logger: s.logger})
+	cfg := firestore.Config{Presence: firestore.Presence(s.cfg.Presence), Logger: s.logger}
+	if s.secret.Shared() {
+		cfg.Publisher = s.secret.Publisher
+	}
+	db, err := s.cfg.OpenFirestore(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,12 @@ func (s *server) openMedia(ctx context.Context) error {
 	if err := s.openWebhooks(ctx); err != nil {
 		return err
 	}
+	var moved ingest.Moves
+	if s.peers != nil {
+		moved = moves{s}
+	}
 	s.ingest, err = ingest.New(s.hub, ingest.Config{
+		Moves:         moved,
 		Port:          s.socket,
 		Addresses:     s.socket.Addresses,
 		TCP:           s.mediaTCP,
@@ -252,8 +257,9 @@ func (s *server) openWeb(context.Context) (err error) {
 		return err
 	}
 	var place func(web.Visit) web.Choice
+	var mayMove func(siaran.StreamName, string) error
 	if s.placer != nil {
-		place = s.place
+		place, mayMove = s.place, s.mayMove
 	}
 	var tracer web.Tracer
 	if s.tracer != nil {
@@ -262,8 +268,10 @@ func (s *server) openWeb(context.Context) (err error) {
 	s.drain = s.newDrain()
 	s.closers = append(s.closers, s.drain.close)
 	s.web, err = web.New(web.Config{
+		Parent:         s.cfg.Parent,
 		Cluster:        pulls,
 		Place:          place,
+		MayMove:        mayMove,
 		Drainer:        s.drain,
 		Hub:            s.hub,
 		Listing:        s.shown,

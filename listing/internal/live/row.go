@@ -13,6 +13,9 @@ type Row struct {
 
 	LeaseUntil int64 // of Node, in microseconds since 1970; 0 while the lease is not valid
 	Removed    bool  // the stream has been deleted: only KeyGeneration is left of it
+
+	Publisher string // see siaran.Whereabouts
+	Moves     int
 }
 
 // View returns the stream as readers see it. Without a valid lease it is offline.
