@@ -82,10 +82,11 @@ type Node struct {
 	Name       string
 	URL        string // where people reach it, without a trailing slash; empty when unknown
 	LeaseUntil time.Time
-	Viewers    int    // who watch there
-	Region     string // where it stands; servers of one region are near each other
-	Capacity   int    // the viewers that it has room for; 0: others send it none
-	Draining   bool   // it is about to end: nobody new is sent there
+	Viewers    int     // who watch there
+	Region     string  // where it stands; servers of one region are near each other
+	Capacity   int     // the viewers that it has room for; 0: others send it none
+	Use        float64 // of its processors and network, as it measures: 1 means that it takes no further viewers
+	Draining   bool    // it is about to end: nobody new is sent there
 }
 
 // ViewerRecord is a viewer in the listing.

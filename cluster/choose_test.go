@@ -188,7 +188,9 @@ func TestPlace(t *testing.T) {
 		p := NewPlacer(nodes[0])
 		list := slices.Clone(nodes)
 		change(list)
-		p.Hear(list, draining)
+		self := list[0]
+		self.Draining = draining
+		p.Hear(list, self)
 		return p
 	}
 	as := func([]siaran.Node) {}
@@ -198,6 +200,13 @@ func TestPlace(t *testing.T) {
 		}
 	}
 	far := func(list []siaran.Node) { list[1].Draining = true }
+	busy := func(which ...int) func([]siaran.Node) {
+		return func(list []siaran.Node) {
+			for _, i := range which {
+				list[i].Use = 1
+			}
+		}
+	}
 	for _, tc := range []struct {
 		name     string
 		draining bool
@@ -225,6 +234,15 @@ func TestPlace(t *testing.T) {
 		{"a page of ours, and room", false, as, Visit{Load: 99, Stay: true}, "here"},
 		{"a page of ours, and no room", false, as, Visit{Load: 100, Stay: true}, "r0-1"},
 		{"a page of a server that drains", true, as, Visit{Stay: true}, "r0-1"},
+		{"closed by what it measures", false, busy(0), Visit{Origin: "r0-0", Here: true}, "r0-1"},
+		{"closed, to a page of its own", false, busy(0), Visit{Here: true, Stay: true}, "r0-1"},
+		{"closed, and nobody is open", false, busy(0, 1, 2, 3), Visit{Here: true}, "refused"},
+		{"closed, and sent here twice", false, busy(0), Visit{Here: true, Hops: 2}, "refused"},
+		{"another one is closed", false, busy(1), Visit{Origin: "r0-1", Viewers: 100}, "here"},
+		{"another one measures less", false, func(list []siaran.Node) { list[0].Use = 0.5 },
+			Visit{Origin: "r0-0", Viewers: 100, Here: true}, "r0-1"},
+		{"its capacity has become less", false, func(list []siaran.Node) { list[0].Capacity = 10 },
+			Visit{Origin: "r0-0", Here: true, Load: 10}, "r0-1"},
 	} {
 		tc.visit.Stream = "cats"
 		c := placer(tc.draining, tc.change).Place(tc.visit)

@@ -82,7 +82,7 @@ func (f *fleet) hear() {
 		list[i].LeaseUntil = time.Now()
 	}
 	for _, p := range f.placers {
-		p.Hear(list, false)
+		p.Hear(list, p.self)
 	}
 }
 

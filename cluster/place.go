@@ -65,7 +65,7 @@ type visits struct {
 	now, then int
 }
 
-// NewPlacer makes the placer of a server. Of the server, Name, Region and Capacity count.
+// NewPlacer makes the placer of a server. Of the server, Name, Region and, until Hear, Capacity count.
 func NewPlacer(self siaran.Node) *Placer {
 	return &Placer{
 		self: self, rand: rand.IntN, now: time.Now, sent: make(map[string]sent),
@@ -73,15 +73,18 @@ func NewPlacer(self siaran.Node) *Placer {
 	}
 }
 
-// Hear takes what is known of the servers with a valid lease, and whether this one drains. The list must not change
-// from then on.
-func (p *Placer) Hear(nodes []siaran.Node, draining bool) {
+// Hear takes what is known of the servers with a valid lease, and of this one: its capacity, how much of it is in use,
+// and whether it drains. The list must not change from then on.
+func (p *Placer) Hear(nodes []siaran.Node, self siaran.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(nodes) > 0 && len(nodes) == len(p.nodes) && &nodes[0] == &p.nodes[0] && draining == p.self.Draining {
+	was := p.self
+	p.self.Capacity, p.self.Use, p.self.Draining = self.Capacity, self.Use, self.Draining
+	if len(nodes) > 0 && len(nodes) == len(p.nodes) && &nodes[0] == &p.nodes[0] && was.Draining == self.Draining &&
+		was.Capacity == self.Capacity {
 		return // no news
 	}
-	p.nodes, p.near, p.self.Draining = nodes, nil, draining
+	p.nodes, p.near = nodes, nil
 	if len(p.sent) > 2*len(nodes) { // most of them have gone
 		clear(p.sent)
 	}
@@ -102,7 +105,7 @@ func (p *Placer) Place(v Visit) Choice {
 	defer p.mu.Unlock()
 	p.group()
 	width := p.width(v)
-	room := !p.self.Draining && v.Load < p.self.Capacity
+	room := !p.self.Draining && p.fill(v, p.self) < 1
 	switch {
 	case room && (v.Stay || v.Hops >= maxHops):
 		return Choice{Here: true}
@@ -213,12 +216,17 @@ func (p *Placer) among(v Visit, ranked []siaran.Node, width int, limit float64) 
 	return Choice{To: best}, true
 }
 
-// fill is which part of a server's capacity is taken. The caller holds p.mu.
+// fill is which part of a server's capacity is taken: by the number of its viewers or by what it measures, whichever is
+// more. The caller holds p.mu.
 func (p *Placer) fill(v Visit, n siaran.Node) float64 {
-	if p.isSelf(n) {
-		return float64(v.Load) / float64(n.Capacity)
+	if n.Capacity <= 0 {
+		return 1
 	}
-	return float64(n.Viewers+p.sentTo(n)) / float64(n.Capacity)
+	if p.isSelf(n) {
+		return max(float64(v.Load)/float64(n.Capacity), p.self.Use)
+	}
+	coming := p.sentTo(n)
+	return max(float64(n.Viewers+coming)/float64(n.Capacity), n.Use+float64(coming)/float64(n.Capacity))
 }
 
 // sentTo is how many viewers have been sent to a server that it has not counted yet. The caller holds p.mu.

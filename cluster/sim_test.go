@@ -118,7 +118,7 @@ func (s *sim) tell(second int) {
 	s.listed = append(s.listed, s.viewers)
 	known := s.known()
 	for _, p := range s.placers {
-		p.Hear(known, false)
+		p.Hear(known, p.self)
 	}
 }
 

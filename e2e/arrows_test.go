@@ -71,11 +71,12 @@ var arrows = map[string][]string{
 	"siaran/internal/iceurl":    {},
 	"siaran/internal/measure":   {},
 	"siaran/internal/metrics": {
-		"siaran", "siaran/cluster", "siaran/egress", "siaran/ingest", "siaran/internal/measure", "siaran/internal/tlsmux",
-		"siaran/internal/webhook", "siaran/listing", "siaran/listing/firestore", "siaran/mediaport", "siaran/turn",
-		"siaran/web", "siaran/web/admission",
+		"siaran", "siaran/cluster", "siaran/egress", "siaran/ingest", "siaran/internal/load", "siaran/internal/measure",
+		"siaran/internal/tlsmux", "siaran/internal/webhook", "siaran/listing", "siaran/listing/firestore",
+		"siaran/mediaport", "siaran/turn", "siaran/web", "siaran/web/admission",
 	},
 	"siaran/internal/lastlive":            {"siaran"},
+	"siaran/internal/load":                {},
 	"siaran/internal/netaddr":             {},
 	"siaran/internal/pionlog":             {},
 	"siaran/internal/signalling":          {"siaran/internal/sdp"},
@@ -103,6 +104,7 @@ var arrows = map[string][]string{
 	"siaran/web": {
 		"siaran",
 		"siaran/internal/codec",
+		"siaran/internal/load",
 		"siaran/internal/measure",
 		"siaran/internal/netaddr",
 		"siaran/internal/sdp",

@@ -91,6 +91,22 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
+// Work is how much the workers have sent, and how late their timers were.
+type Work struct {
+	Packets, Bytes uint64
+	Late           measure.Snapshot
+}
+
+// Work sums up what workers have done. Unlike Stats it looks at no session.
+func (s *Server) Work() (sum Work) {
+	for _, w := range s.workers {
+		sum.Packets += w.stats.packets.Load()
+		sum.Bytes += w.stats.bytes.Load()
+		sum.Late = sum.Late.Plus(w.stats.late.Snapshot())
+	}
+	return sum
+}
+
 func (st *Stats) addWorker(w *worker) {
 	st.Sessions += int(w.load.Load())
 	st.Packets += w.stats.packets.Load()

@@ -41,17 +41,16 @@ func TestLoadIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, book := siaran.NewHub(time.Minute, codec.NewFramer), &leaseBook{}
 		var mu sync.Mutex
-		var viewers int
-		var draining bool
 		node := siaran.Node{Name: self, Region: "jkt", Capacity: 100}
-		r := NewReporter(hub, book, node, nil, WithLoad(func() (int, bool) {
+		load := node
+		r := NewReporter(hub, book, node, nil, WithLoad(func(n *siaran.Node) {
 			mu.Lock()
 			defer mu.Unlock()
-			return viewers, draining
+			n.Viewers, n.Capacity, n.Use, n.Draining = load.Viewers, load.Capacity, load.Use, load.Draining
 		}))
-		set := func(n int, drains bool) {
+		set := func(change func(*siaran.Node)) {
 			mu.Lock()
-			viewers, draining = n, drains
+			change(&load)
 			mu.Unlock()
 			r.Hasten()
 			synctest.Wait()
@@ -83,17 +82,40 @@ func TestLoadIsTold(t *testing.T) {
 			{83, 2 * time.Second, []int{83}},      // with the lease
 			{83, 10 * time.Second, []int{83, 83}}, // which goes on
 		} {
-			set(step.viewers, false)
+			set(func(n *siaran.Node) { n.Viewers = step.viewers })
 			time.Sleep(step.wait)
 			synctest.Wait()
 			if got := loads(); !slices.Equal(got, step.want) {
 				t.Errorf("%d viewers, %v: %v are written, want %v", step.viewers, step.wait, got, step.want)
 			}
 		}
-		time.Sleep(2 * time.Second)
-		set(83, true)
-		if list := book.take(); len(list) != 1 || !list[0].Draining {
-			t.Errorf("when it drains: %+v", list)
+		want := node
+		want.Viewers = 83
+		for _, step := range []struct {
+			what   string
+			change func(*siaran.Node)
+			told   bool
+		}{
+			{"half is in use", func(n *siaran.Node) { n.Use = 0.5 }, false},
+			{"it has no room for its work", func(n *siaran.Node) { n.Use = 1 }, true},
+			{"it has some again", func(n *siaran.Node) { n.Use = 0.9 }, true},
+			{"its capacity is another one", func(n *siaran.Node) { n.Capacity = 200 }, true},
+			{"it drains", func(n *siaran.Node) { n.Draining = true }, true},
+		} {
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			book.take()
+			set(step.change)
+			list := book.take()
+			if step.told != (len(list) == 1) {
+				t.Errorf("%s: %+v", step.what, list)
+			}
+			if step.change(&want); step.told && len(list) == 1 {
+				want.LeaseUntil = list[0].LeaseUntil
+				if list[0] != want {
+					t.Errorf("%s: %+v, want %+v", step.what, list[0], want)
+				}
+			}
 		}
 		hub.Close()
 		cancel()

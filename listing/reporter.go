@@ -48,7 +48,7 @@ type Reporter struct {
 	listing    siaran.Listing
 	reconciler Reconciler // the listing, if it is one
 	node       siaran.Node
-	load       func() (viewers int, draining bool)
+	load       func(*siaran.Node)
 	log        *slog.Logger
 	lease      time.Duration
 	renewal    time.Duration
@@ -86,9 +86,10 @@ func WithLease(d time.Duration) Option {
 }
 
 // WithLoad sets what the lease says of the node's load: how many viewers it has, also of streams that come from other
-// servers, and whether it drains. If that has changed by a twentieth of the capacity, or it begins to drain, the lease
-// is renewed ahead of its time, at most once a second.
-func WithLoad(load func() (viewers int, draining bool)) Option {
+// servers, the capacity and how much of it is in use, and whether it drains. If the load has changed by a twentieth of
+// the capacity, or the node is full, has room again or begins to drain, the lease is renewed ahead of its time, at most
+// once a second.
+func WithLoad(load func(*siaran.Node)) Option {
 	return func(r *Reporter) { r.load = load }
 }
 
@@ -104,7 +105,7 @@ func NewReporter(hub *siaran.Hub, l siaran.Listing, node siaran.Node, logger *sl
 		backlog: newBacklog(), now: time.Now, calls: callCounters{took: measure.New(measure.Joins)},
 		begun: make(chan struct{}), written: make(chan struct{}), look: make(chan struct{}, 1), more: make(chan struct{}, 1),
 	}
-	r.load = func() (int, bool) { return r.backlog.audience(), false }
+	r.load = func(n *siaran.Node) { n.Viewers = r.backlog.audience() }
 	for _, o := range options {
 		o(r)
 	}
@@ -158,9 +159,10 @@ func (r *Reporter) Hasten() { poke(r.more) }
 
 // hasten renews the lease ahead of its time if it says what is far from true.
 func (r *Reporter) hasten() {
-	viewers, draining := r.load()
-	change := max(viewers-r.told.Viewers, r.told.Viewers-viewers)
-	if draining == r.told.Draining && (r.node.Capacity == 0 || change*loadSteps < r.node.Capacity) {
+	now, told := r.node, r.told
+	r.load(&now)
+	few := now.Capacity == 0 || max(now.Viewers-told.Viewers, told.Viewers-now.Viewers)*loadSteps < now.Capacity
+	if few && now.Draining == told.Draining && now.Capacity == told.Capacity && (now.Use < 1) == (told.Use < 1) {
 		return
 	}
 	if at := r.renewed.Add(loadPause); at.Before(r.renewAt) {

@@ -88,7 +88,7 @@ func (r *Reporter) lapsed() bool {
 func (r *Reporter) renew(ctx context.Context, until time.Time) error {
 	node := r.node
 	node.LeaseUntil = until
-	node.Viewers, node.Draining = r.load()
+	r.load(&node)
 	now := r.now()
 	err := r.call(ctx, "renew", CallTimeout, func(ctx context.Context) error { return r.listing.Renew(ctx, node) })
 	if err != nil {

@@ -16,6 +16,8 @@ type rawPort interface {
 	segments() int
 	// refusals is how many runs the system has refused whose datagrams went out one by one.
 	refusals() uint64
+	// stuck is how many datagrams of batches were lost because the system had no room for them.
+	stuck() uint64
 	local() netip.AddrPort
 	// close makes read return. free releases the port after that.
 	close() error

@@ -40,6 +40,7 @@ type linuxPort struct {
 	address  netip.AddrPort
 	gso      atomic.Bool
 	singly   atomic.Uint64    // runs
+	full     atomic.Uint64    // datagrams for which the system had no room
 	noGSO    func(unix.Errno) // logs that runs are not sent any more, once
 	sendmmsg func([]unix.Mmsghdr) (int, unix.Errno)
 	slow     atomic.Bool // the last batch was slow to send

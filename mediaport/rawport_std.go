@@ -53,6 +53,8 @@ func (p *stdPort) segments() int { return 1 }
 
 func (p *stdPort) refusals() uint64 { return 0 }
 
+func (p *stdPort) stuck() uint64 { return 0 }
+
 func (p *stdPort) local() netip.AddrPort { return p.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 func (p *stdPort) close() error { return p.conn.Close() }

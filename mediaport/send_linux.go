@@ -92,6 +92,9 @@ func (p *linuxPort) sendBatch(b *Batch) (lost int) {
 			lost += p.sendSingly(b, m)
 			sent++
 		default:
+			if errno == unix.EAGAIN || errno == unix.ENOBUFS || errno == unix.ENOMEM {
+				p.full.Add(uint64(m.segments))
+			}
 			lost += m.segments
 			sent++
 		}
@@ -118,6 +121,8 @@ func (p *linuxPort) refused(to *Path, errno unix.Errno) bool {
 }
 
 func (p *linuxPort) refusals() uint64 { return p.singly.Load() }
+
+func (p *linuxPort) stuck() uint64 { return p.full.Load() }
 
 // sendMany hands messages to the system and returns how many it took. An error is about the first one that it did not
 // take.

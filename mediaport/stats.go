@@ -18,6 +18,7 @@ type SentStats struct {
 	Messages  uint64 // each is a datagram or a run of several
 	Datagrams uint64
 	Lost      uint64 // datagrams that the system did not take
+	Stuck     uint64 // of these, because it had no room for them
 }
 
 // readCounters are those of one reader, which alone writes them.
@@ -41,6 +42,7 @@ func (s *Socket) Stats() Stats {
 	}
 	for _, p := range s.ports {
 		st.Refused += p.refusals()
+		st.Sent.Stuck += p.stuck()
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()

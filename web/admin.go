@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/internal/load"
 	"siaran/web/access"
 )
 
@@ -42,11 +43,13 @@ type adminAudience struct {
 
 // adminNode is a server. What others do is what the listing tells.
 type adminNode struct {
-	Name       string `json:"name"`
-	URL        string `json:"url,omitempty"`
-	Here       bool   `json:"here"`
-	Viewers    int    `json:"viewers"`
-	Broadcasts int    `json:"broadcasts"`
+	Name       string     `json:"name"`
+	URL        string     `json:"url,omitempty"`
+	Here       bool       `json:"here"`
+	Viewers    int        `json:"viewers"`
+	Broadcasts int        `json:"broadcasts"`
+	Use        float64    `json:"use"`              // share; 1: it takes no further viewers
+	Closed     load.Cause `json:"closed,omitempty"` // why, if it is this server
 }
 
 type adminOverview struct {
@@ -138,7 +141,10 @@ func (s *Server) adminBroadcast(stream siaran.Stream) adminBroadcast {
 
 // adminNodes are this server and those that have something live.
 func (s *Server) adminNodes(ctx context.Context, streams []siaran.Stream) []adminNode {
-	nodes := []adminNode{{Name: s.cfg.Node, URL: s.cfg.BaseURL, Here: true}}
+	state := s.cfg.Load()
+	nodes := []adminNode{{
+		Name: s.cfg.Node, URL: s.cfg.BaseURL, Here: true, Use: state.Use, Closed: state.Viewers,
+	}}
 	for _, stream := range streams {
 		i := slices.IndexFunc(nodes, func(n adminNode) bool { return n.Name == stream.Node })
 		if i < 0 {
@@ -154,7 +160,7 @@ func (s *Server) adminNodes(ctx context.Context, streams []siaran.Stream) []admi
 	for i := range nodes[1:] {
 		n := &nodes[i+1]
 		if known, err := s.listing.Node(ctx, n.Name); err == nil {
-			n.URL, n.Viewers = known.URL, known.Viewers
+			n.URL, n.Viewers, n.Use = known.URL, known.Viewers, known.Use
 		}
 	}
 	return nodes

@@ -85,7 +85,7 @@ func (s *site) broadcaster() *peer {
 			}
 		}
 	})
-	packets := load(s.t, "vp8")
+	packets := recorded(s.t, "vp8")
 	ended := make(chan struct{})
 	stop := p.stop
 	p.stop = sync.OnceFunc(func() { close(ended); stop() })

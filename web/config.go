@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"siaran"
+	"siaran/internal/load"
 	"siaran/internal/measure"
 	"siaran/internal/netaddr"
 	"siaran/internal/sdp"
@@ -120,6 +121,7 @@ type Config struct {
 	Cluster Cluster              // pulls streams from another server; nil: there is none
 	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
 	MayMove MayMove              // says who goes on here with what is live elsewhere; nil: nobody
+	Load    func() load.State    // whether the server is too busy for more; nil: it never is
 	Drainer Drainer              // empties the server; nil: it cannot
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
@@ -173,6 +175,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Cluster == nil {
 		c.Cluster = alone{c.Node}
+	}
+	if c.Load == nil {
+		c.Load = func() load.State { return load.State{} }
 	}
 	if c.Drainer == nil {
 		c.Drainer = staying{}

@@ -114,7 +114,11 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 			return err
 		}
 		s.limitViewers(g.stream)
-		if sent, err := s.placed(s.place(c, g.stream)).send(c); sent {
+		choice := s.place(c, g.stream)
+		if err := s.roomFor(c, choice); err != nil {
+			return err
+		}
+		if sent, err := s.placed(choice).send(c); sent {
 			return err
 		}
 	}

@@ -285,7 +285,7 @@ type recording []struct {
 	payload   []byte
 }
 
-func load(t testing.TB, name string) recording {
+func recorded(t testing.TB, name string) recording {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "internal", "codec", "testdata", "frames", name+".rtp"))
 	if err != nil {
@@ -321,7 +321,7 @@ func (s *site) broadcast(stream string, codec siaran.CodecName, packets recordin
 // live makes a stream live and waits until the listing shows it.
 func (s *site) live(stream string) *siaran.Publication {
 	s.t.Helper()
-	pub, _ := s.broadcast(stream, siaran.VP8, load(s.t, "vp8"))
+	pub, _ := s.broadcast(stream, siaran.VP8, recorded(s.t, "vp8"))
 	s.listed(stream, siaran.StatusLive)
 	return pub
 }

@@ -71,7 +71,7 @@ func TestHerd(t *testing.T) {
 	})
 	waiting := latency()
 	began := time.Now()
-	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	s.broadcast("cats", siaran.VP8, recorded(t, "vp8"))
 	wg.Wait()
 	joining := latency()
 	if len(came) != n {
@@ -130,7 +130,7 @@ func (s *site) stamped(stream string) (latency func() [3]time.Duration) {
 			}
 		}
 	})
-	packets := load(s.t, "vp8")
+	packets := recorded(s.t, "vp8")
 	_, w := s.broadcast(stream, siaran.VP8, packets)
 	done := make(chan struct{})
 	var sending sync.WaitGroup

@@ -35,7 +35,7 @@ func TestKeyframe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := "/api/streams/" + name + "/keyframe"
 			wantProblem(t, s.do(call{method: "GET", path: path}), 404)
-			packets := load(t, name)
+			packets := recorded(t, name)
 			half := 0 // the packets before the second key frame
 			for frames := 0; frames < 5; half++ {
 				if packets[half].marker {
@@ -78,7 +78,7 @@ func TestKeyframe(t *testing.T) {
 func TestKeyframeOfVP8IsTheFrame(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	s.broadcast("cats", siaran.VP8, recorded(t, "vp8"))
 	body := []byte(s.do(call{method: "GET", path: "/api/streams/cats/keyframe"}).body)
 	if len(body) < 10 || body[0]&1 != 0 || !bytes.Equal(body[3:6], []byte{0x9d, 0x01, 0x2a}) ||
 		body[6] != 320%256 || body[7] != 1 {
@@ -89,7 +89,7 @@ func TestKeyframeOfVP8IsTheFrame(t *testing.T) {
 // TestKeyframeThatIsComing: the request waits for it, for a while.
 func TestKeyframeThatIsComing(t *testing.T) {
 	t.Parallel()
-	packets := load(t, "h264")
+	packets := recorded(t, "h264")
 	if packets[0].marker {
 		t.Fatal("the recording begins with a frame of one packet")
 	}
@@ -167,7 +167,7 @@ func TestPicturesAreBounded(t *testing.T) {
 func FuzzPicture(f *testing.F) {
 	names := []siaran.CodecName{siaran.H264, siaran.H265, siaran.VP8, siaran.VP9, siaran.AV1}
 	for name, tt := range codecsOfRecordings {
-		for i, p := range load(f, name)[:3] {
+		for i, p := range recorded(f, name)[:3] {
 			for n, codec := range names {
 				if codec == tt.codec {
 					f.Add(byte(n), p.payload, []byte{byte(i)})
@@ -198,7 +198,7 @@ func FuzzPicture(f *testing.F) {
 // there is something to wait for. Following makes a list and a channel.
 func TestKeptPictureCostsTheBroadcasterNothing(t *testing.T) {
 	s := start(t)
-	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	s.broadcast("cats", siaran.VP8, recorded(t, "vp8"))
 	first := s.server.newestPicture(t.Context(), "cats")
 	if first == nil {
 		t.Fatal("no picture")
@@ -215,7 +215,7 @@ func TestKeptPictureCostsTheBroadcasterNothing(t *testing.T) {
 func TestPicturesBySource(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *Config) { c.Limits.Picture = Rate{0.001, 2} })
-	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	s.broadcast("cats", siaran.VP8, recorded(t, "vp8"))
 	get := call{method: "GET", path: "/api/streams/cats/keyframe"}
 	for range 2 {
 		if r := s.do(get); r.StatusCode != 200 {
@@ -229,7 +229,7 @@ func TestPicturesBySource(t *testing.T) {
 func TestKeyframeWithWrongMarkers(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	packets := load(t, "h264-slices")
+	packets := recorded(t, "h264-slices")
 	s.broadcast("right", siaran.H264, packets)
 	want := s.do(call{method: "GET", path: "/api/streams/right/keyframe"}).body
 	for name, marker := range map[string]bool{"always": true, "never": false} {
@@ -248,7 +248,7 @@ func TestKeyframeWithWrongMarkers(t *testing.T) {
 func TestKeyframeOfOBS(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	packets := load(t, "../obs/av1-svt")
+	packets := recorded(t, "../obs/av1-svt")
 	for i := 1; i < len(packets); i++ {
 		if packets[i].timestamp == packets[i-1].timestamp {
 			packets[i-1].payload, packets[i].payload = codec.JoinAV1(packets[i-1].payload, packets[i].payload)

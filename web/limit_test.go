@@ -150,7 +150,7 @@ func TestSessionsOfOneSource(t *testing.T) {
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		c.Egress = fullFor{c.Egress, &asked}
 	})
-	s.broadcast("cats", siaran.VP8, load(t, "vp8"))
+	s.broadcast("cats", siaran.VP8, recorded(t, "vp8"))
 	post := call{method: "POST", path: "/whep/cats", body: offer(t, "whep-chromium")}.with(sdpBody...)
 	r := s.do(post.with("X-Forwarded-For", "192.0.2.7"))
 	wantProblem(t, r, http.StatusTooManyRequests)

@@ -18,8 +18,8 @@ type restarting struct {
 }
 
 // restartOn opens a session on one side of a stream that is live.
-func restartOn(t *testing.T, side string) *restarting {
-	s := start(t)
+func restartOn(t *testing.T, side string, change ...func(*Config)) *restarting {
+	s := start(t, change...)
 	p := s.onAir("cats", s.publisher("cats"))
 	if side == "whep" {
 		p = s.viewer()

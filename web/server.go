@@ -46,6 +46,7 @@ type Server struct {
 	placements   measure.Tally
 	events       *eventLog
 	joins        *joins
+	tooBusy      tooBusy
 	overviews    overviews
 
 	whipSlots, whepSlots chan struct{} // of the two protocols

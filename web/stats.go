@@ -12,11 +12,12 @@ import (
 // Stats counts what the server has answered, and who follows its live updates.
 type Stats struct {
 	Routes        []RouteStats
-	Followers     int // clients of the live updates
-	ViewerStreams int // event streams of viewers' sessions that are being read
-	MaxFollowers  int // of either kind
-	Joins         int // that count towards those of a second
-	MaxJoins      int // in a second
+	Followers     int                          // clients of the live updates
+	ViewerStreams int                          // event streams of viewers' sessions that are being read
+	MaxFollowers  int                          // of either kind
+	Joins         int                          // that count towards those of a second
+	MaxJoins      int                          // in a second
+	TooBusy       map[string]map[string]uint64 // who was refused by load.State: "viewer" or "server", and the cause
 	Offers        map[string]OfferStats
 	Placements    map[string]uint64 // offers of viewers, by one of Placements
 }
@@ -89,6 +90,9 @@ func (s *Server) Stats() Stats {
 		Routes: s.counters.stats(), Followers: s.liveFeed.count(), ViewerStreams: s.viewerEvents.count(),
 		MaxFollowers: s.cfg.Limits.Watchers, Joins: s.joins.used(), MaxJoins: s.cfg.Limits.Joins,
 		Placements: s.placements.Snapshot(),
+		TooBusy: map[string]map[string]uint64{
+			"viewer": s.tooBusy.viewers.Snapshot(), "server": s.tooBusy.servers.Snapshot(),
+		},
 		Offers: map[string]OfferStats{
 			"whip": {len(s.whipSlots), cap(s.whipSlots)}, "whep": {len(s.whepSlots), cap(s.whepSlots)},
 		},

@@ -117,6 +117,9 @@ func (s *Server) readyz(c echo.Context) error {
 		return listingFailed(err)
 	}
 	state := map[string]string{"status": "ready"}
+	if cause := s.cfg.Load().Viewers; cause != "" {
+		state["closed"] = string(cause)
+	}
 	if s.cfg.Doubt != nil {
 		if err := s.cfg.Doubt(ctx); err != nil {
 			state["warning"] = err.Error()

@@ -117,6 +117,11 @@ var serveHelp = map[string]string{
 	"max-packet-rate":          "Packets per second of one broadcast; anything above is dropped (default ${default}).",
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
+	"max-load": "How busy the server may be before it takes no further viewers, as a percentage of the processor time " +
+		"that it may use; half of the rest is for other servers. 0: it does not look at that, nor at how late its workers " +
+		"are (default ${default}).",
+	"max-egress": "Bits per second that the server may send to viewers and other servers, such as 700M. It takes no " +
+		"further viewers at nine tenths (default: no bound).",
 	"max-viewers": "Viewers at the same time (default ${default}).",
 	"max-joins": "Viewers that begin to join in a second; others are told to come again a little later, at different " +
 		"times (default ${default}).",

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"siaran"
 	"siaran/cluster"
@@ -55,13 +57,16 @@ func clusterProcess(t *testing.T, project, secret string, more ...string) *harne
 }
 
 // TestClusterOnFirestore has an origin in one region and two edges in another one. Viewers play wherever they are, with
-// one pull for each edge, one of them through the other; then that one is killed.
+// one pull for each edge, one of them through the other; then that one is killed. At last there is a server that has
+// too much to do: it sends viewers to the origin.
 func TestClusterOnFirestore(t *testing.T) {
 	t.Parallel()
 	secret := sharedSecret(t)
 	on, project := harness.UseFirestore(t)
-	node := func(name, region string) *harness.Server {
-		return harness.Start(t, on(name), func(c *server.Config) { c.Region, c.SecretFile = region, []string{secret} })
+	node := func(name, region string, options ...func(*server.Config)) *harness.Server {
+		return harness.Start(t, append(options, on(name), func(c *server.Config) {
+			c.Region, c.SecretFile = region, []string{secret}
+		})...)
 	}
 	ranked := cluster.Rank(harness.Cats, []siaran.Node{{Name: "one"}, {Name: "two"}})
 	origin, edge := node("origin", "far"), node(ranked[1].Name, "near")
@@ -107,6 +112,37 @@ func TestClusterOnFirestore(t *testing.T) {
 	if r := edge.Get(t, edge.URL+"/readyz", ""); r.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", r.StatusCode, r.Body)
 	}
+
+	useProcessors(t)
+	busy := node("busy", "far", func(c *server.Config) { c.MaxLoad = 1 })
+	harness.Eventually(t, "a server is too busy for viewers who can go nowhere else", func() bool {
+		v, err := busy.TryWatch(t, harness.Cats, served)
+		if err == nil {
+			v.Leave()
+		}
+		return harness.Refused(err, http.StatusServiceUnavailable)
+	})
+	other := watchWhenKnown(t, busy, func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
+	other.WaitFrame(b.Sent())
+	if got := posts.last(2); got[0] != busy.WHEP("cats") || strings.HasPrefix(got[1], busy.URL) {
+		t.Errorf("posted to %q", got)
+	}
+}
+
+// useProcessors keeps the processors a little busy until the test ends: more than a hundredth, at which a server is
+// told to close, and far less than half, at which it would close to other servers.
+func useProcessors(t *testing.T) {
+	var working sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		working.Go(func() {
+			for t.Context().Err() == nil {
+				for until := time.Now().Add(2 * time.Millisecond); time.Now().Before(until); {
+				}
+				time.Sleep(38 * time.Millisecond)
+			}
+		})
+	}
+	t.Cleanup(working.Wait)
 }
 
 // watchWhenKnown has a viewer come as soon as the servers know one another.

@@ -11,6 +11,7 @@ import (
 	"siaran/cluster"
 	"siaran/egress"
 	"siaran/ingest"
+	"siaran/internal/load"
 	"siaran/internal/tlsmux"
 	"siaran/internal/webhook"
 	"siaran/listing"
@@ -37,6 +38,7 @@ type Config struct {
 	Egress    func() egress.Stats
 	Port      func() mediaport.Stats
 	Web       func() web.Stats
+	Load      func() load.State
 	Reporter  func() listing.Stats
 	Door      func() tlsmux.Stats
 	Relay     func() turn.Stats      // nil: there is no relay
@@ -84,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	collectEgress(o, s.out)
 	collectPort(o, s.port)
 	collectWeb(o, s.web, s.door)
+	collectLoad(o, c.cfg.Load(), s.web.TooBusy)
 	collectListing(o, s.listing)
 	if s.relay != nil {
 		collectRelay(o, *s.relay)
@@ -145,6 +148,18 @@ func collectWeb(o output, w web.Stats, door tlsmux.Stats) {
 	put(o, connections, door.Opening, "opening")
 	put(o, connectionsRefused, door.Refused)
 	put(o, tlsFailed, door.Failed)
+}
+
+// collectLoad writes how busy the server is, and whom it has refused for that.
+func collectLoad(o output, s load.State, refused map[string]map[string]uint64) {
+	put(o, openTo, truth(s.Viewers == ""), "viewers")
+	put(o, openTo, truth(s.Children == ""), "servers")
+	for _, cause := range load.Causes {
+		put(o, loadOf, s.Fills[cause], string(cause))
+		for who, counts := range refused {
+			put(o, refusedBusy, counts[string(cause)], who, string(cause))
+		}
+	}
 }
 
 func collectListing(o output, l listing.Stats) {

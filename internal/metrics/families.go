@@ -77,6 +77,16 @@ var (
 		"short.")
 )
 
+// How busy the server is.
+var (
+	openTo = gauge("siaran_open", "1 if the server takes further viewers, or servers that pull; 0 if it has too much "+
+		"to do.", "to")
+	loadOf = gauge("siaran_load", "What was measured in the last second, as a share of the mark above which the server "+
+		"closes (processor, late workers, network, buffers).", "cause")
+	refusedBusy = counter("siaran_refused_busy_total", "Viewers and servers that were refused because there was too "+
+		"much to do.", "who", "cause")
+)
+
 // Ports, HTTP and the relay.
 var (
 	udpIn       = counter("siaran_udp_received_datagrams_total", "Datagrams received at the media port.")

@@ -80,6 +80,19 @@ func (m fields) number(key string) int {
 	return 0
 }
 
+// share is from 0 to 1.
+func (m fields) share(key string) float64 {
+	switch n := m[key].(type) {
+	case int64:
+		return float64(max(0, min(n, 1)))
+	case float64:
+		if n > 0 { // and a number
+			return min(n, 1)
+		}
+	}
+	return 0
+}
+
 // time is in microseconds since 1970, and 0 for none.
 func (m fields) time(key string) int64 {
 	t, ok := m[key].(time.Time)
@@ -173,7 +186,7 @@ func readStreamDocument(name string, m fields) live.Row {
 func readNodeDocument(name string, m fields) siaran.Node {
 	n := siaran.Node{
 		Name: name, URL: m.text("url"), Viewers: m.group("load").number("viewers"),
-		Region: m.text("region"), Capacity: m.number("capacity"),
+		Region: m.text("region"), Capacity: m.number("capacity"), Use: m.group("load").share("use"),
 	}
 	n.Draining, _ = m["draining"].(bool)
 	return n

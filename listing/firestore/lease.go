@@ -17,7 +17,7 @@ func (f *Listing) Renew(ctx context.Context, node siaran.Node) error {
 		}
 		sent := time.Now()
 		result, err := f.node(node.Name).Set(ctx, map[string]any{
-			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers},
+			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers, "use": node.Use},
 			"region": node.Region, "capacity": node.Capacity, "draining": node.Draining,
 			rightsField: true, // an older server does not say so
 		})

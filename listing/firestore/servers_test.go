@@ -81,7 +81,7 @@ func TestNeighbours(t *testing.T) {
 	there := open(t, Config{Project: project})
 	node := siaran.Node{
 		Name: "there", URL: "https://there.example", LeaseUntil: time.Now().Add(time.Minute), Viewers: 7, Region: "jkt",
-		Capacity: 100, Draining: true,
+		Capacity: 100, Use: 0.5, Draining: true,
 	}
 	gone := siaran.Node{Name: "gone", LeaseUntil: time.Now().Add(-time.Minute)}
 	for _, n := range []siaran.Node{node, gone} {

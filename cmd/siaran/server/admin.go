@@ -130,7 +130,7 @@ func (s *server) build() metrics.Build {
 func (s *server) metrics() metrics.Config {
 	cfg := metrics.Config{
 		Build: s.build(), Hub: s.hub, Ingest: s.ingest.Stats, Egress: s.egress.Stats, Port: s.socket.Stats,
-		Web: s.web.Stats, Reporter: s.reporter.Stats, Door: s.door.Stats, Streams: s.cfg.MetricsStreams,
+		Web: s.web.Stats, Load: s.busy.State, Reporter: s.reporter.Stats, Door: s.door.Stats, Streams: s.cfg.MetricsStreams,
 	}
 	if s.relay != nil {
 		cfg.Relay = s.relay.Stats

@@ -144,23 +144,17 @@ func (s *server) openPeers() {
 // Draining reports whether the server is about to end: nobody new is sent here.
 func (s *server) Draining() bool { return s.draining.Load() }
 
-// load is what the lease says of this server.
-func (s *server) load() (viewers int, draining bool) {
-	if e := s.viewers.Load(); e != nil {
-		viewers = e.Load()
-	}
-	return viewers, s.Draining()
-}
-
 // place is web.Config.Place.
 func (s *server) place(v web.Visit) web.Choice {
 	origin := v.Stream.Node
 	if b, err := s.hub.Broadcast(v.Stream.Name); err == nil && !b.State().Relayed {
 		origin = s.cfg.Node
 	}
-	s.placer.Hear(s.neighbours.Nodes(), s.Draining())
+	self := s.node()
+	s.load(&self)
+	s.placer.Hear(s.neighbours.Nodes(), self)
 	c := s.placer.Place(cluster.Visit{
-		Stream: v.Stream.Name, Origin: origin, Viewers: v.Stream.Viewers, Here: v.Here, Load: s.egress.Load(),
+		Stream: v.Stream.Name, Origin: origin, Viewers: v.Stream.Viewers, Here: v.Here, Load: self.Viewers,
 		Hops: v.Hops, Stay: v.Stay, Reaches: v.Reaches,
 	})
 	return web.Choice{Here: c.Here, To: c.To, RetryAfter: c.RetryAfter}

@@ -26,6 +26,7 @@ type Config struct {
 	AuthConfig
 	ListingConfig
 	ClusterConfig
+	LoadConfig
 	WebhookConfig
 	AdminConfig
 
@@ -74,7 +75,7 @@ func (c Config) Checked() (Config, error) {
 	}
 	wrong := []error{
 		c.checkRelay(), c.AuthConfig.check(), c.ListingConfig.check(), c.TLSConfig.check(), c.WebhookConfig.check(),
-		c.AdminConfig.check(),
+		c.AdminConfig.check(), c.LoadConfig.check(),
 	}
 	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"udp", c.UDP}} {
 		if err := checkAddress(a.addr); err != nil {

@@ -30,7 +30,8 @@ type Reload struct {
 var adjustable = map[string]bool{
 	"allow-origin": true, "grace": true, "hsts": true, "keep-viewers": true, "lax-trickle": true, "log-level": true,
 	"max-bitrate": true, "max-broadcasts": true, "max-broadcasts-per-owner": true, "max-children": true,
-	"max-layers": true, "max-packet-rate": true, "max-viewers": true, "max-viewers-per-stream": true, "ring-memory": true,
+	"max-egress": true, "max-layers": true, "max-load": true, "max-packet-rate": true, "max-viewers": true,
+	"max-viewers-per-stream": true, "ring-memory": true,
 	"setup-timeout": true, "source-share": true, "strict-session-auth": true,
 }
 
@@ -123,6 +124,9 @@ func (s *server) adjust(c Config) {
 	s.hub.LimitMemory(int64(c.RingMemory))
 	s.ingest.SetLimits(c.ingestLimits())
 	s.egress.SetLimits(c.egressLimits())
+	s.busy.SetMarks(c.marks())
+	s.maxViewers.Store(int64(c.MaxViewers))
+	s.reporter.Hasten()
 	s.web.Adjust(web.Settings{
 		AllowedOrigins: c.AllowOrigin, HSTS: c.HSTS, StrictSessionAuth: c.StrictSessionAuth, LaxTrickle: c.LaxTrickle,
 		Broadcasts: c.PerOwner, Viewers: c.StreamViewers, Share: netaddr.Share(c.SourceShare),

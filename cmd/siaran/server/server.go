@@ -23,6 +23,7 @@ import (
 	"siaran/ingest"
 	"siaran/internal/codec"
 	"siaran/internal/demo"
+	"siaran/internal/load"
 	"siaran/internal/netaddr"
 	"siaran/internal/publish"
 	"siaran/internal/tlsmux"
@@ -82,6 +83,8 @@ type server struct {
 	placer       *cluster.Placer               // the same
 	cluster      *cluster.Cluster              // nil without a parent or peers
 	draining     atomic.Bool                   // as other servers are told
+	busy         *load.Monitor
+	maxViewers   atomic.Int64 // of Config, as last set
 	drain        *drain
 	web          *web.Server
 	relay        *turn.Server // nil if it is off
@@ -107,7 +110,8 @@ type server struct {
 //
 // Parts close in the opposite order.
 func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server, err error) {
-	s := &server{cfg: cfg, current: cfg, logger: logger}
+	s := &server{cfg: cfg, current: cfg, logger: logger, busy: load.NewMonitor(cfg.marks(), logger)}
+	s.maxViewers.Store(int64(cfg.MaxViewers))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -210,6 +214,7 @@ func (s *server) openMedia(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, s.egress.Close)
 	s.viewers.Store(s.egress)
+	s.measureLoad()
 	s.openCluster()
 	s.keepCertificate(certificate)
 	s.closers = append(s.closers, func() error { s.hub.Close(); return nil }) // closed first: sessions say goodbye
@@ -272,6 +277,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Cluster:        pulls,
 		Place:          place,
 		MayMove:        mayMove,
+		Load:           s.busy.State,
 		Drainer:        s.drain,
 		Hub:            s.hub,
 		Listing:        s.shown,

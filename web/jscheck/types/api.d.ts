@@ -132,7 +132,15 @@ declare namespace API {
   interface Overview {
     node: string;
     at: string;
-    nodes: { name: string; url?: string; here: boolean; viewers: number; broadcasts: number }[];
+    nodes: {
+      name: string;
+      url?: string;
+      here: boolean;
+      viewers: number;
+      broadcasts: number;
+      use: number;
+      closed?: string;
+    }[];
     broadcasts: AdminBroadcast[];
     events: AdminEvent[];
   }

@@ -244,6 +244,8 @@ export default {
   "admin.nodes": "Servers",
   "admin.here": "{name} (this one)",
   "admin.nodeCasts": ({ n }) => (n === 1 ? "1 broadcast" : `${n} broadcasts`),
+  "admin.use": "{n} % busy",
+  "admin.closed": "too busy for further viewers",
   "admin.log": "What has happened",
   "admin.log.empty": "Nothing yet since the server has started.",
   "admin.isPrivate": "private",

@@ -246,6 +246,8 @@ export default {
   "admin.nodes": "Server",
   "admin.here": "{name} (yang ini)",
   "admin.nodeCasts": ({ n }) => `${n} siaran`,
+  "admin.use": "{n} % sibuk",
+  "admin.closed": "terlalu sibuk untuk penonton baru",
   "admin.log": "Yang telah terjadi",
   "admin.log.empty": "Belum ada apa-apa sejak server dijalankan.",
   "admin.isPrivate": "tertutup",

@@ -43,8 +43,9 @@ export function showSums(list, overview) {
  * @param {API.Overview} overview
  */
 export function showNodes(list, { nodes }) {
-  const lines = nodes.map(({ name, here, broadcasts, viewers: n }) => [
+  const lines = nodes.map(({ name, here, broadcasts, viewers: n, use }) => [
     here ? t("admin.here", { name }) : name, t("admin.nodeCasts", { n: broadcasts }), viewers(n),
+    use < 1 ? t("admin.use", { n: number(Math.round(100 * use)) }) : t("admin.closed"),
   ].join(" · "));
   if (lines.join("\n") === [...list.children].map((item) => item.textContent).join("\n")) return;
   list.replaceChildren(...lines.map((line, i) =>
