@@ -72,6 +72,9 @@ func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr
 	r.reached(local, s.mux.port)
 	r.in += len(b)
 	s.check(&r.standing, used, nominates)
+	if nominates && !r.proven && used != s.first {
+		r.nomination = told
+	}
 	s.push(told, r)
 }
 
@@ -84,6 +87,10 @@ func (s *muxSession) HandleAnswer(b []byte, from netip.AddrPort, _ netip.Addr) {
 		if told := s.inwardAnswer(b); told != nil {
 			r.answers(told)
 			s.push(told, r)
+			if r.proven && r.nomination != nil {
+				s.push(r.nomination, r)
+				r.nomination = nil
+			}
 		}
 	}
 }

@@ -35,6 +35,10 @@ type remote struct {
 	proven  bool
 	pending [][stun.TransactionIDSize]byte
 	standing
+
+	// The newest check that nominated the address before it was proven, as pion gets it. pion looks at nominations when
+	// checks come, and the broadcaster may send no more of them.
+	nomination []byte
 }
 
 // reached notes which of our addresses a check was sent to, so that packets to the broadcaster leave from there.

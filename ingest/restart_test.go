@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"reflect"
 	"regexp"
@@ -87,6 +88,45 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRestartByOneCheck: a broadcaster nominates by its first check and sends no other. Its address has not answered by
+// then.
+func TestRestartByOneCheck(t *testing.T) {
+	s := start(t, nil)
+	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
+	own := &sdp.Fragment{Ufrag: sdp.RandomText(8), Password: sdp.RandomText(24)}
+	restarted := must(s.Restart(b.answer.Session, must(s.Session(b.answer.Session)).Tag, own))
+	f := must(sdp.ParseFragment(restarted.Fragment))
+	conn := must(net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.cfg.Addresses()[0])))
+	defer conn.Close()
+	send := func(setters ...stun.Setter) {
+		t.Helper()
+		if _, err := conn.Write(stun.MustBuild(append(setters, stun.Fingerprint)...).Raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(stun.TransactionID, stun.BindingRequest, stun.NewUsername(f.Ufrag+":"+own.Ufrag),
+		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.RawAttribute{Type: stun.AttrPriority, Value: make([]byte, 4)},
+		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(f.Password))
+	_ = conn.SetReadDeadline(time.Now().Add(testutil.Patience))
+	buf := make([]byte, maxDatagram)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := decoded(buf[:n]); m != nil && m.Type == stun.BindingRequest {
+			time.Sleep(100 * time.Millisecond) // pion has looked at the check by then
+			send(stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
+				&stun.XORMappedAddress{IP: net.IPv4(127, 0, 0, 1), Port: 9}, stun.NewShortTermIntegrity(own.Password))
+			break
+		}
+	}
+	testutil.Eventually(t, "the ICE session before is over", func() bool {
+		now := s.names()
+		return len(now) == 1 && now[0] == f.Ufrag
+	})
 }
 
 // TestRestartThatFails leaves the ICE session before it, with which media goes on; the next one works.
