@@ -85,18 +85,19 @@ func (t *Tracer) Begin(o measure.Opening) measure.Trace {
 		link := trace.Link{SpanContext: client.WithTraceState(trace.TraceState{})}
 		options = append(options, trace.WithLinks(link))
 	}
-	ctx, span := t.tracer.Start(ctx, o.Method+" "+o.Route, options...)
+	_, span := t.tracer.Start(ctx, o.Method+" "+o.Route, options...)
 	if !span.IsRecording() {
 		return measure.NoTrace
 	}
-	return &session{tracer: t.tracer, ctx: ctx, request: span}
+	parent := trace.ContextWithSpanContext(context.Background(), span.SpanContext())
+	return &session{tracer: t.tracer, ctx: parent, request: span}
 }
 
-// session is the trace of one session. Its spans are children of that of the request.
+// session is the trace of one session.
 type session struct {
 	tracer  trace.Tracer
-	ctx     context.Context
-	request trace.Span
+	ctx     context.Context // says that spans are children of the request's
+	request trace.Span      // nil when it was answered: a session lasts longer
 }
 
 func (s *session) Part(name string, from, to time.Time) {
@@ -110,6 +111,7 @@ func (s *session) Answered(status int, at time.Time) {
 		s.request.SetStatus(codes.Error, "")
 	}
 	s.request.End(trace.WithTimestamp(at))
+	s.request = nil
 }
 
 func (s *session) End(e measure.SessionEnd) {
