@@ -144,6 +144,7 @@ type Config struct {
 	ICEServers func(id siaran.SessionID, host string) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
+	FrontURL       string         // the same of all servers together; empty: there is none
 	AllowedOrigins []string       // sites whose pages may call; empty: all, because no cookies are used
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Logger         *slog.Logger   // nil: none

@@ -102,12 +102,16 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 func (s *Server) page(file string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		p, _ := c.Get(about).(pageOf)
-		pageHeaders(c.Response().Header(), file, p.stream.EmbedSites)
+		pageHeaders(c.Response().Header(), file, p.stream.EmbedSites, p.front)
 		return s.serveAsset(c, file)
 	}
 }
 
-func pageHeaders(h http.Header, file string, sites siaran.EmbedSites) {
+func pageHeaders(h http.Header, file string, sites siaran.EmbedSites, front string) {
+	policy := pagePolicy
+	if front != "" {
+		policy = strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+front, 1)
+	}
 	ancestors, devices := "'none'", "camera=(), microphone=(), display-capture=()"
 	switch file {
 	case "embed.html":
@@ -116,7 +120,7 @@ func pageHeaders(h http.Header, file string, sites siaran.EmbedSites) {
 		devices = "camera=(self), microphone=(self), display-capture=(self)"
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	h.Set(echo.HeaderContentSecurityPolicy, pagePolicy+ancestors)
+	h.Set(echo.HeaderContentSecurityPolicy, policy+ancestors)
 	h.Set("Permissions-Policy", devices+", geolocation=(), payment=(), usb=()")
 }
 
@@ -131,6 +135,7 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 			return err
 		}
 		ctx := c.Request().Context()
+		p := pageOf{front: s.cfg.FrontURL}
 		g, err := s.authorizeFor(ctx, c, demand{scope: access.Watch, stream: name}) // browsers open pages without a token
 		if err == nil && g.found {
 			_, err := s.cfg.Hub.Broadcast(name)
@@ -138,8 +143,12 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 			if url != "" {
 				return redirectTo(c, url)
 			}
-			c.Set(about, pageOf{stream: g.stream, live: live})
+			p.stream, p.live = g.stream, live
 		}
+		if url := s.ownPage(c); url != "" {
+			return redirectTo(c, url)
+		}
+		c.Set(about, p)
 		return page(c)
 	}
 }
@@ -150,12 +159,14 @@ const about = "about"
 // pageOf is what a page shows.
 type pageOf struct {
 	stream siaran.Stream
-	live   bool // on this server
+	live   bool   // on this server
+	front  string // where the page goes when this server has died; may be empty
 }
 
 var (
 	titleElement  = []byte("<title>Siaran</title>")
 	playerElement = []byte("<siaran-player ")
+	endOfHead     = []byte("</head>")
 )
 
 // of returns the page with what is known about its stream: for previews of links (ogp.me) and for its player.
@@ -174,6 +185,10 @@ func (a asset) of(p pageOf) asset {
 	}
 	if p.live {
 		body = bytes.Replace(body, playerElement, []byte("<siaran-player live "), 1)
+	}
+	if p.front != "" {
+		meta := "  <meta name=\"siaran-front\" content=\"" + html.EscapeString(p.front) + "\">\n</head>"
+		body = bytes.Replace(body, endOfHead, []byte(meta), 1)
 	}
 	if len(body) == len(a.body) {
 		return a

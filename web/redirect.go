@@ -159,3 +159,15 @@ func (s *Server) toParent(c echo.Context, err error) error {
 	}
 	return redirectTo(c, urlThere(c, base))
 }
+
+// ownPage returns the address of a page at this server's own name, for who has asked for it at the name that all
+// servers share. There, all that the page asks for comes to one server.
+func (s *Server) ownPage(c echo.Context) string {
+	front, frontErr := url.Parse(s.cfg.FrontURL)
+	base, err := url.Parse(s.cfg.BaseURL)
+	if err != nil || frontErr != nil || base.Host == "" || hops(c) > 1 ||
+		!strings.EqualFold(c.Request().Host, front.Host) || strings.EqualFold(base.Host, front.Host) {
+		return ""
+	}
+	return urlThere(c, base)
+}

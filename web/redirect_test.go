@@ -256,3 +256,39 @@ func TestBroadcasterIsSentToTheParent(t *testing.T) {
 		wantProblem(t, post("/whip/cats", "Origin", "https://edge.example"), 409)
 	}
 }
+
+// TestFront: the pages of streams know the address of all servers, and who comes there is sent to the server's own.
+func TestFront(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.FrontURL, c.BaseURL = "https://live.example", "https://e1.example" })
+	for _, path := range []string{"/watch/cats", "/embed/cats?a=1"} {
+		r := s.do(call{method: "GET", path: path})
+		if r.StatusCode != 200 || !strings.Contains(r.body, `<meta name="siaran-front" content="https://live.example">`) ||
+			!strings.Contains(r.Header.Get("Content-Security-Policy"), "connect-src 'self' https://live.example;") {
+			t.Errorf("%s: %d %v\n%s", path, r.StatusCode, r.Header, r.body)
+		}
+		at := func(path string) *http.Response {
+			req, err := http.NewRequest(http.MethodGet, s.url+path, nil)
+			s.must(err)
+			req.Host = "live.example"
+			res, err := s.client.Do(req)
+			s.must(err)
+			res.Body.Close()
+			return res
+		}
+		mark := "?redirected=1"
+		if strings.Contains(path, "?") {
+			mark = "&redirected=1"
+		}
+		wantAt := "https://e1.example" + path + mark
+		if r := at(path); r.StatusCode != 307 || r.Header.Get("Location") != wantAt {
+			t.Errorf("%s at the front: %d to %q, want %q", path, r.StatusCode, r.Header.Get("Location"), wantAt)
+		}
+		if r := at("/watch/cats?redirected=2"); r.StatusCode != 200 {
+			t.Errorf("sent on for ever: %d to %q", r.StatusCode, r.Header.Get("Location"))
+		}
+	}
+	if r := s.do(call{method: "GET", path: "/"}); strings.Contains(r.body, "siaran-front") {
+		t.Error("the dashboard goes there")
+	}
+}

@@ -67,7 +67,7 @@ func (s *Server) studio() echo.HandlerFunc {
 	policy := in.policy()
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		pageHeaders(h, "studio.html", "")
+		pageHeaders(h, "studio.html", "", "")
 		h.Set(echo.HeaderContentSecurityPolicy, policy)
 		h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups") // the sign-in window reports back
 		h.Set(echo.HeaderReferrerPolicy, "strict-origin")               // API keys may be limited to sites

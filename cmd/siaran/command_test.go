@@ -70,6 +70,8 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"serve --parent origin.example.org", 1, "--parent"},
 		{"serve --parent http://a.example --listing firestore --firebase-project p", 1, "--parent"},
 		{"serve --parent https://a.example --base-url https://a.example/", 1, "own --base-url"},
+		{"serve --front-url live.example.org", 1, "--front-url"},
+		{"serve --front-url http://live.example --base-url https://a.example", 1, "--front-url"},
 		{"serve --listen 127.0.0.1:0 --udp 127.0.0.1:0 --turn= --secret-file nowhere --data " + dir, 1, "--secret-file"},
 		{"serve --burst 10", 1, "--burst"},
 		{"serve --webhook www.example.org --webhook-secret-file x", 1, "--webhook"},

@@ -87,6 +87,8 @@ var serveHelp = map[string]string{
 	"presence": "What Firestore stores about viewers: documents (one for each viewer), counts (only their number) " +
 		"or off (default ${default}).",
 	"parent": "Server to pull streams from that this one does not have, such as https://origin.example.org.",
+	"front-url": "Address that leads viewers to any of the servers, such as https://live.example.org. Pages of a server " +
+		"that has died go on there.",
 	"region": "Where this server stands, such as jakarta: viewers go to a server of the same region if they can. " +
 		"For --listing firestore with --secret-file.",
 	"secret-file": "File with the secret that several servers share, in place of the one in the data folder: 32 bytes, " +

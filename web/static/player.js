@@ -1,14 +1,17 @@
 // @ts-check
-// <siaran-player stream="NAME" [server="https://host"] [token="..."] [controls="none"] [keys] [relay] [stay] [live]>
+// <siaran-player stream="NAME" [server="https://host"] [front="https://host"] [token="..."] [controls="none"] [keys]
+//   [relay] [stay] [live]>
 // plays a live stream, on any site.
+//   front  a name that leads to any of several servers: the player goes there when its server answers nothing
 //   keys   K, M and F work on the whole page, not only within the player
 //   relay  the media comes through the server's relay only
 //   stay   a stream that is live on another server is not followed there; the event "elsewhere" reports it
 //   live   the stream was live when the page was made
 // A <video slot="video"> child is used as the video element.
-// Hooks: .state, .play(), .pause(), .video, .receiver, "state" and "info" events; in its shadow root #unmute, #play,
-// #pause, #mute, #volume, #quality, #pip, #fullscreen, #again, #details, #report, #overlay, #note.
+// Hooks: .state, .play(), .pause(), .video, .receiver, events "state", "info" and "unanswered"; in its shadow root
+// #unmute, #play, #pause, #mute, #volume, #quality, #pip, #fullscreen, #again, #details, #report, #overlay, #note.
 import { h } from "./js/dom.js";
+import { waitToLeave } from "./js/front.js";
 import { onLanguage } from "./js/i18n.js";
 import { relayChoice } from "./js/ice.js";
 import { claim, release, tell } from "./js/media-session.js";
@@ -165,10 +168,20 @@ export class SiaranPlayer extends HTMLElement {
       this.dispatchEvent(new CustomEvent("info", { detail: this.info }));
     });
     receiver.addEventListener("elsewhere", () => this.dispatchEvent(new Event("elsewhere")));
+    receiver.addEventListener("unanswered", () => this.#goToFront(receiver));
     this.receiver = receiver;
     this.#view?.watch(receiver);
     receiver.start();
     this.#show();
+  }
+
+  /** @param {Receiver} receiver that gets no answers */
+  async #goToFront(receiver) {
+    this.dispatchEvent(new Event("unanswered"));
+    const front = this.getAttribute("front");
+    if (!front || front === this.getAttribute("server")) return;
+    await waitToLeave();
+    if (this.receiver === receiver && receiver.state !== "live") this.setAttribute("server", front);
   }
 
   #stop() {

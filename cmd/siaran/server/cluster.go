@@ -17,6 +17,7 @@ import (
 // ClusterConfig says how the server works together with others.
 type ClusterConfig struct {
 	Parent      string   `placeholder:"URL"`
+	FrontURL    string   `name:"front-url" placeholder:"URL"`
 	Region      string   `placeholder:"NAME"`
 	SecretFile  []string `name:"secret-file" placeholder:"FILE"`
 	MaxChildren int      `name:"max-children" default:"64"`
@@ -33,6 +34,7 @@ func (c *Config) checkCluster() error {
 	if strings.ContainsFunc(c.Region, func(r rune) bool { return r <= ' ' || r == 0x7f }) || len(c.Region) > 50 {
 		wrong = append(wrong, fmt.Errorf("--region %q: give a word of at most 50 characters, such as jakarta", c.Region))
 	}
+	wrong = append(wrong, c.checkFront())
 	if c.Parent == "" {
 		return errors.Join(wrong...)
 	}
@@ -49,6 +51,23 @@ func (c *Config) checkCluster() error {
 		c.Parent = u.String()
 	}
 	return errors.Join(wrong...)
+}
+
+// checkFront checks --front-url and removes slashes at its end.
+func (c *Config) checkFront() error {
+	if c.FrontURL == "" {
+		return nil
+	}
+	u, err := upstream.ParseURL(c.FrontURL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--front-url %q: give the address of all servers, such as https://live.example.org", c.FrontURL)
+	case u.Scheme == "http" && strings.HasPrefix(c.BaseURL, "https:"):
+		return fmt.Errorf("--front-url %q: browsers do not go there from pages of --base-url %s: give an address with https",
+			c.FrontURL, c.BaseURL)
+	}
+	c.FrontURL = u.String()
+	return nil
 }
 
 // OpenSecret opens the secret that the server shares with others, or its own in the data folder.

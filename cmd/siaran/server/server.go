@@ -295,6 +295,7 @@ func (s *server) openWeb(context.Context) (err error) {
 		Health:         func(name siaran.StreamName) (any, bool) { return s.ingest.Health(name) },
 		Node:           s.cfg.Node,
 		BaseURL:        s.cfg.BaseURL,
+		FrontURL:       s.cfg.FrontURL,
 		AllowedOrigins: s.cfg.AllowOrigin,
 		TrustedProxies: s.cfg.TrustedProxy,
 		HSTS:           s.cfg.HSTS,

@@ -50,6 +50,8 @@ const longestWait = 30000;
 const pauseTime = 30000; // of a pause, until the session ends: what comes in the meantime costs and is never seen
 const lossWait = 300; // after the loss of a session that had played
 const hopeTime = 10000; // after such a loss, in which failures are not shown
+const answerTime = 3500; // for an offer after such a loss; a server may need 3 s to get the stream from another one
+const unansweredOffers = 2; // in a row
 
 const fatal = new Set([400, 401, 403, 404, 405, 415, 422]); // statuses that will not change by themselves
 // Reasons to end a session that are no failures.
@@ -57,7 +59,7 @@ const calm = new Set(["stopped", "again", "network", "ended", "paused"]);
 
 /**
  * Receiver plays a stream into a video element. It dispatches "state", "info" (what the server says of the stream, or
- * missing, has changed) and, with stay, "elsewhere".
+ * missing, has changed), "unanswered" (the server answers nothing any more) and, with stay, "elsewhere".
  */
 export class Receiver extends EventTarget {
   /** @type {ReceiverState} */
@@ -95,6 +97,7 @@ export class Receiver extends EventTarget {
   #seen = false; // was live before
   #refused = 0; // offers in a row that were refused because the stream is not live
   #failures = 0; // in a row
+  #unanswered = 0; // offers in a row
   #comeback = new Comeback(); // after the loss of a session that had played
   #relayed = false; // the media came through a relay last time
   #rates = new Rates(); // of the present attempt
@@ -266,7 +269,7 @@ export class Receiver extends EventTarget {
       let wait = 0;
       try {
         const reason = await this.#watch();
-        this.#failures = this.#refused = 0;
+        this.#failures = this.#refused = this.#unanswered = 0;
         if (!this.#running) return;
         if (reason === "ended" || (reason === "hung up" && this.#over)) {
           this.#set("ended");
@@ -314,6 +317,8 @@ export class Receiver extends EventTarget {
    * @param {Failed} failed
    */
   #fail({ stage, problem, verdict, report }) {
+    this.#unanswered = problem.status === 0 ? this.#unanswered + 1 : 0;
+    if (this.#unanswered >= unansweredOffers) this.dispatchEvent(new Event("unanswered"));
     if (problem.status === 409 || problem.status === 307) {
       this.#failures = 0;
       this.#comeback.back();
@@ -404,12 +409,20 @@ export class Receiver extends EventTarget {
    * @param {AbortSignal} signal
    * @param {Promise<RTCIceServer[]>} [ice]
    */
-  #offer(pc, signal, ice) {
+  async #offer(pc, signal, ice) {
     const { stream, server, token, relay, stay } = this.#options;
     pc.addTransceiver("audio", { direction: "recvonly" });
     pc.addTransceiver("video", { direction: "recvonly" });
     const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
-    return open(pc, endpoint, { token, edit: stereoOpus, signal, ice, relay, redirect: stay ? "manual" : "follow" });
+    const silence = this.#seen
+      ? setTimeout(() => this.dispatchEvent(new Event("unanswered")), answerTime) : undefined;
+    const step = (/** @type {string} */ name) => name === "answered" && clearTimeout(silence);
+    const redirect = stay ? "manual" : "follow";
+    try {
+      return await open(pc, endpoint, { token, edit: stereoOpus, step, signal, ice, relay, redirect });
+    } finally {
+      clearTimeout(silence);
+    }
   }
 
   /**
