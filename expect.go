@@ -12,7 +12,8 @@ func (h *Hub) Expect(states []BroadcastState) {
 		}
 		b := &Broadcast{
 			hub: h, id: s.ID, stream: s.Stream, owner: s.Owner, started: s.StartedAt, expected: &s,
-			origin: Origin{Moves: s.Moves}, peak: s.PeakViewers, total: s.TotalViewers, done: make(chan struct{}), viewers: make(map[ViewerID]Viewer),
+			origin: Origin{Moves: s.Moves}, peak: s.PeakViewers, total: s.TotalViewers, done: make(chan struct{}),
+			viewers: make(map[ViewerID]Viewer),
 		}
 		h.broadcasts[s.Stream] = b
 		b.setStatus(StatusInterrupted)
