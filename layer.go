@@ -121,7 +121,13 @@ func (l *Layer) drop() {
 }
 
 // cost is the memory that the packet takes, in bytes: the allocator rounds up by an eighth at most.
-func (p *Packet) cost() int { return len(p.Payload) + len(p.Payload)/8 + packetCost }
+func (p *Packet) cost() int {
+	n := len(p.Payload) + len(p.Payload)/8 + packetCost
+	if p.Apart != nil {
+		n += p.Apart.cost(p.Payload)
+	}
+	return n
+}
 
 // RID is the restriction identifier of the layer (RFC 8851), empty when the track has only one.
 func (l *Layer) RID() string { return l.rid }
@@ -156,6 +162,12 @@ func (l *Layer) Get(seq int64) *Packet {
 		return p
 	}
 	return nil
+}
+
+// Apart reports whether the newest packet has an [Apart].
+func (l *Layer) Apart() bool {
+	newest := l.Get(l.Head() - 1)
+	return newest != nil && newest.Apart != nil
 }
 
 // Clock is the newest relation of timestamps to the time of day; false until the first packet.

@@ -76,6 +76,16 @@ func (l *Layer) Rates() (rates LayerRates) {
 	return rates
 }
 
+// Whole are the rates of a layer that goes out whole.
+func (r LayerRates) Whole() (whole LayerRates) {
+	for _, spatial := range r {
+		for _, rate := range spatial {
+			whole[0][0] += rate
+		}
+	}
+	return whole
+}
+
 // SpatialSize is the size of a spatial layer's newest key frame in pixels, 0 and 0 when it is not known.
 func (l *Layer) SpatialSize(spatial int) (width, height int) {
 	if sizes := l.sizes.Load(); sizes != nil && spatial >= 0 && spatial < len(*sizes) {

@@ -12,4 +12,5 @@ type Packet struct {
 	Keyframe  bool      // the first packet of a key frame, or any packet of audio
 	FrameEnd  bool      // the last packet of a frame
 	Place
+	Apart *Apart // nil where spatial layers, if there are any, need no care
 }

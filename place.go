@@ -34,11 +34,40 @@ func (p Place) clamped() Place {
 	return p
 }
 
+// Apart is how a packet of AV1 with spatial layers goes out to viewers who take dependency descriptors: they may get some
+// of the layers only. To all others, a temporal unit goes out as one frame ([Packet.Payload]). It is never changed.
+type Apart struct {
+	Payload    []byte // as the broadcaster sent it
+	Descriptor []byte // likewise
+	Starts     bool   // the packet is the first of its frame
+	Frame      uint16 // the number of its frame
+
+	Targets []Target // what a viewer may decode; shared by many packets
+	Active  uint32   // those of them that the broadcaster sends, the first in the lowest bit
+	MaskAt  int      // where the descriptor says that, or would, in bits
+	Masked  bool     // it does
+}
+
+// Target is a decode target: all frames up to these layers.
+type Target struct{ Spatial, Temporal uint8 }
+
+// apartCost is the memory that an [Apart] takes besides its bytes.
+const apartCost = 128
+
+func (a *Apart) cost(payload []byte) int {
+	n := apartCost + len(a.Descriptor)
+	if &a.Payload[0] != &payload[0] {
+		n += len(a.Payload)
+	}
+	return n
+}
+
 // Described is what a broadcaster says of a packet outside its payload (the dependency descriptor, RTP Payload Format
 // For AV1, version 1.0, appendix A).
 type Described struct {
 	Place
 	Sizes []Size // see [Frame]
+	Apart *Apart // see [Packet]
 }
 
 // Size is the size of a picture in pixels.

@@ -31,4 +31,5 @@ type SessionInfo struct {
 	RemotePassword string
 	Viewer         ViewerID // of a viewer, in the listing
 	VideoMedia     string   // of a viewer: the index of the m-line that the video is sent in; empty: there is none
+	Described      bool     // of a viewer: it takes dependency descriptors
 }

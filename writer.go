@@ -87,6 +87,9 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 	p.Seq, p.Payload, p.Marker = seq+w.seqOffset, payload, marker
 	p.Keyframe = frame.Keyframe && len(frame.Prefix) == 0
 	p.FrameEnd = frame.End
+	if described != nil {
+		p.Apart = described.Apart
+	}
 	l.append(&p)
 	if frame.Backward {
 		l.backward.Add(1)

@@ -23,6 +23,7 @@ type plan struct {
 	HoldID         uint8 // of the header extension that hold writes; 0: it is not negotiated
 	NumberID       uint8 // of that with the transport-wide number; 0: it is not negotiated
 	StampID        uint8 // of that with the time of sending, which REMB is made from; 0: it is not negotiated
+	DescriptorID   uint8 // of that with the dependency descriptor; 0: it is not negotiated
 	Choice         bool  // there is something to choose: several layers, or layers within one
 }
 
@@ -103,7 +104,7 @@ type sectionPlan struct {
 func planSections(offer *sdp.Offer, b *siaran.Broadcast, child bool) ([]*sectionPlan, error) {
 	plans := make([]*sectionPlan, len(offer.Sections))
 	taken := taken{}
-	choice := !child && hasChoice(b.Video())
+	choice := !child && hasChoice(b.Video(), slices.ContainsFunc(offer.Sections, takesDescriptors))
 	for i := range offer.Sections {
 		section := &offer.Sections[i]
 		track := trackOf(b, section.Kind)
@@ -158,6 +159,10 @@ func planSection(
 	if section.Kind != siaran.KindVideo {
 		return p
 	}
+	if e, ok := offered(section, uriDescriptor); ok && takesDescriptors(*section) && hasApart(track) {
+		p.DescriptorID = uint8(e.ID)
+		p.extensions = append(p.extensions, e)
+	}
 	p.SSRC = newSSRC(videoSSRC + uint32(2*nth))
 	if codec.RTX != 0 && slices.Contains(codec.Feedback, "nack") {
 		p.RTXPayloadType, p.RTXSSRC = codec.RTX, newSSRC(repairSSRC+uint32(2*nth))
@@ -191,22 +196,39 @@ func (p *sectionPlan) estimated(section *sdp.Section) {
 }
 
 // hasChoice reports whether viewers of a track may get different things: if it has several layers, or if the newest
-// packets show temporal or spatial layers.
-func hasChoice(video *siaran.Track) bool {
-	const looked = 256 // packets
+// packets show temporal or spatial layers. For those of AV1 with spatial layers, they have to take descriptors.
+func hasChoice(video *siaran.Track, described bool) bool {
 	if video == nil {
 		return false
 	}
-	if len(video.Layers) > 1 {
-		return true
-	}
-	l := video.Layers[0]
+	return len(video.Layers) > 1 || shows(video.Layers[0], func(p *siaran.Packet) bool {
+		return (p.Temporal > 0 || p.Spatial > 0) && (described || p.Apart == nil)
+	})
+}
+
+// hasApart reports whether the newest packets of a track are AV1 with spatial layers.
+func hasApart(video *siaran.Track) bool {
+	return slices.ContainsFunc(video.Layers, func(l *siaran.Layer) bool {
+		return shows(l, func(p *siaran.Packet) bool { return p.Apart != nil })
+	})
+}
+
+// shows reports whether one of a layer's newest packets is such.
+func shows(l *siaran.Layer, such func(*siaran.Packet) bool) bool {
+	const looked = 256 // packets
 	for seq := l.Head() - 1; seq >= max(l.Tail(), l.Head()-looked); seq-- {
-		if p := l.Get(seq); p != nil && (p.Temporal > 0 || p.Spatial > 0) {
+		if p := l.Get(seq); p != nil && such(p) {
 			return true
 		}
 	}
 	return false
+}
+
+// takesDescriptors reports whether a viewer takes dependency descriptors in a section. Those with a structure are longer
+// than 16 bytes.
+func takesDescriptors(s sdp.Section) bool {
+	_, ok := offered(&s, uriDescriptor)
+	return ok && s.Kind == siaran.KindVideo && s.Mixed
 }
 
 // The SSRCs of a viewer share a key, so no two may ever be the same (RFC 7714 section 8.1): the lowest bits say which
@@ -233,6 +255,9 @@ func (p *sectionPlan) describe(s *sdp.AnswerSection) {
 	s.Codec(p.codec, answerFMTP(p.codec, p.sent), feedback, p.RTXPayloadType != 0)
 	for _, e := range p.extensions {
 		s.Extension(e)
+	}
+	if p.DescriptorID != 0 {
+		s.Attribute("extmap-allow-mixed", "")
 	}
 	msid := "siaran " + p.Kind.String()
 	if p.layer != "" {

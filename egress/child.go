@@ -77,7 +77,8 @@ func (c *child) tell(now time.Time) {
 // forChild makes a plan that of a child: it gets one layer as it is, the one that its offer names, or the largest of
 // those that are being sent.
 func (p *sectionPlan) forChild(offered *sdp.Section, now time.Time) {
-	p.HoldID, p.extensions = 0, nil
+	p.HoldID = 0
+	p.extensions = slices.DeleteFunc(p.extensions, func(e sdp.Extension) bool { return e.URI != uriDescriptor })
 	if i := slices.IndexFunc(p.Layers, func(l *siaran.Layer) bool { return l.RID() == offered.Layer }); i >= 0 {
 		p.Layers, p.layer = p.Layers[i:i+1:i+1], offered.Layer
 		if slices.Contains(p.codec.Feedback, feedbackTMMBR) {

@@ -78,7 +78,7 @@ func (t *track) viewing(now time.Time) siaran.Viewing {
 	if s := t.sel; s != nil {
 		v.Target = s.estimate.Target() / targetStep * targetStep
 		v.Spatial, v.Temporal = s.sends(t.shared)
-		if w, h := t.layer.SpatialSize(v.Spatial); w > 0 {
+		if w, h := t.spatialSize(t.layer, v.Spatial); w > 0 {
 			v.Width, v.Height = w, h
 		}
 		thin = s.thinned()
@@ -118,10 +118,18 @@ func (t *track) wants(l *siaran.Layer) bool {
 	if t.choice.RID != "" {
 		return l.RID() == t.choice.RID
 	}
-	if w, h := l.SpatialSize(0); w > 0 {
+	if w, h := t.spatialSize(l, 0); w > 0 {
 		return t.fits(w, h)
 	}
 	return t.fits(l.Size())
+}
+
+// spatialSize is the size of a spatial layer, 0 and 0 when it is not known, or nothing to a viewer who gets it whole.
+func (t *track) spatialSize(l *siaran.Layer, spatial int) (width, height int) {
+	if t.DescriptorID == 0 && l.Apart() {
+		return 0, 0
+	}
+	return l.SpatialSize(spatial)
 }
 
 // fits reports whether a size is within the viewer's choice.

@@ -92,19 +92,19 @@ func (t *track) sendProbes(w *worker, l *link, bytes int, now time.Time) {
 func (t *track) putPadding(w *worker, l *link, now time.Time) error {
 	room := w.batch.Room()
 	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, uint32(t.time.out), false)
-	t.mark(room, t.estimate.Sent(now, headerSize+8+probePadding+packetOverhead), now)
+	e := extensions{b: room}
+	t.mark(&e, t.estimate.Sent(now, headerSize+8+probePadding+packetOverhead), now)
+	e.finish()
 	head := headerLength(room)
 	t.rtxSeq++
 	return l.send(w.batch, room, padded(room, room[head:head], probePadding), t.rtxSeq-1)
 }
 
 // mark writes a transport-wide number or the time of sending into a packet, if the viewer takes one of them.
-func (t *track) mark(room []byte, number uint16, now time.Time) {
-	e := extensions{b: room}
+func (t *track) mark(e *extensions, number uint16, now time.Time) {
 	if t.NumberID != 0 {
 		binary.BigEndian.PutUint16(e.add(t.NumberID, 2), number)
 	} else if t.StampID != 0 {
 		e.stamp(t.StampID, now)
 	}
-	e.finish()
 }

@@ -16,8 +16,13 @@ const uriNumber = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-e
 // estimate by themselves send REMB only if they get it.
 const uriStamp = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
+// uriDescriptor names the dependency descriptor (RTP Payload Format For AV1, version 1.0, appendix A).
+const uriDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+
 const (
 	extensionProfile = 0xbede // one-byte headers (RFC 8285 section 4.2)
+	wideProfile      = 0x1000 // two-byte headers (section 4.3)
+	narrowMost       = 16     // bytes in an element with a one-byte header
 	extensionRoom    = 1200   // bytes of payload: larger packets get no extensions, as they might not fit the path
 	// What a packet is longer than its header and payload: the authentication tag, UDP and IPv4.
 	packetOverhead = 16 + 8 + 20
@@ -25,8 +30,9 @@ const (
 
 // extensions writes header extensions after the fixed header in b.
 type extensions struct {
-	b   []byte
-	end int // 0: there is none yet
+	b    []byte
+	end  int  // 0: there is none yet
+	wide bool // an element is longer than one-byte headers can say
 }
 
 // add begins an element and returns where its data goes.
@@ -35,6 +41,11 @@ func (e *extensions) add(id uint8, size int) []byte {
 		e.end = headerSize + 4
 	}
 	at := e.end
+	if e.wide {
+		e.b[at], e.b[at+1] = id, byte(size)
+		e.end += 2 + size
+		return e.b[at+2 : e.end]
+	}
 	e.b[at] = id<<4 | byte(size-1)
 	e.end += 1 + size
 	return e.b[at+1 : e.end]
@@ -57,7 +68,11 @@ func (e *extensions) finish() {
 		e.end++
 	}
 	e.b[0] |= 1 << 4
-	binary.BigEndian.PutUint16(e.b[headerSize:], extensionProfile)
+	profile := uint16(extensionProfile)
+	if e.wide {
+		profile = wideProfile
+	}
+	binary.BigEndian.PutUint16(e.b[headerSize:], profile)
 	binary.BigEndian.PutUint16(e.b[headerSize+2:], uint16((e.end-headerSize-4)/4))
 }
 

@@ -120,6 +120,19 @@ func (s *pictureIDs) skip(codec siaran.CodecName) { s.rebasePid = s.rebasePid ||
 // switched says that what follows begins with a key frame and does not continue what was sent.
 func (s *pictureIDs) switched() { s.rebaseBoth = true }
 
+// described returns the number with which the frame of a packet goes out in a descriptor. Frames name those that they
+// need by distance, and a key frame needs none, so each key frame continues the numbers.
+func (s *pictureIDs) described(p *siaran.Packet) pictureID {
+	if p.Keyframe || s.rebaseBoth || !s.started {
+		if s.started {
+			s.picture = s.last.picture + 1 - p.Apart.Frame
+		}
+		s.started, s.rebaseBoth = true, false
+	}
+	s.last.picture = p.Apart.Frame + s.picture
+	return s.last
+}
+
 // at returns the ids with which a packet goes out.
 func (s *pictureIDs) at(codec siaran.CodecName, p *siaran.Packet) pictureID {
 	f := pictureFieldsOf(codec, p.Payload)

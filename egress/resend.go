@@ -62,13 +62,19 @@ func (t *track) useless(how *sentPacket) bool {
 func (t *track) putRTX(w *worker, l *link, out int64, p *siaran.Packet, how *sentPacket, now time.Time) error {
 	room := w.batch.Room()
 	t.head(room, t.RTXPayloadType, t.RTXSSRC, t.rtxSeq, how.timestamp, how.marker)
-	if t.estimate != nil && len(p.Payload) <= extensionRoom {
-		t.mark(room, t.estimate.Sent(now, headerSize+8+2+len(p.Payload)+packetOverhead), now)
+	e, original, apart := extensions{b: room}, p.Payload, t.apart(p)
+	if apart != nil {
+		t.describe(&e, apart, how)
+		original = apart.Payload
 	}
+	if t.estimate != nil && len(p.Payload) <= extensionRoom {
+		t.mark(&e, t.estimate.Sent(now, headerSize+8+2+len(p.Payload)+packetOverhead), now)
+	}
+	e.finish()
 	head := headerLength(room)
 	payload := binary.BigEndian.AppendUint16(room[head:head], uint16(out))
-	payload = append(payload, p.Payload...)
-	if how.ids.rewritten {
+	payload = append(payload, original...)
+	if how.ids.rewritten && apart == nil {
 		pictureFieldsOf(t.sel.codec, payload[2:]).write(payload[2:], how.ids)
 	}
 	t.rtxSeq++

@@ -25,6 +25,7 @@ const (
 type selector struct {
 	estimate *bwe.Estimator
 	codec    siaran.CodecName
+	whole    bool   // the viewer takes no descriptors, so spatial layers of AV1 stay one
 	sound    *track // that goes first; nil: there is none
 	ladder   ladder
 	climber  climber
@@ -38,6 +39,8 @@ type selector struct {
 	// What is sent of the track's layer.
 	spatial, temporal uint8
 	picture           int64 // timestamp of the newest picture that was looked at
+	lowest            uint8 // spatial layer of that picture
+	most              rung  // what was given when it began: all of its frames are treated alike
 	key               int64 // of the newest key frame
 	waiting           bool  // for a key frame
 	lost              bool  // a packet before the next one has not come from the broadcaster
@@ -46,7 +49,28 @@ type selector struct {
 
 func newSelector(t, sound *track, e *bwe.Estimator) *selector {
 	all := rung{layer: t.layer, spatial: siaran.MaxSpatial - 1, temporal: siaran.MaxTemporal - 1}
-	return &selector{estimate: e, codec: t.layer.Codec().Name, sound: sound, aim: all, given: all}
+	return &selector{estimate: e, codec: t.layer.Codec().Name, whole: t.DescriptorID == 0, sound: sound,
+		aim: all, given: all}
+}
+
+// place is that of a packet, as far as it matters to the viewer.
+func (s *selector) place(p *siaran.Packet) siaran.Place {
+	if s.whole && p.Apart != nil {
+		return siaran.Place{LayerEnd: p.FrameEnd}
+	}
+	return p.Place
+}
+
+// gets returns the highest layers that the viewer gets from a packet on. With a key frame all may begin.
+func (s *selector) gets(p *siaran.Packet) (spatial, temporal uint8) {
+	spatial, temporal = s.spatial, s.temporal
+	if p.Timestamp == s.key {
+		spatial = s.most.spatial
+	}
+	if temporal == siaran.MaxTemporal-1 {
+		temporal = 0xff // higher ones count as this one
+	}
+	return spatial, temporal
 }
 
 // restart is for a track that begins again, at a key frame.
@@ -65,27 +89,28 @@ func (s *selector) passes(p *siaran.Packet) bool {
 	if s.waiting || s.given.extent == noFrames || s.given.extent == keyFrames && p.Timestamp != s.key {
 		return false
 	}
-	if p.SwitchUp && p.Temporal == s.temporal+1 && p.Temporal <= s.given.temporal {
-		s.temporal = p.Temporal
+	at := s.place(p)
+	if at.SwitchUp && at.Spatial == s.lowest && at.Temporal == s.temporal+1 && at.Temporal <= s.most.temporal {
+		s.temporal = at.Temporal
 	}
-	if s.rises(p) {
-		s.spatial = p.Spatial
+	if s.rises(at) {
+		s.spatial = at.Spatial
 	}
-	if p.Temporal > s.temporal {
+	if at.Temporal > s.temporal {
 		s.ids.skip(s.codec)
 		return false
 	}
-	return p.Spatial <= s.spatial
+	return at.Spatial <= s.spatial
 }
 
-// rises reports whether the next spatial layer is taken from this packet on.
-func (s *selector) rises(p *siaran.Packet) bool {
-	return p.LayerStart && p.Spatial == s.spatial+1 && p.Spatial <= s.given.spatial
+// rises reports whether the next spatial layer is taken from a packet on.
+func (s *selector) rises(p siaran.Place) bool {
+	return p.LayerStart && p.Spatial == s.spatial+1 && p.Spatial <= s.most.spatial
 }
 
 // begins is for the first packet of a picture. It is here that less is sent than before.
 func (s *selector) begins(p *siaran.Packet) {
-	s.picture = p.Timestamp
+	s.picture, s.lowest, s.most = p.Timestamp, s.place(p).Spatial, s.given
 	if p.Keyframe {
 		if s.waiting || s.given.extent != wholeFrames {
 			s.ids.switched()
@@ -108,14 +133,17 @@ func (s *selector) waits(p *siaran.Packet, now time.Time) {
 
 // cannotTell reports whether it depends on a packet that has not arrived yet if p is the last of its picture.
 func (s *selector) cannotTell(p *siaran.Packet, l *siaran.Layer) bool {
-	return p.LayerEnd && !p.FrameEnd && p.Spatial == s.spatial && p.Seq+1 >= l.Head()
+	return p.LayerEnd && !p.FrameEnd && s.place(p).Spatial == s.spatial && p.Seq+1 >= l.Head()
 }
 
 // ends reports whether p, which is sent, is the last packet of its picture that is. next is the packet that follows it,
 // or nil.
 func (s *selector) ends(p, next *siaran.Packet) bool {
-	return p.Marker || p.LayerEnd && p.Spatial == s.spatial && next != nil && next.Timestamp == p.Timestamp &&
-		next.Spatial > s.spatial && !s.rises(next)
+	if p.Marker || next == nil || next.Timestamp != p.Timestamp {
+		return p.Marker
+	}
+	at, after := s.place(p), s.place(next)
+	return at.LayerEnd && at.Spatial == s.spatial && after.Spatial > s.spatial && !s.rises(after)
 }
 
 // pace is how fast packets may follow each other, in bytes a second.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/codec"
 )
 
 func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.Time) {
@@ -52,8 +53,13 @@ func (t *track) assign(p *siaran.Packet, how *sentPacket) int64 {
 	out := t.seq.next
 	t.seq.next++
 	how.in, how.layer = uint32(p.Seq), t.index
-	how.ids = s.ids.at(s.codec, p)
-	if p.LayerEnd && !p.Marker {
+	if p.Apart != nil && !s.whole {
+		how.ids = s.ids.described(p)
+		how.spatial, how.temporal = s.gets(p)
+	} else {
+		how.ids = s.ids.at(s.codec, p)
+	}
+	if s.place(p).LayerEnd && !p.Marker {
 		how.marker = s.ends(p, t.layer.Get(p.Seq+1))
 	}
 	return out
@@ -66,14 +72,17 @@ func (t *track) put(w *worker, l *link, seq int64, p *siaran.Packet, how *sentPa
 	t.head(room, t.PayloadType, t.SSRC, seq, how.timestamp, how.marker)
 	fits := len(p.Payload)+int(how.pad) <= extensionRoom
 	tells, stamped := fits && begins && t.hold.told && t.HoldID != 0, fits && t.StampID != 0
-	if tells || stamped || how.numbered {
-		t.extend(room, tells, stamped, how)
+	payload, apart := p.Payload, t.apart(p)
+	if tells || stamped || how.numbered || apart != nil {
+		t.extend(room, tells, stamped, apart, how)
 	}
-	payload := p.Payload
+	if apart != nil {
+		payload = apart.Payload
+	}
 	if how.pad > 0 || how.ids.rewritten {
 		head := headerLength(room)
 		payload = append(room[head:head], payload...)
-		if how.ids.rewritten {
+		if how.ids.rewritten && apart == nil {
 			pictureFieldsOf(t.sel.codec, payload).write(payload, how.ids)
 		}
 		payload = padded(room, payload, int(how.pad))
@@ -81,9 +90,31 @@ func (t *track) put(w *worker, l *link, seq int64, p *siaran.Packet, how *sentPa
 	return l.send(w.batch, room, payload, seq)
 }
 
+// apart is how a packet goes out if the viewer takes its descriptor, else nil.
+func (t *track) apart(p *siaran.Packet) *siaran.Apart {
+	if t.DescriptorID == 0 {
+		return nil
+	}
+	return p.Apart
+}
+
+// describe writes a packet's descriptor, before all other header extensions.
+func (t *track) describe(e *extensions, a *siaran.Apart, how *sentPacket) {
+	b := a.Descriptor
+	if t.sel != nil { // children get everything as it is
+		var room [codec.MostDescriptor]byte
+		b = codec.AppendDescriptor(room[:0], a, how.ids.picture, how.spatial, how.temporal)
+	}
+	e.wide = len(b) > narrowMost
+	copy(e.add(t.DescriptorID, len(b)), b)
+}
+
 // extend writes a packet's header extensions.
-func (t *track) extend(room []byte, tells, stamped bool, how *sentPacket) {
+func (t *track) extend(room []byte, tells, stamped bool, apart *siaran.Apart, how *sentPacket) {
 	e := extensions{b: room}
+	if apart != nil {
+		t.describe(&e, apart, how)
+	}
 	if tells {
 		t.hold.write(&e, t.HoldID)
 	}

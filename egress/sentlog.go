@@ -24,6 +24,8 @@ type sentPacket struct {
 	ids       pictureID
 	number    uint16 // transport-wide
 	layer     uint8  // its place among the track's; of tracks with layers
+	spatial   uint8  // the highest layers that the viewer gets; where descriptors go out
+	temporal  uint8
 	pad       uint8
 	numbered  bool
 	marker    bool

@@ -63,16 +63,16 @@ type session struct {
 }
 
 func (s *session) info() siaran.SessionInfo {
-	media := ""
+	media, described := "", false
 	for _, p := range s.plans {
 		if p.Kind == siaran.KindVideo {
-			media = strconv.Itoa(p.Section)
+			media, described = strconv.Itoa(p.Section), p.DescriptorID != 0
 		}
 	}
 	ice := s.link.current()
 	return siaran.SessionInfo{
 		Stream: s.broadcast.Stream(), Owner: s.owner, Viewer: s.viewerID, Tag: ice.ufrag,
-		RemoteUfrag: ice.remoteUfrag, RemotePassword: ice.remotePwd, VideoMedia: media,
+		RemoteUfrag: ice.remoteUfrag, RemotePassword: ice.remotePwd, VideoMedia: media, Described: described,
 	}
 }
 

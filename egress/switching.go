@@ -79,7 +79,7 @@ func (t *track) buildLadder(w *worker, now time.Time) {
 	}
 	for i, l := range fit[:n] {
 		f := w.layers[l]
-		t.sel.ladder.addLayer(l, &f.rates, f.rate, t.limits(l), i == n-1)
+		t.sel.ladder.addLayer(l, t.sel.rates(f), f.rate, t.limits(l), i == n-1)
 	}
 }
 
@@ -97,7 +97,7 @@ func (t *track) limits(l *siaran.Layer) limits {
 		}
 	}
 	for ; m.spatial > 0; m.spatial-- {
-		w, h := l.SpatialSize(int(m.spatial))
+		w, h := t.spatialSize(l, int(m.spatial))
 		if w > 0 && t.fits(w, h) {
 			break
 		}
@@ -108,14 +108,23 @@ func (t *track) limits(l *siaran.Layer) limits {
 	return m
 }
 
+// rates are those of the layers within one, none where the viewer gets it whole.
+func (s *selector) rates(f *layerCursor) *siaran.LayerRates {
+	if s.whole && f.layer.Apart() {
+		return new(siaran.LayerRates)
+	}
+	return &f.rates
+}
+
 // thinned reports whether the path is why the viewer does not get the best that there is.
 func (s *selector) thinned() bool { return s.ladder.n > 0 && place(s.ladder.list(), s.given) > 0 }
 
 // sends returns the highest spatial and temporal layers that are sent of a layer.
 func (s *selector) sends(f *layerCursor) (spatial, temporal int) {
-	for i := range f.rates {
-		for j := range f.rates[i] {
-			if f.rates[i][j] > 0 && i <= int(s.spatial) && j <= int(s.temporal) {
+	rates := s.rates(f)
+	for i := range rates {
+		for j := range rates[i] {
+			if rates[i][j] > 0 && i <= int(s.spatial) && j <= int(s.temporal) {
 				spatial, temporal = max(spatial, i), max(temporal, j)
 			}
 		}
@@ -186,9 +195,10 @@ func (t *track) needsKeyframe(age time.Duration, now time.Time) bool {
 // lacks reports whether a viewer does not get spatial or temporal layers that it is to have.
 func (t *track) lacks() (spatial, temporal bool) {
 	s := t.sel
-	for i := range t.shared.rates {
-		for j := range t.shared.rates[i] {
-			if t.shared.rates[i][j] > 0 {
+	rates := s.rates(t.shared)
+	for i := range rates {
+		for j := range rates[i] {
+			if rates[i][j] > 0 {
 				spatial = spatial || i > int(s.spatial) && i <= int(s.given.spatial)
 				temporal = temporal || j > int(s.temporal) && j <= int(s.given.temporal)
 			}
@@ -210,7 +220,7 @@ func (t *track) meanwhile(w *worker) rung {
 	}
 	f := w.layers[t.layer]
 	r.spatial, r.temporal = 0, 0
-	if r.rate = rateUpTo(&f.rates, f.rate, 0, 0); r.rate > s.estimate.Target()-s.soundRate() {
+	if r.rate = rateUpTo(s.rates(f), f.rate, 0, 0); r.rate > s.estimate.Target()-s.soundRate() {
 		r.extent = noFrames
 	}
 	return r

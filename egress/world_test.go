@@ -185,7 +185,7 @@ func newWorld(t *testing.T, carries func(time.Duration) float64, numbered bool, 
 	} else {
 		stamp = 4
 	}
-	choice := hasChoice(b.Video())
+	choice := hasChoice(b.Video(), false)
 	x.decoder.numbered = choice
 	x.v = newViewer(l, []plan{
 		{Kind: siaran.KindAudio, ClockRate: 48000, Layers: b.Audio().Layers, PayloadType: 111, SSRC: 1, NumberID: id,

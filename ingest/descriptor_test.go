@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -88,8 +89,7 @@ func (b *bench) places() string {
 func TestDescribedLayers(t *testing.T) {
 	for _, test := range []struct{ name, codec, file, lines, want string }{
 		{"AV1", "AV1", "av1-l1t3-described", descriptorLines, "acbcacbcacbcacbcacbcacbc"},
-		{"AV1 with spatial layers, which stay one", "AV1", "av1-l3t3-key-described", descriptorLines,
-			"aaaaaaaaaaaaaaaaaa"},
+		{"AV1 with spatial layers", "AV1", "av1-l3t3-key-described", descriptorLines, "aecgbfcgaecgbfcgae"},
 		{"AV1 without a descriptor", "AV1", "av1-l1t3", "", "acbcacbcacbcacbcacbcacbc"},
 		{"H264", "H264", "h264-l1t3-described", descriptorLines, "acbcacbcacbcacbcacbcacbc"},
 		{"H264 without a descriptor", "H264", "h264-l1t3", "", "abab" + "abababababababababab"},
@@ -107,11 +107,33 @@ func TestDescribedLayers(t *testing.T) {
 				t.Errorf("layers %s, want %s", got, test.want)
 			}
 			for _, p := range b.packets(siaran.KindVideo, "") {
-				if p.Marker && !p.LayerEnd || test.file == "av1-l3t3-key-described" && p.LayerEnd != p.Marker {
+				if p.Marker && !p.LayerEnd {
 					t.Errorf("packet %d: its frame ends: %v", p.Seq, p.LayerEnd)
 				}
 			}
 		})
+	}
+}
+
+// Frames of AV1 with spatial layers stay as they came for those who take descriptors, and are joined for all others.
+func TestSpatialLayersAreKeptApart(t *testing.T) {
+	b := newBench(t, offering("AV1", descriptorLines))
+	packets := sent(t, "av1-l3t3-key-described", 45, 13)
+	for _, p := range packets {
+		b.take(p)
+	}
+	b.now = b.now.Add(time.Second)
+	b.receiver.measure(b.now)
+	for i, got := range b.packets(siaran.KindVideo, "") {
+		p := packets[i]
+		if got.Apart == nil || !bytes.Equal(got.Apart.Payload, p.Payload) ||
+			!bytes.Equal(got.Apart.Descriptor, p.GetExtension(13)) {
+			t.Errorf("packet %d is kept as %+v", i, got.Apart)
+		}
+		const continued = 0x80
+		if joined := got.Payload[0]&continued != 0; joined != (got.Spatial > 0) {
+			t.Errorf("packet %d of spatial layer %d continues the one before: %v", i, got.Spatial, joined)
+		}
 	}
 }
 

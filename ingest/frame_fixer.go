@@ -50,7 +50,7 @@ func (f *frameFixer) put(p packet, emit func(packet)) {
 				out.marker = !same
 			}
 			if f.av1 && same && follows {
-				out.payload, p.payload = codec.JoinAV1(out.payload, p.payload)
+				joinUnits(&out, &p)
 			}
 			emit(out)
 		}
@@ -60,6 +60,24 @@ func (f *frameFixer) put(p packet, emit func(packet)) {
 		f.last.payload = nil
 		emit(p)
 	}
+}
+
+// joinUnits makes two packets meet within an OBU, and keeps the payloads of those that are described: a viewer who takes
+// descriptors gets them as they came.
+func joinUnits(first, second *packet) {
+	a, b := codec.JoinAV1(first.payload, second.payload)
+	if len(b) != len(second.payload) {
+		first.apart, second.apart = first.asSent(), second.payload
+	}
+	first.payload, second.payload = a, b
+}
+
+// asSent is the payload as it came.
+func (p *packet) asSent() []byte {
+	if p.apart != nil {
+		return p.apart
+	}
+	return p.payload
 }
 
 // checkMarker checks the marker of the last packet; same says whether the next packet continues its frame.

@@ -39,6 +39,7 @@ type layer struct {
 
 	descriptorID uint8 // of the header extension; 0: there is none
 	descriptors  codec.Descriptors
+	spatial      bool // AV1 with spatial layers has come, so that viewers may take descriptors
 
 	lastSeq, lastTime int64 // of the newest packet, in the layer's numbers
 	lastArrival       time.Time
@@ -72,14 +73,21 @@ func (l *layer) video() bool { return l.choice.section.Kind == siaran.KindVideo 
 
 // describe returns what a packet's dependency descriptor says, nil when there is none that can be read.
 //
-// Spatial layers of AV1 stay one: without a descriptor of its own, Chromium decodes a temporal unit only as one frame,
-// to which [codec.JoinAV1] has joined them. Their temporal layers may differ within a temporal unit.
+// Spatial layers of AV1 can be taken apart for those who take the descriptor. Without one, Chromium decodes a temporal
+// unit only as one frame, to which [codec.JoinAV1] has joined them.
 func (l *layer) describe(p packet) *siaran.Described {
 	if len(p.descriptor) == 0 {
 		return nil
 	}
 	described := l.descriptors.Read(p.descriptor, p.timestamp)
-	if l.fixer.av1 && l.descriptors.Spatials() > 1 {
+	if l.spatial = l.spatial || l.fixer.av1 && l.descriptors.Spatials() > 1; !l.spatial {
+		return described
+	}
+	if described == nil {
+		return &siaran.Described{}
+	}
+	described.Apart = l.descriptors.Apart(p.descriptor, p.asSent())
+	if described.Apart == nil {
 		return &siaran.Described{}
 	}
 	return described

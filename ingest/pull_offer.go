@@ -51,7 +51,9 @@ var formats = []format{
 
 var (
 	pulledFeedback   = []string{"nack", "nack pli", "ccm fir", "ccm tmmbr", "transport-cc"}
-	pulledExtensions = []sdp.Extension{{ID: 1, URI: uriMid}, {ID: 2, URI: uriTransportCC}}
+	pulledExtensions = []sdp.Extension{
+		{ID: 1, URI: uriMid}, {ID: 2, URI: uriTransportCC}, {ID: 3, URI: uriDescriptor},
+	}
 )
 
 // maxPulledLayers bounds the sections of an offer.
@@ -106,6 +108,7 @@ func writeOffer(sections []pulledSection, offered []format, l local, candidates 
 	}
 	d.WithValueAttribute("group", bundle)
 	d.WithValueAttribute("msid-semantic", " WMS *")
+	d.WithPropertyAttribute("extmap-allow-mixed")
 	for i, s := range sections {
 		m := pionsdp.NewJSEPMediaDescription(s.kind.String(), nil)
 		m.WithValueAttribute("mid", strconv.Itoa(i))
@@ -116,6 +119,9 @@ func writeOffer(sections []pulledSection, offered []format, l local, candidates 
 		m.WithPropertyAttribute("rtcp-mux")
 		m.WithPropertyAttribute("rtcp-rsize")
 		for _, e := range pulledExtensions {
+			if e.URI == uriDescriptor && s.kind != siaran.KindVideo {
+				continue
+			}
 			m.WithValueAttribute("extmap", fmt.Sprintf("%d %s", e.ID, e.URI))
 		}
 		for _, f := range offered {

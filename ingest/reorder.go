@@ -19,6 +19,7 @@ type packet struct {
 	marker         bool
 	payload        []byte // empty for padding
 	descriptor     []byte // dependency descriptor; empty when there is none
+	apart          []byte // the payload as it came; nil where it is unchanged
 	arrival        time.Time
 }
 

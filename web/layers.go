@@ -127,14 +127,18 @@ func (s *Server) layersOf(info siaran.SessionInfo) map[string][]layerView {
 	}
 	list := []layerView{}
 	for _, l := range b.Video().Layers {
-		list = append(list, layersIn(l)...)
+		list = append(list, layersIn(l, !info.Described && l.Apart())...)
 	}
 	return map[string][]layerView{info.VideoMedia: list}
 }
 
-// layersIn returns the layers within one encoding: one for each temporal layer of each spatial one, or one in all.
-func layersIn(l *siaran.Layer) (list []layerView) {
-	rates := l.Rates()
+// layersIn returns the layers within one encoding: one for each temporal layer of each spatial one, or one in all, as
+// for those who get it whole.
+func layersIn(l *siaran.Layer, whole bool) (list []layerView) {
+	rates, size := l.Rates(), l.SpatialSize
+	if whole {
+		rates, size = rates.Whole(), func(int) (int, int) { return l.Size() }
+	}
 	spatials, temporals := 1, 1
 	for s := range rates {
 		for t, rate := range rates[s] {
@@ -146,7 +150,7 @@ func layersIn(l *siaran.Layer) (list []layerView) {
 	for s := range spatials {
 		for t := range temporals {
 			v := layerView{RID: l.RID(), Bitrate: 8 * sum(rates, s, t)}
-			v.Width, v.Height = l.SpatialSize(s)
+			v.Width, v.Height = size(s)
 			if spatials > 1 || v.RID == "" {
 				v.Spatial = &s
 			}

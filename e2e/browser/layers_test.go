@@ -9,13 +9,16 @@ import (
 
 	"siaran/e2e/harness"
 	"siaran/e2e/harness/chromium"
+	"siaran/web/access"
 )
 
 // watcher is a page's script that watches a stream, and chooses what it gets of it with the layer extension of WHEP.
 const watcher = `(() => {
-	window.watch = async (stream) => {
+	window.watch = async (stream, apart = true) => {
 		const pc = new RTCPeerConnection();
-		pc.addTransceiver("video", { direction: "recvonly" });
+		const transceiver = pc.addTransceiver("video", { direction: "recvonly" });
+		const { offerDescriptors } = await import("/static/js/sdp.js");
+		if (apart) offerDescriptors(transceiver);
 		const video = document.body.appendChild(document.createElement("video"));
 		video.muted = true;
 		pc.addEventListener("track", ({ track }) => { video.srcObject = new MediaStream([track]); video.play(); });
@@ -81,6 +84,54 @@ func TestStudioSendsLayers(t *testing.T) {
 			}
 			studio.CheckConsole()
 		})
+	}
+}
+
+// svcSender is a page's script that broadcasts a moving picture of 512x288 in AV1, in two spatial and two temporal
+// layers.
+const svcSender = `(async (stream, token) => {
+	const canvas = document.createElement("canvas");
+	const [width, height] = [canvas.width, canvas.height] = [512, 288]; // Chromium makes no layers below 240x135
+	const paper = canvas.getContext("2d");
+	let n = 0;
+	setInterval(() => {
+		paper.fillStyle = "#246";
+		paper.fillRect(0, 0, width, height);
+		paper.fillStyle = "#fd8";
+		paper.fillRect(n++ * 7 % width, height / 3, 60, 60);
+	}, 100);
+	const pc = window.pc = new RTCPeerConnection();
+	const [track] = canvas.captureStream(10).getVideoTracks();
+	const transceiver = pc.addTransceiver(track, { direction: "sendonly",
+		sendEncodings: [{ scalabilityMode: "L2T2", maxBitrate: 600_000 }] });
+	const { codecs } = RTCRtpSender.getCapabilities("video");
+	transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType === "video/AV1"));
+	await pc.setLocalDescription();
+	const answer = await fetch("/whip/" + stream, { method: "POST", body: pc.localDescription.sdp,
+		headers: { "Content-Type": "application/sdp", Authorization: "Bearer " + token } });
+	if (!answer.ok) throw new Error(await answer.text());
+	await pc.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+	return true;
+})`
+
+// TestSpatialLayersOfAV1 plays spatial layers of AV1 one after the other where the viewer takes descriptors, and all of
+// them where it does not.
+func TestSpatialLayersOfAV1(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	b := chromium.Start(t)
+	sender := b.Open(s.URL + "/")
+	chromium.Eval[bool](sender, fmt.Sprintf("%s(%q, %q)", svcSender, "kopi", s.Token(t, "kopi", access.Publish)))
+	whole, p := b.Open(s.URL+"/"), b.Open(s.URL+"/")
+	p.Wait("the stream is live", `fetch("/api/streams/kopi").then(({ ok }) => ok)`)
+	chromium.Eval[bool](p, watcher+`, watch("kopi")`)
+	for _, layer := range waitLayers(p, []string{""}, 2, 2) {
+		checkPlays(p, layer)
+	}
+	chromium.Eval[bool](whole, watcher+`, watch("kopi", false)`)
+	checkPlays(whole, waitLayers(whole, []string{""}, 1, 1)[0])
+	if height := chromium.Eval[int](whole, "video.videoHeight"); height != 288 {
+		t.Errorf("without descriptors the picture has %d lines", height)
 	}
 }
 

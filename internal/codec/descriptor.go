@@ -1,12 +1,23 @@
 package codec
 
-import "siaran"
+import (
+	"slices"
+
+	"siaran"
+)
 
 // Bounds of a template structure (RTP Payload Format For AV1, version 1.0, appendix A.8).
 const (
 	maxTemplates     = 64 // template ids have 6 bits
 	describedSpatial = 4
 	describedLevels  = 8 // temporal layers
+)
+
+// Lengths of the parts of a descriptor.
+const (
+	mandatory     = 3   // bytes
+	flagBits      = 5   // that follow, if there is more
+	maxDescriptor = 200 // bytes; longer ones go to nobody
 )
 
 // indication says what a frame is to a decode target (appendix A.8.3).
@@ -23,7 +34,9 @@ const (
 // version 1.0, appendix A). Templates come with key frames and are good until the next ones.
 type Descriptors struct {
 	structure *structure
+	active    uint32 // decode targets that the broadcaster sends
 	described siaran.Described
+	apart     siaran.Apart // of the newest packet, but for its bytes
 
 	begun   bool
 	number  uint16 // of the newest frame
@@ -31,13 +44,24 @@ type Descriptors struct {
 	first   uint16 // number of the first frame of that picture
 	partial bool   // the picture's first frame may be missing
 	steps   steps
+
+	temporal uint8 // of the first frame of that picture
+	shifted  bool  // frames of one picture are of different temporal layers, so that none can be left out
 }
 
 type structure struct {
 	offset    int // id of the first template
 	templates []template
-	targets   []target
+	targets   []siaran.Target
 	sizes     []siaran.Size
+}
+
+// flatten makes all targets ones of all temporal layers.
+func (s *structure) flatten() {
+	s.targets = slices.Clone(s.targets) // packets share them
+	for i := range s.targets {
+		s.targets[i].Temporal = 0
+	}
 }
 
 type template struct {
@@ -46,12 +70,8 @@ type template struct {
 	reach             int          // how many frames back the frame depends on others; 0 when it depends on none
 }
 
-// target is a decode target: all frames up to these layers.
-type target struct{ spatial, temporal uint8 }
-
 // Read returns what the descriptor of the next packet says, valid until the next call; nil when it cannot be read.
 func (d *Descriptors) Read(b []byte, timestamp int64) *siaran.Described {
-	const mandatory = 3 // bytes
 	r := bitReader{data: b}
 	start, end := r.flag(), r.flag()
 	id, number := r.read(6), uint16(r.read(16))
@@ -59,7 +79,7 @@ func (d *Descriptors) Read(b []byte, timestamp int64) *siaran.Described {
 		return nil
 	}
 	var custom customFields
-	fresh := false
+	fresh, masked, maskAt := false, false, mandatory*8+flagBits
 	if len(b) > mandatory {
 		fresh = r.flag()
 		active := r.flag()
@@ -67,13 +87,29 @@ func (d *Descriptors) Read(b []byte, timestamp int64) *siaran.Described {
 		if fresh {
 			d.structure = r.structure()
 			d.steps.lost()
+			if d.shifted && d.structure != nil {
+				d.structure.flatten()
+			}
 		}
-		if active && d.structure != nil {
-			r.read(len(d.structure.targets)) // the mask of those that the broadcaster sends
+		maskAt = r.pos
+		if d.structure != nil {
+			n := len(d.structure.targets)
+			if fresh {
+				d.active = 1<<n - 1
+			}
+			if masked = active; masked {
+				if mask := uint32(r.read(n)); !r.failed {
+					d.active = mask
+				}
+			}
 		}
 	}
 	if d.structure == nil {
 		return nil
+	}
+	d.apart = siaran.Apart{
+		Starts: start, Frame: number,
+		Targets: d.structure.targets, Active: d.active, MaskAt: maskAt, Masked: masked,
 	}
 	index := (id + maxTemplates - d.structure.offset) % maxTemplates
 	if index >= len(d.structure.templates) {
@@ -89,6 +125,17 @@ func (d *Descriptors) Read(b []byte, timestamp int64) *siaran.Described {
 		d.described.Sizes = d.structure.sizes
 	}
 	return &d.described
+}
+
+// Apart returns how the packet that was read last goes out to viewers who take its descriptor, b. payload is what the
+// broadcaster sent.
+func (d *Descriptors) Apart(b, payload []byte) *siaran.Apart {
+	if len(b) > maxDescriptor {
+		return nil
+	}
+	a := d.apart
+	a.Descriptor, a.Payload = b, payload
+	return &a
 }
 
 // Spatials is the number of spatial layers that the broadcaster may send, 0 before the first structure.
@@ -112,7 +159,14 @@ func (d *Descriptors) place(f template, start, end bool, number uint16, timestam
 		d.steps.lost()
 	}
 	if !d.begun || timestamp != d.stamp {
-		d.first, d.stamp, d.partial = number, timestamp, !start
+		d.first, d.stamp, d.partial, d.temporal = number, timestamp, !start, f.temporal
+	}
+	if f.temporal != d.temporal && !d.shifted {
+		d.shifted = true
+		d.structure.flatten()
+	}
+	if d.shifted {
+		f.temporal = 0
 	}
 	d.partial = d.partial || !follows && number != d.first
 	d.begun, d.number = true, number
@@ -127,8 +181,8 @@ func (d *Descriptors) place(f template, start, end bool, number uint16, timestam
 	}
 	p.SwitchUp = d.steps.take(f.spatial, f.temporal)
 	for i, t := range d.structure.targets {
-		if t.spatial == f.spatial && t.temporal > f.temporal && f.indications[i] == switchPoint {
-			d.steps.allow(t.spatial, t.temporal)
+		if t.Spatial == f.spatial && t.Temporal > f.temporal && f.indications[i] == switchPoint {
+			d.steps.allow(t.Spatial, t.Temporal)
 		}
 	}
 }
@@ -165,12 +219,12 @@ func (r *bitReader) structure() *structure {
 		}
 	}
 	r.skipChains(len(s.templates), targets)
-	s.targets = make([]target, targets)
+	s.targets = make([]siaran.Target, targets)
 	for i := range s.targets {
 		t := &s.targets[i]
 		for _, f := range s.templates {
 			if f.indications[i] != notPresent {
-				t.spatial, t.temporal = max(t.spatial, f.spatial), max(t.temporal, f.temporal)
+				t.Spatial, t.Temporal = max(t.Spatial, f.spatial), max(t.Temporal, f.temporal)
 			}
 		}
 	}

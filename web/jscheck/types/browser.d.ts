@@ -24,6 +24,14 @@ interface RTCRtpSender {
   ): Promise<void>;
 }
 
+// Header extensions: https://www.w3.org/TR/webrtc-extensions/#rtcrtptransceiver-interface-extensions
+interface RTCRtpTransceiver {
+  getHeaderExtensionsToNegotiate?(): { uri: string; direction: RTCRtpTransceiverDirection }[];
+  setHeaderExtensionsToNegotiate?(
+    extensions: { uri: string; direction: RTCRtpTransceiverDirection }[] | undefined,
+  ): void;
+}
+
 // The members of the reports of getStats() that the pages read: https://www.w3.org/TR/webrtc-stats/
 interface PageStats {
   id: string;

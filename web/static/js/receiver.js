@@ -10,7 +10,7 @@ import { MediaArrival } from "./media-arrival.js";
 import { PathKeeper } from "./path-keeper.js";
 import { Pausing } from "./pausing.js";
 import { Quality } from "./quality.js";
-import { stereoOpus } from "./sdp.js";
+import { offerDescriptors, stereoOpus } from "./sdp.js";
 import { onHangUp, open } from "./session.js";
 import { watchStalls } from "./stalls.js";
 import { inbound, Rates } from "./stats.js";
@@ -412,7 +412,7 @@ export class Receiver extends EventTarget {
   async #offer(pc, signal, ice) {
     const { stream, server, token, relay, stay } = this.#options;
     pc.addTransceiver("audio", { direction: "recvonly" });
-    pc.addTransceiver("video", { direction: "recvonly" });
+    offerDescriptors(pc.addTransceiver("video", { direction: "recvonly" }));
     const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, server).href;
     const silence = this.#seen
       ? setTimeout(() => this.dispatchEvent(new Event("unanswered")), answerTime) : undefined;

@@ -27,6 +27,20 @@ export function repairedOpus(sdp) {
   });
 }
 
+const descriptors = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+/**
+ * offerDescriptors offers to take dependency descriptors, without which AV1 with spatial layers comes whole.
+ * @param {RTCRtpTransceiver} transceiver
+ */
+export function offerDescriptors(transceiver) {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate?.();
+  const ours = extensions?.find(({ uri }) => uri === descriptors);
+  if (!ours) return;
+  ours.direction = "sendrecv";
+  transceiver.setHeaderExtensionsToNegotiate?.(extensions);
+}
+
 /**
  * iceCredentials gives those of the BUNDLE-tagged section, which count for all sections (RFC 9143 section 7.3).
  * @param {string} sdp
