@@ -334,6 +334,9 @@ func TestViewerEndsBothWays(t *testing.T) {
 	if n := b.State().Viewers; n != 1 {
 		t.Errorf("%d viewers, want 1", n)
 	}
+	if w := s.server.Work(); w.Workers != 1 || w.Packets == 0 || w.Bytes < w.Packets {
+		t.Errorf("%+v with a viewer", w)
+	}
 	if err := s.server.End(v.id); err != nil {
 		t.Fatal(err)
 	}
@@ -352,6 +355,7 @@ func TestViewerEndsBothWays(t *testing.T) {
 
 	// Most pages close the connection first and send the DELETE then.
 	testutil.Eventually(t, "the session that ended is still there", func() bool { return s.server.Stats().Sessions == 0 })
+	testutil.Eventually(t, "its worker has nothing to do", func() bool { return s.server.Work().Workers == 0 })
 	if info, err := s.server.Session(v.id); err != nil || info.Stream != stream {
 		t.Errorf("%+v, %v", info, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"siaran"
 	"siaran/internal/measure"
@@ -67,6 +68,8 @@ type workerStats struct {
 	overruns, failed, rtcpDropped atomic.Uint64
 	asked, merged, cached         atomic.Uint64 // key frames
 	late, delay                   *measure.Histogram
+	behind                        atomic.Int64 // nanoseconds; see Work
+	due                           atomic.Int64 // Unix nanoseconds, of the next turn; 0: there are no viewers
 }
 
 // Stats sums up the workers' counters, and looks at every session.
@@ -91,18 +94,39 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Work is how much the workers have sent, and how late their timers were.
+// Work is what the workers have done.
 type Work struct {
 	Packets, Bytes uint64
-	Late           measure.Snapshot
+	Workers        int           // that have viewers
+	Behind         time.Duration // for how long they have been overdue, together, if that was more than tooLate at a time
+}
+
+// tooLate is when viewers' buffers begin to feel that a worker is late.
+const tooLate = 50 * time.Millisecond
+
+// begin notes the beginning of a turn that was due, whatever has woken the worker.
+func (s *workerStats) begin(now, due time.Time) {
+	if overdue := now.Sub(due); !due.IsZero() && overdue > tooLate {
+		s.behind.Add(int64(overdue))
+		s.due.Store(now.UnixNano())
+	}
 }
 
 // Work sums up what workers have done. Unlike Stats it looks at no session.
 func (s *Server) Work() (sum Work) {
+	now := time.Now().UnixNano()
 	for _, w := range s.workers {
 		sum.Packets += w.stats.packets.Load()
 		sum.Bytes += w.stats.bytes.Load()
-		sum.Late = sum.Late.Plus(w.stats.late.Snapshot())
+		sum.Behind += time.Duration(w.stats.behind.Load())
+		due := w.stats.due.Load()
+		if due == 0 {
+			continue
+		}
+		sum.Workers++
+		if overdue := time.Duration(now - due); overdue > tooLate { // and still is
+			sum.Behind += overdue
+		}
 	}
 	return sum
 }

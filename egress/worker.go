@@ -78,12 +78,14 @@ func (w *worker) run(ctx context.Context) {
 		}
 		if len(w.viewers) == 0 {
 			due = time.Time{}
+			w.stats.due.Store(0)
 			continue // the first viewer sets the timer again
 		}
 		now := time.Now()
 		if late {
 			w.stats.late.Observe(now.Sub(due))
 		}
+		w.stats.begin(now, due)
 		if now.Sub(ticked) >= tickInterval {
 			ticked = now
 			w.tick(now)
@@ -95,6 +97,7 @@ func (w *worker) run(ctx context.Context) {
 			next = tick
 		}
 		due = next
+		w.stats.due.Store(due.UnixNano())
 		timer.Reset(time.Until(next))
 	}
 }

@@ -29,7 +29,8 @@ type Reading struct {
 	At               time.Time
 	Processor        time.Duration // time that the process has used; 0: unknown
 	Processors       float64       // how many it may use
-	Turns, Late      uint64        // of workers' timers, and how many of them came later than LateAfter
+	Workers          int           // that have something to do
+	Behind           time.Duration // for how long they have been overdue, together
 	Packets, Bytes   uint64        // of media
 	Datagrams, Stuck uint64        // handed to the system, and those for which it had no room
 }
@@ -43,11 +44,7 @@ type State struct {
 }
 
 const (
-	// LateAfter is when a worker is so late that viewers' buffers begin to feel it.
-	LateAfter = 50 * time.Millisecond
-
-	lateShare  = 0.1  // of the timers in a second
-	leastLate  = 2    // of the timers in a second: one pause of the process makes no bad second
+	lateShare  = 0.1  // of the time, of a worker on average
 	stuckShare = 0.01 // of the datagrams in a second
 
 	looks    = 5   // seconds that are looked back at
@@ -59,7 +56,7 @@ const (
 	mostUse = 0.95 // while the server is open
 	headers = 44   // bytes of IPv4, UDP and SRTP
 	reserve = 0.1  // of what may be sent is for children
-	beyond  = 4    // times as many late timers and stuck datagrams keep children out
+	beyond  = 4    // times as late, and as many stuck datagrams, keep children out
 )
 
 // gate decides from one reading to the next. It has no clock of its own.
@@ -121,11 +118,8 @@ func fills(last, r Reading, took float64, m Marks) (viewers, children map[Cause]
 			used := (r.Processor - last.Processor).Seconds() / (took * r.Processors)
 			set(Processor, used/m.Processor, (1+m.Processor)/2/m.Processor)
 		}
-		late := r.Late - last.Late
-		if late < leastLate {
-			late = 0
-		}
-		set(Late, part(late, r.Turns-last.Turns)/lateShare, beyond)
+		behind := max(r.Behind-last.Behind, 0).Seconds() / float64(max(r.Workers, 1))
+		set(Late, behind/took/lateShare, beyond)
 		set(Buffers, part(r.Stuck-last.Stuck, r.Datagrams-last.Datagrams)/stuckShare, beyond)
 	}
 	if packets := r.Packets - last.Packets; m.Bits > 0 && packets > 0 {

@@ -18,11 +18,11 @@ import (
 
 var marks = Marks{Processor: 0.8, Bits: 1_000_000}
 
-// second is what happens in one: a share of the processors, timers and late ones, datagrams of 1250 bytes and stuck
-// ones.
+// second is what happens in one: the share of the processors that is used, the share of the time for which workers are
+// late, datagrams of 1250 bytes and stuck ones.
 type second struct {
 	processor            float64
-	turns, late          uint64
+	late                 float64
 	datagrams, stuck     uint64
 	processors, duration float64 // 0: two processors, one second
 }
@@ -38,7 +38,8 @@ func (s second) after(r Reading) Reading {
 	}
 	r.At = r.At.Add(took)
 	r.Processor += time.Duration(float64(took) * s.processor * r.Processors)
-	r.Turns, r.Late = r.Turns+s.turns, r.Late+s.late
+	r.Workers = 2
+	r.Behind += time.Duration(float64(2*took) * s.late)
 	r.Packets, r.Bytes = r.Packets+s.datagrams, r.Bytes+s.datagrams*(1250-headers)
 	r.Datagrams, r.Stuck = r.Datagrams+s.datagrams, r.Stuck+s.stuck
 	return r
@@ -48,17 +49,17 @@ func (s second) after(r Reading) Reading {
 // marks below say whether the server is open (.), closed to viewers (v) or to children too (c) after it.
 func TestGate(t *testing.T) {
 	kinds := map[rune]second{
-		' ': {processor: 0.3, turns: 20, datagrams: 50},
-		'b': {processor: 0.85, turns: 20, datagrams: 50},           // busy
-		'B': {processor: 0.95, turns: 20, datagrams: 50},           // very busy
-		'-': {processor: 0.75, turns: 20, datagrams: 50},           // between the two marks
-		'l': {processor: 0.3, turns: 20, late: 3, datagrams: 50},   // late
-		'L': {processor: 0.3, turns: 20, late: 15, datagrams: 50},  // very late
-		'p': {processor: 0.3, turns: 5, late: 1, datagrams: 50},    // one pause, as of garbage collection
-		'n': {processor: 0.3, turns: 20, datagrams: 95},            // the network's share for viewers is full
-		'N': {processor: 0.3, turns: 20, datagrams: 120},           // all of it
-		's': {processor: 0.3, turns: 20, datagrams: 50, stuck: 1},  // the system has no room
-		'S': {processor: 0.3, turns: 20, datagrams: 50, stuck: 10}, // hardly ever
+		' ': {processor: 0.3, datagrams: 50},
+		'b': {processor: 0.85, datagrams: 50},            // busy
+		'B': {processor: 0.95, datagrams: 50},            // very busy
+		'-': {processor: 0.75, datagrams: 50},            // between the two marks
+		'l': {processor: 0.3, late: 0.12, datagrams: 50}, // late
+		'L': {processor: 0.3, late: 0.9, datagrams: 50},  // very late
+		'p': {processor: 0.3, late: 0.06, datagrams: 50}, // one pause, as of garbage collection
+		'n': {processor: 0.3, datagrams: 95},             // the network's share for viewers is full
+		'N': {processor: 0.3, datagrams: 120},            // all of it
+		's': {processor: 0.3, datagrams: 50, stuck: 1},   // the system has no room
+		'S': {processor: 0.3, datagrams: 50, stuck: 10},  // hardly ever
 		'0': {},
 	}
 	for _, tc := range []struct{ name, series, want string }{
@@ -81,7 +82,7 @@ func TestGate(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var g gate
-			r := Reading{At: time.Unix(1000, 0), Processor: time.Hour, Turns: 1e6, Late: 1e5}
+			r := Reading{At: time.Unix(1000, 0), Processor: time.Hour, Behind: time.Hour}
 			g.read(r, marks)
 			var got strings.Builder
 			for _, kind := range tc.series {
@@ -109,7 +110,7 @@ func TestGate(t *testing.T) {
 // TestFills: what each second is held against, whatever its length, and what is not measured closes nothing.
 func TestFills(t *testing.T) {
 	start := Reading{At: time.Unix(1000, 0), Processor: time.Second}
-	busy := second{processor: 0.4, turns: 100, late: 20, datagrams: 45, stuck: 9}
+	busy := second{processor: 0.4, late: 0.2, datagrams: 45, stuck: 9}
 	for _, tc := range []struct {
 		name  string
 		s     second
@@ -169,7 +170,7 @@ func TestHerd(t *testing.T) {
 		delete(waiting, now)
 		viewers += let
 		used := min(float64(let)*joinCost+float64(viewers)*watchCost, 1)
-		r = second{processor: used, processors: 1, turns: 10}.after(r)
+		r = second{processor: used, processors: 1}.after(r)
 		if state = g.read(r, marks); state.Viewers == "" {
 			closedFor = 0
 			continue

@@ -55,16 +55,6 @@ func (s Snapshot) Plus(o Snapshot) Snapshot {
 	return sum
 }
 
-// Over is how many durations were longer than one of the bounds.
-func (s Snapshot) Over(bound time.Duration) (n uint64) {
-	for i, c := range s.Counts {
-		if i >= len(s.Bounds) || s.Bounds[i] > bound {
-			n += c
-		}
-	}
-	return n
-}
-
 // Count is how many durations have been counted.
 func (s Snapshot) Count() (n uint64) {
 	for _, c := range s.Counts {
