@@ -128,16 +128,13 @@ func siteError(err error) error {
 	var refusal *admission.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		status := http.StatusForbidden
+		f := &failure{kind: refusedBySite, detail: refusal.Error()}
 		if refusal.SignIn {
-			status = http.StatusUnauthorized
+			f.instead = http.StatusUnauthorized
 		}
-		return &failure{status: status, detail: refusal.Error(), code: "refused-by-site"}
+		return f
 	case errors.Is(err, admission.ErrNoAnswer):
-		return &failure{
-			status: http.StatusServiceUnavailable, detail: admission.ErrNoAnswer.Error(), retryAfter: 5,
-			code: "site-unreachable",
-		}
+		return &failure{kind: siteUnreachable, detail: admission.ErrNoAnswer.Error(), retryAfter: 5}
 	}
 	return err
 }

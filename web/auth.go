@@ -28,7 +28,7 @@ func bearer(r *http.Request) string {
 func oneToken(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if values := c.Request().Header.Values(echo.HeaderAuthorization); len(slices.Compact(values)) > 1 {
-			return fail(http.StatusBadRequest, "the request has several Authorization fields: send one")
+			return fail(severalTokens, "the request has several Authorization fields: send one")
 		}
 		return next(c)
 	}
@@ -49,7 +49,7 @@ const reserved = "events"
 // streamName is siaran.ParseStreamName, and also refuses the reserved name.
 func streamName(text string) (siaran.StreamName, error) {
 	if text == reserved {
-		return "", fail(http.StatusNotFound, "no stream can be called '%s': choose another name", reserved)
+		return "", fail(noStreamName, "no stream can be called '%s': choose another name", reserved)
 	}
 	return siaran.ParseStreamName(text)
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"math/rand/v2"
-	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,7 +37,7 @@ func (s *Server) roomFor(c echo.Context, choice Choice) error {
 	}
 	counted.Count(string(cause))
 	return &failure{
-		status: http.StatusServiceUnavailable, code: "busy", retryAfter: leastBusy + rand.IntN(mostBusy-leastBusy+1),
+		kind: busy, retryAfter: leastBusy + rand.IntN(mostBusy-leastBusy+1),
 		detail: "the server takes nobody else for the moment, so that those who are here are served well: " +
 			busyWords[cause] + "; try again in some seconds",
 	}

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"time"
 
 	"siaran"
@@ -42,7 +40,7 @@ func (s *Server) claimForBroadcast(ctx context.Context, g grant) error {
 			}
 		}
 		where := s.whereLive(ctx, g.stream.Name)
-		return fail(http.StatusConflict, "the stream is live on %s; end that broadcast first", where)
+		return fail(streamTaken, "the stream is live on %s; end that broadcast first", where)
 	case errors.Is(err, siaran.ErrNotOwner), errors.Is(err, siaran.ErrAbove):
 		return err
 	case errors.Is(err, siaran.ErrParent), errors.Is(err, siaran.ErrLoop), errors.Is(err, siaran.ErrTooFar):
@@ -87,8 +85,7 @@ func (s *Server) nameQuota(claims access.Claims) (int, error) {
 }
 
 func (s *Server) tooManyNames() error {
-	detail := fmt.Sprintf("an account owns at most %d names: use one of them", s.cfg.Limits.Names)
-	return &failure{status: http.StatusForbidden, code: "too-many-names", detail: detail}
+	return fail(tooManyNames, "an account owns at most %d names: use one of them", s.cfg.Limits.Names)
 }
 
 // MayMove reports whether a broadcaster may go on here with what is live on another server. It fails with

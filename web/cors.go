@@ -33,7 +33,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(echo.HeaderAccessControlAllowHeaders, allowedHeaders)
 		h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
 		err := next(c)
-		if err != nil && preflight(c.Request()) && explain(err).status == http.StatusNotFound {
+		if err != nil && preflight(c.Request()) && explain(err).status() == http.StatusNotFound {
 			return c.NoContent(http.StatusOK) // otherwise the page cannot read the 404 of its real request
 		}
 		return err

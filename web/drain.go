@@ -43,7 +43,7 @@ func (s *Server) administering(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		if !claims.IsAdmin() {
-			return fail(http.StatusForbidden, "this takes a token for all streams with the scope admin")
+			return fail(notAllowed, "this takes a token for all streams with the scope admin")
 		}
 		return next(c)
 	})
@@ -62,19 +62,19 @@ func (s *Server) startDrain(c echo.Context) error {
 	within := s.cfg.Drainer.DrainTime()
 	if body.Seconds != nil {
 		if *body.Seconds < 0 || *body.Seconds > maxDrain.Seconds() {
-			return fail(http.StatusBadRequest, "seconds must be from 0 to %.0f", maxDrain.Seconds())
+			return fail(invalidValue, "seconds must be from 0 to %.0f", maxDrain.Seconds())
 		}
 		within = time.Duration(*body.Seconds * float64(time.Second))
 	}
 	if err := s.cfg.Drainer.Drain(within); err != nil {
-		return fail(http.StatusConflict, "%v", err)
+		return fail(alreadyDraining, "%v", err)
 	}
 	return s.sendDrain(c, http.StatusAccepted)
 }
 
 func (s *Server) stopDrain(c echo.Context) error {
 	if !s.cfg.Drainer.Undrain() {
-		return fail(http.StatusConflict, "the server is not draining, or it is too late")
+		return fail(notDraining, "the server is not draining, or it is too late")
 	}
 	return s.sendDrain(c, http.StatusOK)
 }
@@ -92,10 +92,7 @@ func (s *Server) sendDrain(c echo.Context, status int) error {
 // errDraining is the answer to who would come to a server that drains. Those who are turned away together do not come
 // back together.
 func errDraining() error {
-	return &failure{
-		status: http.StatusServiceUnavailable, detail: siaran.ErrDraining.Error(), code: "draining",
-		retryAfter: 2 + rand.N(4),
-	}
+	return &failure{kind: draining, detail: siaran.ErrDraining.Error(), retryAfter: 2 + rand.N(4)}
 }
 
 // admits fails while the server drains, but for a broadcaster who comes back: broadcasters go last.

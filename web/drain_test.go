@@ -72,8 +72,10 @@ func TestDrainThroughTheAPI(t *testing.T) {
 		ask(method, key, "", 403)
 	}
 	ask("DELETE", s.admin, "", 409)
-	for _, body := range []string{`{"seconds":-1}`, `{"seconds":3601}`, `{"seconds":"x"}`, `{`} {
-		ask("POST", s.admin, body, 400)
+	for body, status := range map[string]int{
+		`{"seconds":-1}`: 422, `{"seconds":3601}`: 422, `{"seconds":"x"}`: 400, `{`: 400,
+	} {
+		ask("POST", s.admin, body, status)
 	}
 	r := ask("POST", s.admin, `{"seconds":90}`, 202)
 	var view drainView
@@ -112,7 +114,7 @@ func TestBroadcasterComesBackToADrain(t *testing.T) {
 		t.Error(err)
 	}
 	var f *failure
-	if err := s.server.admits(s.server.whep(), g); !errors.As(err, &f) || f.code != "draining" {
+	if err := s.server.admits(s.server.whep(), g); !errors.As(err, &f) || f.kind.Code != "draining" {
 		t.Error(err)
 	}
 }

@@ -72,10 +72,10 @@ func (e *streamEdit) clean(claims access.Claims) (siaran.StreamEdit, error) {
 		return change, err
 	}
 	if v := e.Visibility; v != nil && *v != siaran.VisibilityPublic && *v != siaran.VisibilityPrivate {
-		return change, fail(http.StatusUnprocessableEntity, "visibility is 'public' or 'private'")
+		return change, fail(invalidValue, "visibility is 'public' or 'private'")
 	}
 	if n := e.MaxViewers; n != nil && (*n < 0 || *n > maxViewersOfStream) {
-		return change, fail(http.StatusUnprocessableEntity,
+		return change, fail(invalidValue,
 			"maxViewers is a number up to %d, or 0 for as many as the server allows", maxViewersOfStream)
 	}
 	if e.EmbedSites != nil {
@@ -92,9 +92,9 @@ func (e *streamEdit) checkOwner(claims access.Claims) error {
 	switch {
 	case e.Owner == nil:
 	case !claims.IsAdmin():
-		return fail(http.StatusForbidden, "only an administrator can give a stream to another account")
+		return fail(notAllowed, "only an administrator can give a stream to another account")
 	case *e.Owner != "" && !access.IsAccount(*e.Owner):
-		return fail(http.StatusUnprocessableEntity,
+		return fail(invalidValue,
 			"owner is the account that owns the stream, such as 'firebase:UID', or empty")
 	}
 	return nil
@@ -112,7 +112,7 @@ func cleanText(text *string, what string, limit int) error {
 		return r
 	}, *text))
 	if utf8.RuneCountInString(*text) > limit {
-		return fail(http.StatusUnprocessableEntity, "the %s is limited to %d characters", what, limit)
+		return fail(invalidValue, "the %s is limited to %d characters", what, limit)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (s *Server) deleteStream(c echo.Context) error {
 		return siaran.ErrUnknownStream
 	}
 	if !g.claims.IsAdmin() && (g.claims.Account == "" || g.claims.Account != g.stream.Owner) {
-		return fail(http.StatusForbidden,
+		return fail(notAllowed,
 			"only the account that owns the stream, or an administrator, can delete it")
 	}
 	_, err = s.cfg.Hub.Broadcast(g.stream.Name)
@@ -157,9 +157,9 @@ func (s *Server) endBroadcast(c echo.Context) error {
 	if err := s.cfg.Hub.End(g.stream.Name, siaran.EndByOwner); err != nil {
 		if g.stream.Status != siaran.StatusOffline && g.stream.Node != s.cfg.Node {
 			where := s.whereLive(c.Request().Context(), g.stream.Name)
-			return fail(http.StatusConflict, "the stream is live on %s; end it there", where)
+			return fail(streamLive, "the stream is live on %s; end it there", where)
 		}
-		return fail(http.StatusNotFound, "%v", siaran.ErrNotLive)
+		return &failure{kind: notLive, instead: http.StatusNotFound, detail: siaran.ErrNotLive.Error()}
 	}
 	return c.NoContent(http.StatusNoContent)
 }

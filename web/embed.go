@@ -18,10 +18,8 @@ func (s *Server) checkSite(c echo.Context, stream siaran.Stream) error {
 	if origin == "" || isRelay(c) || s.ownSite(r, origin) || stream.EmbedSites.Allow(origin) {
 		return nil
 	}
-	return &failure{
-		status: http.StatusForbidden, code: "site",
-		detail: "the stream may not be watched on pages of this site; its owner can allow the site (embedSites)",
-	}
+	return fail(siteNotAllowed,
+		"the stream may not be watched on pages of this site; its owner can allow the site (embedSites)")
 }
 
 // ownSite reports whether an origin is that of this server's pages, which a proxy may offer with another scheme.

@@ -72,7 +72,7 @@ func (s *Server) postOwn(p *protocol) echo.HandlerFunc {
 			return err
 		}
 		if claims.Stream == access.AllStreams {
-			return fail(http.StatusForbidden,
+			return fail(nameNeeded,
 				"the token is for all streams: put the stream's name into the address, as in /whip/NAME")
 		}
 		name, err := streamName(claims.Stream)
@@ -187,7 +187,7 @@ func (s *Server) readOffer(c echo.Context, p *protocol) ([]byte, error) {
 		return nil, err
 	}
 	if len(offer) == 0 {
-		return nil, fail(http.StatusBadRequest, "%v: the body is empty", siaran.ErrMalformedOffer)
+		return nil, fail(malformedOffer, "%v: the body is empty", siaran.ErrMalformedOffer)
 	}
 	if isRelay(c) {
 		return offer, nil
@@ -235,7 +235,7 @@ func (s *Server) sessionURL(p *protocol, name siaran.StreamName, id siaran.Sessi
 // offerFailed says what to do, where the domain only knows what happened.
 func offerFailed(err error) error {
 	if errors.Is(err, siaran.ErrStreamTaken) {
-		return fail(http.StatusConflict,
+		return fail(streamTaken,
 			"%v; end that broadcast first, in the studio or with DELETE /api/streams/NAME/broadcast",
 			siaran.ErrStreamTaken)
 	}

@@ -242,7 +242,7 @@ func wantProblem(t *testing.T, r reply, status int) problem {
 		if err := json.Unmarshal([]byte(r.body), &p); err != nil {
 			t.Fatalf("not JSON: %q", r.body)
 		}
-		if p.Type == "" || p.Title != http.StatusText(status) || p.Status != status || p.Detail == "" || p.Error != p.Detail {
+		if p.Type != "/problems/"+p.Code || p.Title == "" || p.Status != status || p.Detail == "" || p.Error != p.Detail {
 			t.Errorf("problem %+v", p)
 		}
 	}

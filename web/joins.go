@@ -2,7 +2,6 @@ package web
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
@@ -57,7 +56,7 @@ func (j *joins) take(now time.Time, within bool) error {
 	j.at = now
 	spread := min(1+int(j.backlog/float64(j.perSecond)), mostAway)
 	return &failure{
-		status: http.StatusServiceUnavailable, code: "joins", retryAfter: 1 + rand.IntN(spread),
+		kind: tooManyJoins, retryAfter: 1 + rand.IntN(spread),
 		detail: "very many viewers come at the moment; try again in some seconds",
 	}
 }

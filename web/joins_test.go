@@ -21,7 +21,7 @@ func TestJoinsAreSpread(t *testing.T) {
 		switch {
 		case err == nil:
 			taken++
-		case errors.As(err, &f) && f.status == 503:
+		case errors.As(err, &f) && f.status() == 503:
 			again[f.retryAfter]++
 		default:
 			t.Fatal(err)

@@ -82,7 +82,7 @@ func (s *Server) keyframe(c echo.Context) error {
 	defer cancel()
 	p := s.newestPicture(ctx, g.stream.Name)
 	if p == nil {
-		return fail(http.StatusNotFound, "there is no picture of this stream now")
+		return fail(noPicture, "there is no picture of this stream now")
 	}
 	h := c.Response().Header()
 	h.Set("X-Siaran-Codec", p.codec)

@@ -21,19 +21,17 @@ type keyRequest struct {
 }
 
 func readKeyRequest(c echo.Context) (k keyRequest, err error) {
+	k.Scope = access.Publish
 	if c.Request().ContentLength != 0 {
 		if err := readJSON(c, &k); err != nil {
 			return k, err
 		}
 	}
-	if k.Scope == "" {
-		k.Scope = access.Publish
-	}
 	if k.Scope != access.Publish && k.Scope != access.Watch {
-		return k, fail(http.StatusUnprocessableEntity, "scope is 'publish' or 'watch'")
+		return k, fail(invalidValue, "scope is 'publish' or 'watch'")
 	}
 	if k.TTL < 0 || k.TTL > maxTTL {
-		return k, fail(http.StatusUnprocessableEntity, "ttl is in seconds and at most ten years")
+		return k, fail(invalidValue, "ttl is in seconds and at most ten years")
 	}
 	return k, nil
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"strings"
 
@@ -12,6 +13,8 @@ import (
 
 // relLayer is the relation of the address at which a viewer chooses what it gets (the layer extension of WHEP).
 const relLayer = "urn:ietf:params:whep:ext:core:layer"
+
+const maxLayerID = 7
 
 // layerRequest is the body of a choice. Unknown members are ignored.
 type layerRequest struct {
@@ -63,11 +66,32 @@ func (s *Server) chooseLayer(p *protocol) echo.HandlerFunc {
 		if err := readJSON(c, &r); err != nil {
 			return err
 		}
+		if err := r.check(); err != nil {
+			return err
+		}
 		if r.MediaID != nil && *r.MediaID != info.VideoMedia {
-			return fail(http.StatusUnprocessableEntity, "mediaId %q is not the m-line of the video", *r.MediaID)
+			return fail(noSuchLayer, "mediaId %q is not the m-line of the video", *r.MediaID)
 		}
 		return s.choose(c, id, r.choice())
 	})
+}
+
+// check names the member that is out of its range.
+func (r *layerRequest) check() error {
+	for _, member := range []struct {
+		name  string
+		value *int
+		most  int
+	}{
+		{"spatialLayerId", r.SpatialLayerID, maxLayerID}, {"temporalLayerId", r.TemporalLayerID, maxLayerID},
+		{"maxSpatialLayerId", r.MaxSpatialLayerID, maxLayerID}, {"maxTemporalLayerId", r.MaxTemporalLayerID, maxLayerID},
+		{"maxWidth", &r.MaxWidth, math.MaxUint16}, {"maxHeight", &r.MaxHeight, math.MaxUint16},
+	} {
+		if member.value != nil && (*member.value < 0 || *member.value > member.most) {
+			return fail(invalidValue, "%s is a number from 0 to %d", member.name, member.most)
+		}
+	}
+	return nil
 }
 
 func (r *layerRequest) choice() siaran.LayerChoice {
@@ -93,7 +117,7 @@ func (s *Server) choose(c echo.Context, id siaran.SessionID, choice siaran.Layer
 	err := s.cfg.Egress.Choose(id, choice)
 	if errors.Is(err, siaran.ErrUnacceptable) {
 		reason := strings.TrimPrefix(err.Error(), siaran.ErrUnacceptable.Error()+": ")
-		return fail(http.StatusUnprocessableEntity, "that cannot be chosen: %s", reason)
+		return fail(noSuchLayer, "that cannot be chosen: %s", reason)
 	}
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package web
 import (
 	"container/list"
 	"math"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -48,7 +47,7 @@ func (l *limiter) takeN(key string, n int) error {
 	now := time.Now()
 	if !l.tokens(key, now).AllowN(now, min(n, l.rate.Burst)) {
 		return &failure{
-			status: http.StatusTooManyRequests, detail: "too many requests; wait a moment",
+			kind: tooManyRequests, detail: "too many requests; wait a moment",
 			retryAfter: int(math.Ceil(1 / float64(l.rate.PerSecond))),
 		}
 	}

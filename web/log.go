@@ -69,7 +69,7 @@ func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 		defer func() {
 			if cause := recover(); cause != nil {
 				s.log.Error("panic in a handler", "route", c.Path(), "panic", cause, "stack", string(debug.Stack()))
-				err = fail(500, "something went wrong in the server")
+				err = fail(serverError, "something went wrong in the server")
 			}
 		}()
 		return next(c)

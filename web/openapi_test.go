@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -451,4 +453,118 @@ func TestAnswersInTrouble(t *testing.T) {
 			wantProblem(t, e.do(c), 400)
 		}
 	})
+}
+
+// TestBodiesThatAreForbidden: whatever a schema forbids in a body of JSON is refused, in words that name it, and
+// changes nothing.
+func TestBodiesThatAreForbidden(t *testing.T) {
+	t.Parallel()
+	e := startEverything(t)
+	state := func() string {
+		stream := e.do(call{method: "GET", path: "/api/streams/cats", token: e.admin}).body
+		layers := e.do(call{method: "GET", path: e.sessions["whep"] + "/layers", token: e.admin})
+		return stream + layers.body + fmt.Sprint(layers.StatusCode)
+	}
+	before, tried := state(), 0
+	for _, op := range theContract().operations() {
+		schema := op.under("requestBody", "content", "application/json", "schema")
+		if schema.value == nil {
+			continue
+		}
+		try := func(value any, names string) {
+			t.Helper()
+			text, err := json.Marshal(value)
+			e.must(err)
+			if schema.check(value) == nil {
+				t.Errorf("%s: the schema allows %.80s", op, text)
+			}
+			c := e.call(op)
+			c.body = string(text)
+			r := e.do(c)
+			if r.StatusCode != 400 && r.StatusCode != 422 {
+				t.Errorf("%s %.80s: %d %s", op, text, r.StatusCode, r.body)
+			} else if p := wantProblem(t, r, r.StatusCode); !strings.Contains(p.Detail, names) {
+				t.Errorf("%s %.80s: %q does not name %s", op, text, p.Detail, names)
+			}
+			tried++
+		}
+		try(nil, "")
+		for _, value := range schema.forbidden() {
+			try(value, "")
+		}
+		names, members := schema.under("properties").each()
+		for i, member := range members {
+			for _, value := range member.forbidden() {
+				try(map[string]any{names[i]: value}, names[i])
+			}
+		}
+		for _, text := range []string{"", " ", "{", "[", "{}}", `{"a":1,}`, "{\"\xff", strings.Repeat("[", 12000)} {
+			if text == "" && op.under("requestBody").field("required") != true {
+				continue
+			}
+			c := e.call(op)
+			c.body = text
+			wantProblem(t, e.do(c), 400)
+		}
+	}
+	if tried < 50 {
+		t.Errorf("only %d bodies were tried", tried)
+	}
+	if after := state(); after != before {
+		t.Errorf("it is now\n%s\nand was\n%s", after, before)
+	}
+	for _, session := range e.sessions {
+		if r := e.do(call{method: "GET", path: session, token: e.admin}); r.StatusCode != 204 {
+			t.Errorf("a session has ended: %d", r.StatusCode)
+		}
+	}
+}
+
+// forbidden are values that a schema forbids, each for one reason.
+func (n node) forbidden() (list []any) {
+	number := func(name string) (int, bool) {
+		text, ok := n.field(name).(json.Number)
+		i, err := strconv.Atoi(text.String())
+		return i, ok && err == nil
+	}
+	if n.field("enum") != nil {
+		list = append(list, "no such value", "", 1, true, []any{}, map[string]any{})
+	}
+	switch n.field("type") {
+	case "string":
+		list = append(list, 1, true, []any{}, map[string]any{})
+	case "integer":
+		list = append(list, "1", 1.5, true, []any{}, map[string]any{})
+	case "number":
+		list = append(list, "1", true, []any{}, map[string]any{})
+	case "boolean":
+		list = append(list, "true", 1, []any{}, map[string]any{})
+	case "array":
+		list = append(list, "text", 1, true, map[string]any{})
+		for _, item := range n.under("items").forbidden() {
+			list = append(list, []any{item})
+		}
+	case "object":
+		list = append(list, "text", 1, true, []any{})
+	}
+	if least, ok := number("minimum"); ok {
+		list = append(list, least-1)
+	}
+	if most, ok := number("maximum"); ok {
+		list = append(list, most+1)
+	}
+	if most, ok := number("maxLength"); ok {
+		list = append(list, strings.Repeat("ö", most+1))
+	}
+	if most, ok := number("maxItems"); ok {
+		items := make([]any, most+1)
+		for i := range items {
+			items[i] = fmt.Sprintf("https://example-%d.org", i)
+		}
+		list = append(list, items)
+	}
+	if _, ok := number("minItems"); ok {
+		list = append(list, []any{})
+	}
+	return list
 }

@@ -62,7 +62,7 @@ func (choice Choice) send(c echo.Context) (bool, error) {
 		return false, nil
 	case choice.RetryAfter > 0:
 		return true, &failure{
-			status: http.StatusServiceUnavailable, retryAfter: choice.RetryAfter, code: "full",
+			kind: noRoom, retryAfter: choice.RetryAfter,
 			detail: "no server has room for another viewer: try again in a moment",
 		}
 	case err != nil:

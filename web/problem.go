@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,22 +19,23 @@ import (
 // statusGone is logged if the client did not wait for an answer.
 const statusGone = 499
 
-// problem is the body of an error (RFC 9457). Error repeats Detail, for players that read that name.
+// problem is the body of an error (RFC 9457). Error repeats Detail, for players that read that name. Code is the end of
+// Type.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Error  string `json:"error"`
-	Code   string `json:"code,omitempty"` // for pages that have more to say than the status
+	Code   string `json:"code"`
 }
 
-// failure is an error of the HTTP side, with its status and a text for the client.
+// failure is an error of the HTTP side, with a text for the client.
 type failure struct {
-	status     int
+	kind       *problemKind
+	instead    int // of the status that is usual for the kind; 0: that one
 	detail     string
-	retryAfter int // seconds; 0: no Retry-After
-	code       string
+	retryAfter int   // seconds; 0: no Retry-After
 	cause      error // for the log alone
 }
 
@@ -41,8 +43,10 @@ func (f *failure) Error() string { return f.detail }
 
 func (f *failure) Unwrap() error { return f.cause }
 
-func fail(status int, format string, args ...any) error {
-	return &failure{status: status, detail: fmt.Sprintf(format, args...)}
+func (f *failure) status() int { return cmp.Or(f.instead, f.kind.Status) }
+
+func fail(kind *problemKind, format string, args ...any) error {
+	return &failure{kind: kind, detail: fmt.Sprintf(format, args...)}
 }
 
 // listingFailed is what clients get while the database does not answer.
@@ -53,70 +57,53 @@ func listingFailed(err error) error {
 		}
 	}
 	return &failure{
-		status: http.StatusServiceUnavailable, detail: "the list of streams does not answer; try again in a moment",
+		kind: listUnavailable, detail: "the list of streams does not answer; try again in a moment",
 		retryAfter: 2, cause: err,
 	}
 }
 
-// statuses maps errors of the domain to HTTP. Clients get their whole text.
-var statuses = []struct {
+// kinds maps errors of the domain to problems. Clients get their whole text.
+var kinds = []struct {
 	err        error
-	status     int
+	kind       *problemKind
 	retryAfter int
 }{
-	{siaran.ErrStreamName, http.StatusNotFound, 0},
-	{siaran.ErrUnknownStream, http.StatusNotFound, 0},
-	{siaran.ErrUnknownSession, http.StatusNotFound, 0},
-	{siaran.ErrNotLive, http.StatusConflict, 2}, // draft-ietf-wish-whep-04 section 4.3.8
-	{siaran.ErrEnded, http.StatusConflict, 2},
-	{siaran.ErrStreamLive, http.StatusConflict, 0},
-	{siaran.ErrStreamTaken, http.StatusConflict, 0},
-	{siaran.ErrContested, http.StatusConflict, 30},
-	{siaran.ErrNotOwner, http.StatusForbidden, 0},
-	{siaran.ErrTakenOver, http.StatusConflict, 0},
-	{siaran.ErrMalformedOffer, http.StatusBadRequest, 0},
-	{siaran.ErrUnacceptable, http.StatusUnprocessableEntity, 0},
-	{siaran.ErrTooManySessions, http.StatusServiceUnavailable, 5},
-	{siaran.ErrStreamFull, http.StatusServiceUnavailable, 5},
-	{siaran.ErrBanned, http.StatusForbidden, 0},
-	{siaran.ErrTooManyBans, http.StatusConflict, 0},
-	{siaran.ErrUnidentified, http.StatusConflict, 0},
-	{siaran.ErrEmbedSites, http.StatusUnprocessableEntity, 0},
-	{siaran.ErrShare, http.StatusTooManyRequests, 5},
-	{siaran.ErrClosed, http.StatusServiceUnavailable, 1}, // it is soon back, or another one is there
-	{siaran.ErrDraining, http.StatusServiceUnavailable, 5},
-	{siaran.ErrReturning, http.StatusServiceUnavailable, 1},
-	{siaran.ErrParent, http.StatusServiceUnavailable, 2},
-	{siaran.ErrAbove, http.StatusConflict, 0},
-	{siaran.ErrWay, http.StatusBadRequest, 0},
-	{siaran.ErrLoop, http.StatusLoopDetected, 0},
-	{siaran.ErrTooFar, http.StatusLoopDetected, 0},
-	{access.ErrNoToken, http.StatusUnauthorized, 0},
-	{access.ErrBadToken, http.StatusUnauthorized, 0},
-	{access.ErrExpired, http.StatusUnauthorized, 0},
-	{access.ErrRevoked, http.StatusUnauthorized, 0},
-	{access.ErrForbidden, http.StatusForbidden, 0},
-	{access.ErrKeptByKeys, http.StatusForbidden, 0},
-	{access.ErrDisabled, http.StatusForbidden, 0},
-	{access.ErrSignedOut, http.StatusUnauthorized, 0},
-	{access.ErrUnreachable, http.StatusServiceUnavailable, 5},
-}
-
-// codes distinguish errors that have the same status, for pages.
-var codes = map[error]string{
-	siaran.ErrReturning:    "returning",
-	siaran.ErrNotOwner:     "not-owner",
-	siaran.ErrStreamFull:   "stream-full",
-	siaran.ErrBanned:       "banned",
-	siaran.ErrUnidentified: "unidentified",
-	siaran.ErrAbove:        "above",
-	siaran.ErrLoop:         "loop",
-	siaran.ErrTooFar:       "too-far",
-	access.ErrKeptByKeys:   "kept-by-keys",
-	access.ErrExpired:      "expired",
-	access.ErrDisabled:     "account-disabled",
-	access.ErrSignedOut:    "signed-out",
-	access.ErrUnreachable:  "sign-in-unreachable",
+	{siaran.ErrStreamName, noStreamName, 0},
+	{siaran.ErrUnknownStream, noSuchStream, 0},
+	{siaran.ErrUnknownSession, noSuchSession, 0},
+	{siaran.ErrNotLive, notLive, 2}, // draft-ietf-wish-whep-04 section 4.3.8
+	{siaran.ErrEnded, broadcastEnded, 2},
+	{siaran.ErrStreamLive, streamLive, 0},
+	{siaran.ErrStreamTaken, streamTaken, 0},
+	{siaran.ErrContested, contested, 30},
+	{siaran.ErrNotOwner, notOwner, 0},
+	{siaran.ErrTakenOver, takenOver, 0},
+	{siaran.ErrMalformedOffer, malformedOffer, 0},
+	{siaran.ErrUnacceptable, unacceptableOffer, 0},
+	{siaran.ErrTooManySessions, tooManySessions, 5},
+	{siaran.ErrStreamFull, streamFull, 5},
+	{siaran.ErrBanned, banned, 0},
+	{siaran.ErrTooManyBans, tooManyBans, 0},
+	{siaran.ErrUnidentified, unidentified, 0},
+	{siaran.ErrEmbedSites, invalidValue, 0},
+	{siaran.ErrShare, shareUsedUp, 5},
+	{siaran.ErrClosed, shuttingDown, 1}, // it is soon back, or another one is there
+	{siaran.ErrDraining, draining, 5},
+	{siaran.ErrReturning, returning, 1},
+	{siaran.ErrParent, parentUnavailable, 2},
+	{siaran.ErrAbove, above, 0},
+	{siaran.ErrWay, malformedWay, 0},
+	{siaran.ErrLoop, loop, 0},
+	{siaran.ErrTooFar, tooFar, 0},
+	{access.ErrNoToken, tokenNeeded, 0},
+	{access.ErrBadToken, invalidToken, 0},
+	{access.ErrExpired, expired, 0},
+	{access.ErrRevoked, revoked, 0},
+	{access.ErrForbidden, notAllowed, 0},
+	{access.ErrKeptByKeys, keptByKeys, 0},
+	{access.ErrDisabled, accountDisabled, 0},
+	{access.ErrSignedOut, signedOut, 0},
+	{access.ErrUnreachable, signInUnreachable, 5},
 }
 
 // explain returns what a client is told about an error.
@@ -125,36 +112,29 @@ func explain(err error) *failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	for _, s := range statuses {
-		if errors.Is(err, s.err) {
-			return &failure{status: s.status, detail: err.Error(), retryAfter: s.retryAfter, code: codes[s.err]}
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return &failure{kind: k.kind, detail: err.Error(), retryAfter: k.retryAfter}
 		}
 	}
-	var tooLarge *http.MaxBytesError
+	var large *http.MaxBytesError
 	var h *echo.HTTPError
 	switch {
-	case errors.As(err, &tooLarge):
-		detail := fmt.Sprintf("the body is limited to %d bytes", tooLarge.Limit)
-		return &failure{status: http.StatusRequestEntityTooLarge, detail: detail}
+	case errors.As(err, &large):
+		detail := fmt.Sprintf("the body is limited to %d bytes", large.Limit)
+		return &failure{kind: tooLarge, detail: detail}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &failure{status: http.StatusRequestTimeout, detail: "the request came too slowly"}
+		return &failure{kind: tooSlow, detail: "the request came too slowly"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{
-			status: http.StatusServiceUnavailable, detail: "the server is too busy to answer in time",
-			retryAfter: 2, cause: err,
+			kind: noAnswerInTime, detail: "the server is too busy to answer in time", retryAfter: 2, cause: err,
 		}
-	case errors.As(err, &h) && h.Code < 500:
-		switch h.Code {
-		case http.StatusNotFound:
-			return &failure{status: h.Code, detail: "there is nothing at this address"}
-		case http.StatusMethodNotAllowed:
-			return &failure{status: h.Code, detail: "this address does not support the method; see Allow"}
-		}
-		return &failure{status: h.Code, detail: http.StatusText(h.Code)}
+	case errors.As(err, &h) && h.Code == http.StatusNotFound:
+		return &failure{kind: noSuchAddress, detail: "there is nothing at this address"}
+	case errors.As(err, &h) && h.Code == http.StatusMethodNotAllowed:
+		return &failure{kind: wrongMethod, detail: "this address does not support the method; see Allow"}
 	}
-	return &failure{
-		status: http.StatusInternalServerError, detail: "something went wrong in the server", cause: err,
-	}
+	return &failure{kind: serverError, detail: "something went wrong in the server", cause: err}
 }
 
 // onError sends an error that a handler returned.
@@ -167,14 +147,15 @@ func (s *Server) onError(err error, c echo.Context) {
 		return
 	}
 	f := explain(err)
-	if f.status >= 500 && f.cause != nil {
+	status := f.status()
+	if status >= 500 && f.cause != nil {
 		s.log.Error("request failed", "route", c.Path(), "error", f.cause)
 	}
 	h := c.Response().Header()
 	if f.retryAfter > 0 {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(f.retryAfter))
 	}
-	if f.status == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized {
 		challenge := "Bearer"
 		if !errors.Is(err, access.ErrNoToken) {
 			challenge = `Bearer error="invalid_token"` // RFC 6750 section 3
@@ -183,13 +164,13 @@ func (s *Server) onError(err error, c echo.Context) {
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Del("ETag")
-	if f.status == http.StatusNotFound && forPeople(c.Request()) {
+	if status == http.StatusNotFound && forPeople(c.Request()) {
 		s.missing(c)
 		return
 	}
 	body, _ := json.Marshal(problem{ // strings and an int can always be marshalled
-		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status,
-		Detail: f.detail, Error: f.detail, Code: f.code,
+		Type: f.kind.Address(), Title: f.kind.Title, Status: status,
+		Detail: f.detail, Error: f.detail, Code: f.kind.Code,
 	})
-	_ = send(c, f.status, "application/problem+json", body) // if that fails, the client has gone
+	_ = send(c, status, "application/problem+json", body) // if that fails, the client has gone
 }

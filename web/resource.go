@@ -141,7 +141,7 @@ func (s *Server) patch(
 	ufragChanged := named && fragment.Ufrag != info.RemoteUfrag
 	passwordChanged := named && fragment.Password != info.RemotePassword
 	if ufragChanged != passwordChanged {
-		return fail(http.StatusBadRequest, "only one of ice-ufrag and ice-pwd has changed: a restart changes both")
+		return fail(malformedOffer, "only one of ice-ufrag and ice-pwd has changed: a restart changes both")
 	}
 	restart := ufragChanged
 	if err := s.matches(c.Request().Header.Values("If-Match"), info.Tag, named && !restart); err != nil {
@@ -173,7 +173,7 @@ func (s *Server) matches(header []string, tag string, named bool) error {
 		if s.settings.Load().LaxTrickle && named {
 			return nil
 		}
-		return fail(http.StatusPreconditionRequired, "If-Match is missing: send the ETag of the session, or *")
+		return fail(ifMatchMissing, "If-Match is missing: send the ETag of the session, or *")
 	}
 	accepted := []string{"*", `"*"`, quoteTag(tag)}
 	for value := range strings.SplitSeq(strings.Join(header, ","), ",") {
@@ -181,5 +181,5 @@ func (s *Server) matches(header []string, tag string, named bool) error {
 			return nil
 		}
 	}
-	return fail(http.StatusPreconditionFailed, "If-Match is not the session's current ETag")
+	return fail(etagChanged, "If-Match is not the session's current ETag")
 }

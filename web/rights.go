@@ -1,9 +1,7 @@
 package web
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -88,10 +86,8 @@ func (r *rights) reserve(g grant) (done func(), err error) {
 		}
 	}
 	if n >= r.most {
-		return nil, &failure{
-			status: http.StatusForbidden, code: "too-many-broadcasts",
-			detail: fmt.Sprintf("an account can broadcast at most %d streams at the same time: end one of them first", r.most),
-		}
+		return nil, fail(tooManyBroadcasts,
+			"an account can broadcast at most %d streams at the same time: end one of them first", r.most)
 	}
 	r.opening[account]++
 	return func() {

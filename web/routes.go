@@ -54,6 +54,8 @@ func (s *Server) routes() {
 	s.get("/admin", s.page("admin.html"))
 	s.get("/watch/:stream", s.streamPage("watch.html"))
 	s.get("/embed/:stream", s.streamPage("embed.html"))
+	s.get("/api", s.apiPage)
+	s.get("/problems/:problem", s.problemPage)
 	s.get("/static/*", s.static)
 	s.get("/favicon.ico", s.favicon)
 	s.get("/robots.txt", s.robots)

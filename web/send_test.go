@@ -28,8 +28,8 @@ func (wordy) Offer(context.Context, siaran.StreamName, string, netip.Addr, []byt
 func TestLengthIsTold(t *testing.T) {
 	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.echo.GET("/api/wrong", func(echo.Context) error { return fail(400, "%s", strings.Repeat("long ", 1000)) })
-		s.echo.HEAD("/api/wrong", func(echo.Context) error { return fail(400, "%s", strings.Repeat("long ", 1000)) })
+		s.echo.GET("/api/wrong", func(echo.Context) error { return fail(invalidValue, "%s", strings.Repeat("long ", 1000)) })
+		s.echo.HEAD("/api/wrong", func(echo.Context) error { return fail(invalidValue, "%s", strings.Repeat("long ", 1000)) })
 	}, func(c *Config) {
 		c.Ingest, c.Egress = wordy{c.Egress}, wordy{c.Egress}
 		c.ICEServers = func(siaran.SessionID, string) (list []ICEServer) {

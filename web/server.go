@@ -26,6 +26,7 @@ type Server struct {
 	listing  *listing.Cached
 	pictures *pictures
 	assets   *assets
+	apiPages *apiPages
 	keyLimit *limiter // POST to WHIP, by credential
 	leaving  atomic.Bool
 	settings atomic.Pointer[Settings]
@@ -68,10 +69,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	apiPages, err := makeAPIPages()
+	if err != nil {
+		return nil, err
+	}
 	cached := listing.NewCached(cfg.Listing)
 	events := new(eventLog)
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, assets: assets,
+		cfg: cfg, log: cfg.Logger, assets: assets, apiPages: apiPages,
 		openTime: openTime, bodyTime: bodyTime, pingEvery: pingEvery, sendTime: sendTime, tellEvery: tellEvery,
 		lookEvery: lookEvery, recheckEvery: recheckEvery,
 		liveFeed: newLiveFeed(cached, cfg.Logger, cfg.Limits.Watchers, cfg.Limits.Share,

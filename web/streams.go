@@ -69,12 +69,12 @@ func (s *Server) listStreams(c echo.Context) error {
 	case "all":
 		q.All = true
 	default:
-		return fail(http.StatusBadRequest, "status is 'live' or 'all'")
+		return fail(invalidParameter, "status is 'live' or 'all'")
 	}
 	if limit := c.QueryParam("limit"); limit != "" {
 		n, err := strconv.Atoi(limit)
 		if err != nil || n < 1 || n > maxList {
-			return fail(http.StatusBadRequest, "limit is a number from 1 to 1000")
+			return fail(invalidParameter, "limit is a number from 1 to 1000")
 		}
 		q.Limit = n
 	}
@@ -90,7 +90,7 @@ func (s *Server) listStreams(c echo.Context) error {
 			return err
 		}
 		if claims.Account == "" {
-			return fail(http.StatusForbidden, "a key owns no streams: sign in with an account")
+			return fail(accountNeeded, "a key owns no streams: sign in with an account")
 		}
 		if q.All { // listing what is live costs nothing
 			if err := s.budget.spend(claims, s.cfg.Limits.Names); err != nil {
@@ -99,7 +99,7 @@ func (s *Server) listStreams(c echo.Context) error {
 		}
 		q.Owner, q.Private = claims.Account, true
 	default:
-		return fail(http.StatusBadRequest, "owner is 'me'")
+		return fail(invalidParameter, "owner is 'me'")
 	}
 	bodies, err := s.listed(c.Request().Context(), q)
 	if err != nil {

@@ -57,12 +57,12 @@ func readEventNames(c echo.Context) (names []string, err error) {
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, fail(http.StatusBadRequest, "name at least one event, or send no body for all; there are %s",
+		return nil, fail(unknownEvent, "name at least one event, or send no body for all; there are %s",
 			strings.Join(eventNames, ", "))
 	}
 	for _, name := range names {
 		if !slices.Contains(eventNames, name) {
-			return nil, fail(http.StatusBadRequest, "there is no event %q; there are %s", name,
+			return nil, fail(unknownEvent, "there is no event %q; there are %s", name,
 				strings.Join(eventNames, ", "))
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Server) closeEvents(p *protocol) echo.HandlerFunc {
 	})
 }
 
-var errNoEvents = fail(http.StatusNotFound, "there is no such event stream, or it has ended")
+var errNoEvents = fail(noSuchEvents, "there is no such event stream, or it has ended")
 
 // sendViewerEvents sends the events of a stream that openEvents has made. Its address alone allows to read it, because
 // an EventSource cannot send a token. The newest reader takes the place of another.

@@ -28,7 +28,7 @@ func FuzzViewersSay(f *testing.F) {
 			return e.NewContext(r, httptest.NewRecorder())
 		}
 		refused := func(err error) bool {
-			if err != nil && explain(err).status >= 500 {
+			if err != nil && explain(err).status() >= 500 {
 				t.Errorf("%q: %v", body, err)
 			}
 			return err != nil

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -126,7 +125,7 @@ func (v *viewerStreams) open(
 	defer v.mu.Unlock()
 	if len(v.byID[id]) >= maxStreams {
 		return nil, &failure{
-			status: http.StatusTooManyRequests, retryAfter: 1,
+			kind: tooManyEvents, retryAfter: 1,
 			detail: "the session has as many event streams as it may have: end one of them first, with DELETE",
 		}
 	}

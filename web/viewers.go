@@ -54,14 +54,14 @@ func (s *Server) kickViewer(c echo.Context) error {
 	switch c.QueryParam("ban") {
 	case "":
 		if err := s.cfg.Egress.Kick(name, viewer); err != nil {
-			return noSuchViewer(err)
+			return kickFailed(err)
 		}
 		s.events.add(eventKicked, name, string(viewer))
 		return c.NoContent(http.StatusNoContent)
 	case "broadcast":
 		ended, by, err := s.cfg.Egress.Ban(name, viewer)
 		if err != nil {
-			return noSuchViewer(err)
+			return kickFailed(err)
 		}
 		s.events.add(eventBanned, name, string(viewer))
 		return sendJSON(c, http.StatusOK, struct {
@@ -69,12 +69,12 @@ func (s *Server) kickViewer(c echo.Context) error {
 			By    siaran.BannedBy `json:"by"`
 		}{ended, by})
 	}
-	return fail(http.StatusBadRequest, "ban is 'broadcast', or left out")
+	return fail(invalidParameter, "ban is 'broadcast', or left out")
 }
 
-func noSuchViewer(err error) error {
+func kickFailed(err error) error {
 	if errors.Is(err, siaran.ErrUnknownSession) {
-		return fail(http.StatusNotFound, "there is no such viewer here")
+		return fail(noSuchViewer, "there is no such viewer here")
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (s *Server) health(c echo.Context) error {
 			return sendJSON(c, http.StatusOK, health)
 		}
 	}
-	return fail(http.StatusNotFound, "nobody publishes the stream on this server")
+	return fail(noBroadcaster, "nobody publishes the stream on this server")
 }
 
 // healthz says that the process answers.
@@ -111,7 +111,7 @@ func (s *Server) readyz(c echo.Context) error {
 	defer cancel()
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(ctx); err != nil {
-			return &failure{status: http.StatusServiceUnavailable, detail: err.Error(), retryAfter: 2}
+			return &failure{kind: notReady, detail: err.Error(), retryAfter: 2}
 		}
 	} else if _, err := s.listing.Streams(ctx, siaran.StreamQuery{Limit: 1}); err != nil {
 		return listingFailed(err)

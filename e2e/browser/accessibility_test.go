@@ -48,6 +48,7 @@ func TestEveryoneCanUseThePages(t *testing.T) {
 	empty, gate, waiting := b.Open(s.URL+"/"), b.Open(s.URL+"/studio"), b.Open(s.URL+"/watch/later")
 	empty.Wait("the empty state", `!document.getElementById("empty").hidden`)
 	waiting.WaitState("waiting")
+	check(view{"API", b.Open(s.URL + "/api/")}, view{"problem", b.Open(s.URL + "/problems/not-live")})
 	check(view{"empty", empty}, view{"gate", gate}, view{"waiting", waiting})
 
 	stop := s.PublishDemo(t, "ends")

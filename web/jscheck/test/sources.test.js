@@ -8,7 +8,7 @@ const root = new URL("../../static/", import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), "utf8");
 const files = readdirSync(root, { recursive: true }).filter((path) => !path.startsWith("vendor"));
 const scripts = files.filter((path) => path.endsWith(".js"));
-const pages = files.filter((path) => path.endsWith(".html"));
+const pages = [...files.filter((path) => path.endsWith(".html")), "../api.html"];
 
 const values = { n: 2, shown: "2" };
 const text = (words) => (typeof words === "function" ? words(values) : words);

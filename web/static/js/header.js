@@ -1,5 +1,5 @@
 // @ts-check
-// <site-header page="dashboard|studio|watch|admin">: brand, navigation, language and theme. Hooks: #language, #theme.
+// <site-header page="dashboard|studio|watch|admin|api">: brand, navigation, language, theme. Hooks: #language, #theme.
 import { h, icon } from "./dom.js";
 import { language, onLanguage, setLanguage, t, translate } from "./i18n.js";
 

@@ -45,6 +45,11 @@ export default {
   "empty.obs.text": "Settings → Stream → Service: WHIP. Paste this server, and a bearer token made in the studio.",
   "empty.obs.server": "Server for OBS",
 
+  "api.title": "API",
+  "api.text": "Everything that programs can ask of this server.",
+  "api.document": "OpenAPI document",
+  "api.problems": "All errors",
+
   "missing.title": "There is nothing here",
   "missing.text": "The address is wrong. Names of streams have only small letters, digits, hyphens and underscores.",
   "missing.go": "See what is on air",

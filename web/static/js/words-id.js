@@ -45,6 +45,11 @@ export default {
   "empty.obs.text": "Settings → Stream → Service: WHIP. Tempel server ini, serta token yang dibuat di studio.",
   "empty.obs.server": "Server untuk OBS",
 
+  "api.title": "API",
+  "api.text": "Semua yang dapat diminta program dari server ini (dalam bahasa Inggris).",
+  "api.document": "Dokumen OpenAPI",
+  "api.problems": "Semua galat",
+
   "missing.title": "Tidak ada apa-apa di sini",
   "missing.text": "Alamatnya keliru. Nama siaran hanya berisi huruf kecil, angka, tanda hubung, dan garis bawah.",
   "missing.go": "Lihat yang sedang siaran",
