@@ -20,6 +20,9 @@ func (s *Server) Leave() {
 	s.liveFeed.leave(within)
 }
 
+// Moving tells a viewer that its session is about to end because the server drains, so that it is to open another one.
+func (s *Server) Moving(id siaran.SessionID) { s.viewerEvents.move(id) }
+
 // comeBack is the data of the event "reconnect".
 type comeBack struct {
 	Within int64 `json:"within"` // milliseconds; by chance within this time, so that not all come together

@@ -168,6 +168,8 @@ func (s *Server) news(e *viewerEvents, after int, numbers bool) (text []byte, la
 	switch {
 	case closing:
 		e.tell("reconnect", "reconnect", comeBackIn(back), nil)
+	case e.moving:
+		e.tell("reconnect", "reconnect", comeBackIn(0), nil)
 	case !over && offline == nil && numbers:
 		e.tell("viewercount", "viewercount", map[string]int{"viewercount": state.Viewers}, nil)
 		e.tell("layers", "layers", s.layersOf(info), similarLayers)

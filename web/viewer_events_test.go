@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -405,6 +406,24 @@ func TestReadersAreLimited(t *testing.T) {
 		s.events(s.ask(eventsAt, ""), "").until("active")
 	}
 	wantProblem(t, s.do(call{method: "GET", path: s.ask(eventsAt, "")}), 503)
+}
+
+// TestReconnectBeforeAMove: a viewer whom a drain is about to send away is told so, and no other.
+func TestReconnectBeforeAMove(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.layered("cats")
+	moved, eventsAt, _ := s.watching("cats")
+	_, othersAt, _ := s.watching("cats")
+	e, others := s.events(s.ask(eventsAt, `["reconnect"]`), ""), s.events(s.ask(othersAt, `["reconnect"]`), "")
+	s.server.Moving(siaran.SessionID(path.Base(moved.location)))
+	if name, data := e.next(); name != "reconnect" || data != `{"within":0}` {
+		t.Errorf("%s %s", name, data)
+	}
+	s.server.Leave()
+	if name, data := others.next(); name != "reconnect" || data == `{"within":0}` {
+		t.Errorf("%s %s", name, data)
+	}
 }
 
 func TestReconnectAtTheServersEnd(t *testing.T) {

@@ -41,7 +41,8 @@ type viewerEvents struct {
 
 	mu     sync.Mutex
 	ended  bool
-	last   int // number of the newest event
+	moving bool // the session is about to end, and the viewer to go elsewhere
+	last   int  // number of the newest event
 	told   map[string]toldEvent
 	values map[string]any // what told was made of
 }
@@ -201,6 +202,18 @@ func (v *viewerStreams) close(id siaran.SessionID, name string) bool {
 	e.mu.Unlock()
 	e.poke()
 	return true
+}
+
+// move tells the readers of a session that it is about to end.
+func (v *viewerStreams) move(id siaran.SessionID) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, e := range v.byID[id] {
+		e.mu.Lock()
+		e.moving = true
+		e.mu.Unlock()
+		e.poke()
+	}
 }
 
 // sweep forgets the event streams of sessions that have ended.

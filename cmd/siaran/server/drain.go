@@ -18,7 +18,8 @@ import (
 const (
 	usualDrain  = time.Minute // of a drain through the API, if --drain says nothing
 	drainLook   = 500 * time.Millisecond
-	drainAtOnce = 64 // sessions that are ended at the same time
+	drainNotice = 200 * time.Millisecond // for who is told that its session is about to end
+	drainAtOnce = 64                     // sessions that are ended at the same time
 )
 
 // drain empties the server. Its methods are those of web.Drainer.
@@ -26,8 +27,9 @@ type drain struct {
 	egress *egress.Server
 	usual  time.Duration
 	log    *slog.Logger
-	over   func()              // ends the server
-	tell   func(draining bool) // other servers, which send nobody any more
+	over   func()                 // ends the server
+	tell   func(draining bool)    // other servers, which send nobody any more
+	notify func(siaran.SessionID) // whose session is about to end
 
 	mu     sync.Mutex
 	until  time.Time // zero: not under way
@@ -63,8 +65,18 @@ func (d *drain) run(ctx context.Context, within time.Duration, done chan struct{
 	var moving errgroup.Group
 	moving.SetLimit(drainAtOnce)
 	defer func() { _ = moving.Wait() }()
-	for _, next := range cluster.Departures(children, viewers, within, rand.Float64) {
-		if !pauseUntil(ctx, began.Add(next.After)) {
+	departures := cluster.Departures(children, viewers, within, rand.Float64)
+	moving.Go(func() error {
+		for _, next := range departures {
+			if !pauseUntil(ctx, began.Add(next.After)) {
+				return nil
+			}
+			d.notify(next.Session)
+		}
+		return nil
+	})
+	for _, next := range departures {
+		if !pauseUntil(ctx, began.Add(next.After+min(drainNotice, within/20))) {
 			return
 		}
 		moving.Go(func() error { d.egress.Move(next.Session); return nil })

@@ -272,6 +272,7 @@ func (s *server) openWeb(context.Context) (err error) {
 	}
 	s.drain = s.newDrain()
 	s.closers = append(s.closers, s.drain.close)
+	s.drain.notify = func(id siaran.SessionID) { s.web.Moving(id) }
 	s.web, err = web.New(web.Config{
 		Parent:         s.cfg.Parent,
 		Cluster:        pulls,
