@@ -224,8 +224,8 @@ func shows(l *siaran.Layer, such func(*siaran.Packet) bool) bool {
 	return false
 }
 
-// takesDescriptors reports whether a viewer takes dependency descriptors in a section. Those with a structure are longer
-// than 16 bytes.
+// takesDescriptors reports whether a viewer takes dependency descriptors in a section. Those with a structure are
+// longer than 16 bytes.
 func takesDescriptors(s sdp.Section) bool {
 	_, ok := offered(&s, uriDescriptor)
 	return ok && s.Kind == siaran.KindVideo && s.Mixed

@@ -62,8 +62,8 @@ func (f *frameFixer) put(p packet, emit func(packet)) {
 	}
 }
 
-// joinUnits makes two packets meet within an OBU, and keeps the payloads of those that are described: a viewer who takes
-// descriptors gets them as they came.
+// joinUnits makes two packets meet within an OBU, and keeps the payloads of those that are described: a viewer who
+// takes descriptors gets them as they came.
 func joinUnits(first, second *packet) {
 	a, b := codec.JoinAV1(first.payload, second.payload)
 	if len(b) != len(second.payload) {

@@ -37,8 +37,8 @@ func startFront(t *testing.T) (address string, charge *atomic.Pointer[url.URL]) 
 	return front.URL, charge
 }
 
-// TestViewersLeaveADeadServer: a page comes to the front, and from there to an edge. The edge is killed. The page, and a
-// player on another site, go on at the front, which leads to another edge.
+// TestViewersLeaveADeadServer: a page comes to the front, and from there to an edge. The edge is killed. The page, and
+// a player on another site, go on at the front, which leads to another edge.
 func TestViewersLeaveADeadServer(t *testing.T) {
 	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "shared.key")
