@@ -24,7 +24,8 @@ func (p *pull) attempt(ctx context.Context) (*running, error) {
 	defer cancel()
 	s := &running{}
 	var refused error
-	p.began = p.begins()
+	at, _ := c.cfg.Above.whereabouts(p.name)
+	p.began = at.Stream.Node
 	layers := p.layers(asking)
 	pulled, err := c.cfg.Puller.Pull(asking, p.name, layers, func(ctx context.Context, offer []byte) (Session, error) {
 		s.session, s.from, refused = p.open(ctx, offer)

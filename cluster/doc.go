@@ -14,6 +14,9 @@
 // While it asks again, viewers keep their sessions and the broadcast is interrupted, for the grace time of the hub. If
 // the parent says that the stream is not live, the broadcast stops, as if its broadcaster had stopped it.
 //
+// A broadcaster may come to any of several peers (siaran.Whereabouts). The pull there is let go (LetGo), the others ask
+// that server at once, and the one that had the broadcaster pulls like them.
+//
 // Among peers, [Rank] is the order in which servers are a stream's. By it [Parents] says whom a server pulls from, and
 // [Placer] which server serves a viewer.
 //

@@ -18,6 +18,11 @@ func TestPullFollowsTheBroadcaster(t *testing.T) {
 		w.move(near[0].Name, 0)
 		ensure(t, w.world)
 		w.wantAsked(near[0].Name)
+		w.status(siaran.StatusInterrupted)
+		time.Sleep(time.Second)
+		w.status(siaran.StatusLive)
+		time.Sleep(time.Second)
+		w.wantAsked() // it comes from where it came from
 		w.move(near[1].Name, 1)
 		time.Sleep(lookEvery + moveLook + time.Millisecond)
 		w.wantAsked(near[1].Name)
@@ -36,6 +41,16 @@ func TestPullFollowsTheBroadcaster(t *testing.T) {
 		w.move(near[2].Name, 2)
 		time.Sleep(moveLook + time.Millisecond)
 		w.wantAsked(near[2].Name)
+
+		w.status(siaran.StatusInterrupted) // it is asked for in this state, and comes
+		w.newest().end(errors.New("stalled"))
+		time.Sleep(10 * time.Second)
+		w.mu.Lock()
+		w.asked = nil
+		w.mu.Unlock()
+		w.status(siaran.StatusLive)
+		time.Sleep(time.Second)
+		w.wantAsked()
 	})
 }
 

@@ -50,6 +50,13 @@ func (w *town) move(node string, moves int) {
 	w.at.Stream.BroadcastID = "b1"
 }
 
+// status sets that of the broadcast.
+func (w *town) status(s siaran.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at.Stream.Status = s
+}
+
 // neighbour is a server of the town.
 type neighbour struct {
 	*town

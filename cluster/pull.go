@@ -41,7 +41,7 @@ type pull struct {
 	idle     time.Time          // since when nobody has been watching; zero: somebody is
 	counted  siaran.BroadcastID // whose joins the parent has been told
 	reported int                // how many
-	began    string             // the server that had the broadcaster when it was last asked for; see begins
+	began    string             // the server that had the broadcaster when it was last asked for
 }
 
 // leaving reports whether the stream is being let go.
@@ -222,17 +222,8 @@ func (p *pull) wait(ctx context.Context, b *siaran.Broadcast, pause time.Duratio
 
 // moved reports whether the broadcaster has come to another server since the stream was last asked for.
 func (p *pull) moved() bool {
-	now := p.begins()
-	return now != "" && now != p.began
-}
-
-// begins returns the server that has the stream's broadcaster; empty if that is not known, or it has no media.
-func (p *pull) begins() string {
-	w, listed := p.cluster.cfg.Above.whereabouts(p.name)
-	if !listed || w.Stream.Status != siaran.StatusLive {
-		return ""
-	}
-	return w.Stream.Node
+	now, listed := p.cluster.cfg.Above.whereabouts(p.name)
+	return listed && now.Stream.Status == siaran.StatusLive && now.Stream.Node != p.began
 }
 
 func isDone(b *siaran.Broadcast) bool {

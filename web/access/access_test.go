@@ -308,3 +308,18 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestPublisher: a proof is good for one owner of one broadcast, and says nothing to who reads it.
+func TestPublisher(t *testing.T) {
+	s, other := open(t), open(t)
+	proof := s.Publisher("cats", "b1", "key:me")
+	if !s.Publishes(proof, "cats", "b1", "key:me") || strings.Contains(proof, "me") || len(proof) < 20 {
+		t.Errorf("%q is no proof", proof)
+	}
+	if other.Publishes(proof, "cats", "b1", "key:me") || s.Publishes(proof, "dogs", "b1", "key:me") ||
+		s.Publishes(proof, "cats", "b2", "key:me") || s.Publishes(proof, "cats", "b1", "key:you") ||
+		s.Publishes(s.Publisher("cats", "b1", ""), "cats", "b1", "") || s.Publishes("", "cats", "b1", "key:me") ||
+		s.Publishes(s.Publisher("cats", "b1\x00key:me", ""), "cats", "b1", "key:me\x00") {
+		t.Error("a proof of something else is taken")
+	}
+}
