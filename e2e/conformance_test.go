@@ -12,8 +12,8 @@ func TestDocsNameTests(t *testing.T) {
 	folders := map[string]string{
 		"web": "../web", "ingest": "../ingest", "egress": "../egress", "mediaport": "../mediaport",
 		"sdp": "../internal/sdp", "tlsmux": "../internal/tlsmux", "certs": "../internal/certs",
-		"server": "../cmd/siaran/server", "media": "media", "browser": "browser", "netns": "netns", "cluster": "cluster",
-		"firestore": "firestore", "soak": "soak",
+		"load": "../internal/load", "server": "../cmd/siaran/server", "media": "media", "browser": "browser",
+		"netns": "netns", "cluster": "cluster", "firestore": "firestore", "soak": "soak",
 	}
 	for page, least := range map[string]int{"conformance.md": 50, "reliability.md": 40} {
 		text, err := os.ReadFile("../docs/" + page)
