@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 
 	"siaran"
 )
@@ -45,8 +46,8 @@ func (s *Secret) Publishes(
 func publisher(key []byte, stream siaran.StreamName, broadcast siaran.BroadcastID, owner string) string {
 	mac := hmac.New(sha256.New, derive(key, "publisher of a broadcast"))
 	for _, part := range []string{string(stream), string(broadcast), owner} {
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		mac.Write([]byte(part))
-		mac.Write([]byte{0})
 	}
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
