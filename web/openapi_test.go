@@ -370,7 +370,7 @@ func TestAnswersInTrouble(t *testing.T) {
 	t.Run("slowly", func(t *testing.T) {
 		t.Parallel()
 		e := everythingAt(startTweaked(t, func(s *Server) {
-			s.http.ReadTimeout, s.bodyTime = 2*time.Second, 2*time.Second
+			s.http.ReadTimeout, s.bodyTime = 5*time.Second, 5*time.Second
 		}, emptied))
 		var asked sync.WaitGroup
 		for _, op := range operations {
