@@ -35,7 +35,8 @@ func (p Place) clamped() Place {
 }
 
 // Apart is how a packet of AV1 with spatial layers goes out to viewers who take dependency descriptors: they may get
-// some of the layers only. To all others, a temporal unit goes out as one frame ([Packet.Payload]). It is never changed.
+// some of the layers only. To all others, a temporal unit goes out as one frame ([Packet.Payload]). It is never
+// changed.
 type Apart struct {
 	Payload    []byte // as the broadcaster sent it
 	Descriptor []byte // likewise
