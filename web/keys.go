@@ -75,12 +75,17 @@ func (s *Server) makeKey(c echo.Context) error {
 	}
 	generation := g.stream.KeyGeneration
 	if key.revokes() {
-		if generation, err = s.listing.RotateKeys(ctx, name); err != nil {
+		renewed := s.rights.renew(name)
+		generation, err = s.listing.RotateKeys(ctx, name)
+		if err == nil {
+			s.rights.renewed(name, g.claims, generation)
+		}
+		renewed()
+		s.rights.look()
+		if err != nil {
 			return listingFailed(err)
 		}
 		s.events.add(eventKeys, name, "")
-		s.rights.renewed(name, g.claims, generation)
-		s.rights.look()
 	}
 	expires := key.expires(g.claims, time.Now())
 	token, err := s.cfg.Secret.Mint(access.Claims{

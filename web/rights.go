@@ -22,6 +22,7 @@ type rights struct {
 	broadcasts map[siaran.StreamName]held
 	opening    map[string]int             // broadcasts that are being opened, by account
 	private    map[siaran.StreamName]bool // watched streams that are private
+	renewing   map[siaran.StreamName]int  // requests that are renewing the keys of a stream
 	wake       chan struct{}              // holds one element: look now
 }
 
@@ -38,7 +39,8 @@ func newRights(cfg Config) *rights {
 	return &rights{
 		hub: cfg.Hub, egress: cfg.Egress, most: cfg.Limits.Broadcasts,
 		viewers: make(map[siaran.StreamName]map[siaran.SessionID]held), broadcasts: make(map[siaran.StreamName]held),
-		opening: make(map[string]int), private: make(map[siaran.StreamName]bool), wake: make(chan struct{}, 1),
+		opening: make(map[string]int), private: make(map[siaran.StreamName]bool),
+		renewing: make(map[siaran.StreamName]int), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -97,6 +99,21 @@ func (r *rights) reserve(g grant) (done func(), err error) {
 			delete(r.opening, account)
 		}
 	}, nil
+}
+
+// renew is called before the keys of a stream are renewed. Until done is called, nobody is judged by keys of which it is
+// not known yet who has renewed them.
+func (r *rights) renew(stream siaran.StreamName) (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.renewing[stream]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.renewing[stream]--; r.renewing[stream] == 0 {
+			delete(r.renewing, stream)
+		}
+	}
 }
 
 // renewed is called when keys of a stream were renewed with a token: what the same token has opened goes on.
@@ -188,6 +205,9 @@ func (r *rights) refused(stream siaran.Stream, there bool, now time.Time) (
 ) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.renewing[stream.Name] > 0 {
+		return nil, "", nil
+	}
 	if h, live := r.broadcasts[stream.Name]; live {
 		owner, why = h.claims.Owner(), h.refusal(access.Publish, stream, there, now)
 	}

@@ -211,6 +211,21 @@ func TestViewersEndWithTheRightToWatch(t *testing.T) {
 	}
 }
 
+// TestKeysAreBeingRenewed: the database may have the new generation before it is known here who has asked for it.
+func TestKeysAreBeingRenewed(t *testing.T) {
+	t.Parallel()
+	s, j := startJudged(t)
+	p := s.onAir("cats", s.publisher("cats"))
+	renewed := s.server.rights.renew("cats")
+	s.must2(s.listing.RotateKeys(t.Context(), "cats"))
+	s.looked(j, false)
+	if !s.there(p) {
+		t.Error("the broadcast is ended before it is known who has renewed the keys")
+	}
+	renewed()
+	testutil.Eventually(t, "the session is over", func() bool { return !s.there(p) })
+}
+
 // TestBroadcastsEndWithTheRightToThem: a withdrawn right ends them, a token that has merely expired does not.
 func TestBroadcastsEndWithTheRightToThem(t *testing.T) {
 	t.Parallel()

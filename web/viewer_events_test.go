@@ -436,10 +436,7 @@ func TestReconnectAtTheServersEnd(t *testing.T) {
 	feed.until("snapshot")
 	s.server.Leave()
 	for _, e := range []*events{e, feed} {
-		want := fmt.Sprintf(`{"within":%d}`, 2*s.server.liveFeed.joinTime.Milliseconds())
-		if name, data := e.next(); name != "reconnect" || data != want {
-			t.Errorf("%s %s", name, data)
-		}
+		e.expect("reconnect", fmt.Sprintf(`{"within":%d}`, 2*s.server.liveFeed.joinTime.Milliseconds()))
 		if name, data := e.next(); name != "" {
 			t.Errorf("%s %s after the end", name, data)
 		}
