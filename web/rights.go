@@ -101,8 +101,8 @@ func (r *rights) reserve(g grant) (done func(), err error) {
 	}, nil
 }
 
-// renew is called before the keys of a stream are renewed. Until done is called, nobody is judged by keys of which it is
-// not known yet who has renewed them.
+// renew is called before the keys of a stream are renewed. Until done is called, nobody is judged by keys of which it
+// is not known yet who has renewed them.
 func (r *rights) renew(stream siaran.StreamName) (done func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
