@@ -35,6 +35,9 @@ type troubles struct {
 	silent   string // host and port, over UDP, where nobody answers
 	closed   string // the same over TCP, where nobody listens
 	refusing string // a relay without room, over UDP
+
+	mu   sync.Mutex
+	ends []func() // of the sessions that it has answered
 }
 
 // startTroubles gives the URL of the pages.
@@ -68,6 +71,9 @@ func startTroubles(t *testing.T, s *harness.Server) string {
 		server.CloseClientConnections()
 		server.Close()
 		transport.CloseIdleConnections()
+		for _, end := range f.ends { // no request adds to them any more
+			end()
+		}
 	})
 	return server.URL
 }
@@ -217,13 +223,15 @@ func (f *troubles) answer(w http.ResponseWriter, r *http.Request, junk bool) {
 	}
 	var sending sync.WaitGroup
 	end := make(chan struct{})
-	f.t.Cleanup(func() {
+	f.mu.Lock()
+	f.ends = append(f.ends, func() {
 		close(end)
 		sending.Wait()
 		if err := pc.Close(); err != nil {
 			f.t.Error(err)
 		}
 	})
+	f.mu.Unlock()
 	if err != nil {
 		f.t.Errorf("answer: %v", err)
 		return
