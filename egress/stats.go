@@ -68,7 +68,7 @@ type workerStats struct {
 	overruns, failed, rtcpDropped atomic.Uint64
 	asked, merged, cached         atomic.Uint64 // key frames
 	late, delay                   *measure.Histogram
-	behind                        atomic.Int64 // nanoseconds; see Work
+	behind, busy                  atomic.Int64 // nanoseconds; see Work
 	due                           atomic.Int64 // Unix nanoseconds, of the next turn; 0: there are no viewers
 }
 
@@ -99,6 +99,7 @@ type Work struct {
 	Packets, Bytes uint64
 	Workers        int           // that have viewers
 	Behind         time.Duration // for how long they have been overdue, together, if that was more than tooLate at a time
+	Busy           time.Duration // that they have spent on sending media, together
 }
 
 // tooLate is when viewers' buffers begin to feel that a worker is late.
@@ -119,6 +120,7 @@ func (s *Server) Work() (sum Work) {
 		sum.Packets += w.stats.packets.Load()
 		sum.Bytes += w.stats.bytes.Load()
 		sum.Behind += time.Duration(w.stats.behind.Load())
+		sum.Busy += time.Duration(w.stats.busy.Load())
 		due := w.stats.due.Load()
 		if due == 0 {
 			continue

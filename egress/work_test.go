@@ -39,5 +39,10 @@ func TestWorkersBehind(t *testing.T) {
 		if w := s.Work(); w.Behind != 230*time.Millisecond {
 			t.Errorf("%+v while it lasts", w)
 		}
+		busy.busy.Store(int64(time.Second))
+		stuck.busy.Store(int64(time.Second))
+		if w := s.Work(); w.Busy != 2*time.Second {
+			t.Errorf("%+v for media", w)
+		}
 	})
 }

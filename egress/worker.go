@@ -98,7 +98,9 @@ func (w *worker) run(ctx context.Context) {
 		}
 		due = next
 		w.stats.due.Store(due.UnixNano())
-		timer.Reset(time.Until(next))
+		done := time.Now()
+		w.stats.busy.Add(int64(done.Sub(now)))
+		timer.Reset(next.Sub(done))
 	}
 }
 

@@ -31,6 +31,7 @@ type Reading struct {
 	Processors       float64       // how many it may use
 	Workers          int           // that have something to do
 	Behind           time.Duration // for how long they have been overdue, together
+	Media            time.Duration // that they have spent on media, together
 	Packets, Bytes   uint64        // of media
 	Datagrams, Stuck uint64        // handed to the system, and those for which it had no room
 }
@@ -45,12 +46,14 @@ type State struct {
 
 const (
 	lateShare  = 0.1  // of the time, of a worker on average
+	mediaShare = 0.25 // of the processor time used: with less, it is not viewers who fill the server
 	stuckShare = 0.01 // of the datagrams in a second
 
 	looks    = 5   // seconds that are looked back at
 	badLooks = 3   // of these, bad ones, close
 	calmTime = 5   // good seconds in a row, which open again
-	good     = 0.9 // of the mark: a second below it is good
+	good     = 0.9  // of the mark: a second below it is good
+	strange  = 0.85 // of the mark, at most, for work that is not for viewers
 
 	smooth  = 5    // seconds over which Use is smoothed
 	mostUse = 0.95 // while the server is open
@@ -115,8 +118,12 @@ func fills(last, r Reading, took float64, m Marks) (viewers, children map[Cause]
 	set := func(c Cause, fill, higher float64) { viewers[c], children[c] = fill, fill/higher }
 	if m.Processor > 0 {
 		if r.Processor > 0 && r.Processors > 0 {
-			used := (r.Processor - last.Processor).Seconds() / (took * r.Processors)
-			set(Processor, used/m.Processor, (1+m.Processor)/2/m.Processor)
+			used := (r.Processor - last.Processor).Seconds()
+			fill := used / (took * r.Processors) / m.Processor
+			if (r.Media - last.Media).Seconds() < mediaShare*used {
+				fill = min(fill, strange)
+			}
+			set(Processor, fill, (1+m.Processor)/2/m.Processor)
 		}
 		behind := max(r.Behind-last.Behind, 0).Seconds() / float64(max(r.Workers, 1))
 		set(Late, behind/took/lateShare, beyond)

@@ -23,6 +23,7 @@ var marks = Marks{Processor: 0.8, Bits: 1_000_000}
 type second struct {
 	processor            float64
 	late                 float64
+	strange              float64 // the share of what is used that is not for media
 	datagrams, stuck     uint64
 	processors, duration float64 // 0: two processors, one second
 }
@@ -37,7 +38,9 @@ func (s second) after(r Reading) Reading {
 		r.Processors = 2
 	}
 	r.At = r.At.Add(took)
-	r.Processor += time.Duration(float64(took) * s.processor * r.Processors)
+	used := float64(took) * s.processor * r.Processors
+	r.Processor += time.Duration(used)
+	r.Media += time.Duration(used * (1 - s.strange))
 	r.Workers = 2
 	r.Behind += time.Duration(float64(2*took) * s.late)
 	r.Packets, r.Bytes = r.Packets+s.datagrams, r.Bytes+s.datagrams*(1250-headers)
@@ -50,16 +53,17 @@ func (s second) after(r Reading) Reading {
 func TestGate(t *testing.T) {
 	kinds := map[rune]second{
 		' ': {processor: 0.3, datagrams: 50},
-		'b': {processor: 0.85, datagrams: 50},            // busy
-		'B': {processor: 0.95, datagrams: 50},            // very busy
-		'-': {processor: 0.75, datagrams: 50},            // between the two marks
-		'l': {processor: 0.3, late: 0.12, datagrams: 50}, // late
-		'L': {processor: 0.3, late: 0.9, datagrams: 50},  // very late
-		'p': {processor: 0.3, late: 0.06, datagrams: 50}, // one pause, as of garbage collection
-		'n': {processor: 0.3, datagrams: 95},             // the network's share for viewers is full
-		'N': {processor: 0.3, datagrams: 120},            // all of it
-		's': {processor: 0.3, datagrams: 50, stuck: 1},   // the system has no room
-		'S': {processor: 0.3, datagrams: 50, stuck: 10},  // hardly ever
+		'b': {processor: 0.85, datagrams: 50},               // busy
+		'B': {processor: 0.95, datagrams: 50},               // very busy
+		'f': {processor: 0.95, strange: 0.8, datagrams: 50}, // a flood of requests
+		'-': {processor: 0.75, datagrams: 50},               // between the two marks
+		'l': {processor: 0.3, late: 0.12, datagrams: 50},    // late
+		'L': {processor: 0.3, late: 0.9, datagrams: 50},     // very late
+		'p': {processor: 0.3, late: 0.06, datagrams: 50},    // one pause, as of garbage collection
+		'n': {processor: 0.3, datagrams: 95},                // the network's share for viewers is full
+		'N': {processor: 0.3, datagrams: 120},               // all of it
+		's': {processor: 0.3, datagrams: 50, stuck: 1},      // the system has no room
+		'S': {processor: 0.3, datagrams: 50, stuck: 10},     // hardly ever
 		'0': {},
 	}
 	for _, tc := range []struct{ name, series, want string }{
@@ -70,6 +74,8 @@ func TestGate(t *testing.T) {
 		{"four busy seconds", " BBBB       ", "...cccccc..."},
 		{"busy", "bbbbbbbb      ", "..vvvvvvvvvv.."},
 		{"between the marks stays as it is", "-----bbb--------- - - - - -", ".......vvvvvvvvvvvvvvvvvvvv"},
+		{"strangers", "ffffffff", "........"},
+		{"strangers keep it closed for no longer", "bbbfffff", "..vvvvv."},
 		{"children too", "bbbBBBbbb         ", "..vvvcccccccc....."},
 		{"late", "lll        ", "..vvvvv...."},
 		{"very late", "LLL       ", "..ccccc..."},

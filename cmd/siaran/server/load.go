@@ -42,7 +42,7 @@ func (s *server) work() load.Reading {
 	w, sent := s.egress.Work(), s.socket.Stats().Sent
 	return load.Reading{
 		At: time.Now(), Processor: load.Used(), Processors: load.Processors(),
-		Workers: w.Workers, Behind: w.Behind,
+		Workers: w.Workers, Behind: w.Behind, Media: w.Busy,
 		Packets: w.Packets, Bytes: w.Bytes, Datagrams: sent.Datagrams, Stuck: sent.Stuck,
 	}
 }
