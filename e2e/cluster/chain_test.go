@@ -37,8 +37,9 @@ func TestChain(t *testing.T) {
 		t.Errorf("the origin has %d children", n)
 	}
 	wantStatus(t, "a fourth server", offer(t, beyond, harness.Cats, ""), http.StatusLoopDetected)
+	// It is sent on to the parent, which looks at the offer.
 	wantStatus(t, "a broadcaster at an edge", middle.Request(t, http.MethodPost, middle.WHIP(harness.Cats), middle.Admin,
-		"application/sdp", "v=0\r\n"), http.StatusConflict)
+		"application/sdp", "v=0\r\n"), http.StatusBadRequest)
 	v.Leave()
 	harness.Eventually(t, "who has left is not counted any more", func() bool {
 		return origin.Stream(t, harness.Cats).Viewers == 1

@@ -49,9 +49,9 @@ const (
 	mediaShare = 0.25 // of the processor time used: with less, it is not viewers who fill the server
 	stuckShare = 0.01 // of the datagrams in a second
 
-	looks    = 5   // seconds that are looked back at
-	badLooks = 3   // of these, bad ones, close
-	calmTime = 5   // good seconds in a row, which open again
+	looks    = 5    // seconds that are looked back at
+	badLooks = 3    // of these, bad ones, close
+	calmTime = 5    // good seconds in a row, which open again
 	good     = 0.9  // of the mark: a second below it is good
 	strange  = 0.85 // of the mark, at most, for work that is not for viewers
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"siaran"
@@ -260,6 +261,7 @@ func TestReceiversThatAreNotInTheSettingsAnyMore(t *testing.T) {
 		w.close()
 		w.sites = w.sites[:1]
 		w.open()
+		synctest.Wait() // nobody writes to the log any more
 		if !strings.Contains(w.log.String(), "not in the settings any more") {
 			t.Error(w.log)
 		}
