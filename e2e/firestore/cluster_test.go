@@ -6,12 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"siaran"
 	"siaran/cluster"
@@ -113,8 +111,8 @@ func TestClusterOnFirestore(t *testing.T) {
 		t.Errorf("%d %s", r.StatusCode, r.Body)
 	}
 
-	useProcessors(t)
-	busy := node("busy", "far", func(c *server.Config) { c.MaxLoad = 1 })
+	busy := node("busy", "far", func(c *server.Config) { c.MaxEgress = 30_000 })
+	watchWhenKnown(t, busy, served).WaitFrame(b.Sent())
 	harness.Eventually(t, "a server is too busy for viewers who can go nowhere else", func() bool {
 		v, err := busy.TryWatch(t, harness.Cats, served)
 		if err == nil {
@@ -127,22 +125,6 @@ func TestClusterOnFirestore(t *testing.T) {
 	if got := posts.last(2); got[0] != busy.WHEP("cats") || strings.HasPrefix(got[1], busy.URL) {
 		t.Errorf("posted to %q", got)
 	}
-}
-
-// useProcessors keeps the processors a little busy until the test ends: more than a hundredth, at which a server is
-// told to close, and far less than half, at which it would close to other servers.
-func useProcessors(t *testing.T) {
-	var working sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		working.Go(func() {
-			for t.Context().Err() == nil {
-				for until := time.Now().Add(2 * time.Millisecond); time.Now().Before(until); {
-				}
-				time.Sleep(38 * time.Millisecond)
-			}
-		})
-	}
-	t.Cleanup(working.Wait)
 }
 
 // watchWhenKnown has a viewer come as soon as the servers know one another.
