@@ -34,6 +34,8 @@ type dtlsConn struct {
 
 	mu       sync.Mutex
 	detached bool     // nothing is sent any more
+	ended    bool     // dtls has been told that nothing comes any more, and has stopped reading
+	atEnd    func()   // called when it is; nil: nobody waits
 	flight   [][]byte // what has been sent since the last datagram was read
 	fresh    bool     // a datagram has been read since the last one was sent
 }
@@ -87,12 +89,42 @@ func (c *dtlsConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		err = c.takeSlot()
 	}
 	if err != nil {
+		c.end()
 		return 0, nil, err
 	}
 	c.mu.Lock()
 	c.fresh = true
 	c.mu.Unlock()
 	return copy(b, datagram), c.remote(), nil
+}
+
+// end notes that dtls has read everything that it gets.
+func (c *dtlsConn) end() {
+	c.mu.Lock()
+	f := c.atEnd
+	c.ended = true
+	c.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// whenEnded calls f once dtls has read everything that it gets.
+func (c *dtlsConn) whenEnded(f func()) {
+	c.mu.Lock()
+	ended := c.ended
+	c.atEnd = f
+	c.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
+// isEnded reports whether dtls has read everything that it gets.
+func (c *dtlsConn) isEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 func (c *dtlsConn) next() ([]byte, error) {

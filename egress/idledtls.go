@@ -77,7 +77,7 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsConn) error {
 	}
 	pipe.finish()
 	l.events.goTracked(func() { // dtls sleeps over each repeated flight, and the viewer must not wait for that
-		drain(conn)
+		drain(conn, pipe)
 		left := pipe.closed()
 		_ = conn.Close() // its close_notify goes nowhere
 		pipe.leaveSlot()
@@ -88,11 +88,14 @@ func (l *link) park(conn *dtls.Conn, pipe *dtlsConn) error {
 	return nil
 }
 
-// drain returns when dtls has read everything that its connection gives it.
-func drain(conn *dtls.Conn) {
+// drain returns when dtls has read everything that its connection gives it. Read alone would not say so if the viewer
+// has been sent away in the moment in which the handshake succeeded: dtls stops reading, and lets Read wait for ever.
+func drain(conn *dtls.Conn, pipe *dtlsConn) {
+	pipe.whenEnded(func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	buf := make([]byte, mediaport.MaxDatagram)
 	for {
-		if _, err := conn.Read(buf); errors.Is(err, io.EOF) { // other errors are about single records
+		// Other errors are about single records.
+		if _, err := conn.Read(buf); errors.Is(err, io.EOF) || err != nil && pipe.isEnded() {
 			return
 		}
 	}
