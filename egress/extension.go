@@ -31,7 +31,7 @@ const (
 // extensions writes header extensions after the fixed header in b.
 type extensions struct {
 	b    []byte
-	end  int  // 0: there is none yet
+	end  int  // 0 before the first element
 	wide bool // an element is longer than one-byte headers can say
 }
 

@@ -24,8 +24,8 @@ var busyWords = map[load.Cause]string{
 	load.Buffers:   "the network takes less than it sends",
 }
 
-// roomFor fails with 503 for who is to stay here, or can go nowhere else, if the server has too much to do. Sessions
-// that there are already go on, whatever they ask for.
+// roomFor fails with 503 if the server has too much to do for a new session, and choice has no other server for it.
+// Existing sessions go on, whatever they ask for.
 func (s *Server) roomFor(c echo.Context, choice Choice) error {
 	state := s.cfg.Load()
 	cause, counted := state.Viewers, &s.tooBusy.viewers

@@ -117,7 +117,7 @@ type Config struct {
 	Secret  *access.Secret       // makes tokens
 	Tokens  access.TokenVerifier // verifies them; nil: Secret, which accepts only its own
 	Node    string               // this server's name in the listing
-	Parent  string               // URL of the server above; empty: there is none
+	Parent  string               // URL of the server above; empty for none
 	Cluster Cluster              // pulls streams from another server; nil: there is none
 	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
 	MayMove MayMove              // says who goes on here with what is live elsewhere; nil: nobody
@@ -144,7 +144,7 @@ type Config struct {
 	ICEServers func(id siaran.SessionID, host string) []ICEServer
 
 	BaseURL        string         // public URL of the server, without a slash at the end; empty: Location is a path
-	FrontURL       string         // the same of all servers together; empty: there is none
+	FrontURL       string         // the same of all servers together; empty for none
 	AllowedOrigins []string       // sites whose pages may call; empty: all, because no cookies are used
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Logger         *slog.Logger   // nil: none

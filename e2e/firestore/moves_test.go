@@ -76,7 +76,7 @@ func TestBroadcasterMoves(t *testing.T) {
 	}
 }
 
-// watched waits until all viewers have a picture of a broadcaster who has just come, and logs how long that took.
+// watched waits until all viewers have a picture of a broadcaster that has just come, and logs how long it took.
 func watched(t *testing.T, viewers []*harness.Viewer, b *harness.Broadcaster) {
 	t.Helper()
 	first := b.FirstMedia()

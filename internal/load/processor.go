@@ -15,7 +15,7 @@ func Processors() float64 {
 	return min(float64(runtime.GOMAXPROCS(0)), quota("/sys/fs/cgroup", "/proc/self/cgroup"))
 }
 
-// unlimited is the quota where there is none.
+// unlimited stands for no quota.
 const unlimited = 1 << 20
 
 func quota(root, self string) float64 {

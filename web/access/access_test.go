@@ -309,7 +309,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// TestPublisher: a proof is good for one owner of one broadcast, and says nothing to who reads it.
+// TestPublisher: a proof is good for one owner of one broadcast, and tells its readers nothing.
 func TestPublisher(t *testing.T) {
 	s, other := open(t), open(t)
 	proof := s.Publisher("cats", "b1", "key:me")

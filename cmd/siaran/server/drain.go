@@ -18,7 +18,7 @@ import (
 const (
 	usualDrain  = time.Minute // of a drain through the API, if --drain says nothing
 	drainLook   = 500 * time.Millisecond
-	drainNotice = 200 * time.Millisecond // for who is told that its session is about to end
+	drainNotice = 200 * time.Millisecond // from telling a viewer to the end of its session
 	drainAtOnce = 64                     // sessions that are ended at the same time
 )
 

@@ -6,8 +6,8 @@ import (
 	"siaran"
 )
 
-// contestTime is for how long a broadcaster who has moved, and sends, keeps the stream from another one with the same
-// credential on a third server.
+// contestTime is how long a broadcaster that has moved and is sending cannot be replaced by another one that has the
+// same credential and comes to a third server.
 const contestTime = 30 * time.Second
 
 // moves is ingest.Moves for a server of a cluster. Whose a broadcast is, is proven by what its server has written to
