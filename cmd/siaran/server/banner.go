@@ -12,6 +12,8 @@ import (
 	"siaran/web/access"
 )
 
+const linkLife = 30 * 24 * time.Hour // of the token in the printed studio link
+
 // Banner is what people are told when the server is ready.
 type Banner struct {
 	URL            string // of the server, without a trailing slash
