@@ -95,6 +95,8 @@ func launch(path, dir string, more ...chromedp.ExecAllocatorOption) (_ context.C
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("disable-background-timer-throttling", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true),
+		// Two pages of the address bar's own for each window, which cost as much as a page of ours.
+		chromedp.Flag("disable-features", "WebUIOmniboxPopup,WebUIOmniboxAimPopup"),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en-GB"), chromedp.Flag("accept-lang", "en-GB"),
 	}
 	allocated, release := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)

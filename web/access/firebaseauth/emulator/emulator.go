@@ -21,9 +21,8 @@ import (
 // Variable is the environment variable that names an Auth emulator, for Google's libraries and for our server.
 const Variable = "FIREBASE_AUTH_EMULATOR_HOST"
 
-const (
-	startTime = 2 * time.Minute
-)
+// startTime bounds a start, which takes ten seconds of a processor that others may want as well.
+const startTime = 10 * time.Minute
 
 // Emulator is a running emulator.
 type Emulator struct {
