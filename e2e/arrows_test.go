@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 		"siaran/internal/dtlsguard",
 		"siaran/internal/fault",
 		"siaran/internal/measure",
+		"siaran/internal/monotonic",
 		"siaran/internal/netaddr",
 		"siaran/internal/pionlog",
 		"siaran/internal/sdp",
@@ -77,6 +78,7 @@ var arrows = map[string][]string{
 	},
 	"siaran/internal/lastlive":            {"siaran"},
 	"siaran/internal/load":                {},
+	"siaran/internal/monotonic":           {},
 	"siaran/internal/netaddr":             {},
 	"siaran/internal/pionlog":             {},
 	"siaran/internal/signalling":          {"siaran/internal/sdp"},
@@ -99,8 +101,12 @@ var arrows = map[string][]string{
 	"siaran/listing/listingtest":          {"siaran", "siaran/internal/testutil"},
 	"siaran/listing/rulestest":            {},
 	"siaran/listing/sqlite":               {"siaran", "siaran/listing/internal/live"},
-	"siaran/mediaport":                    {"siaran/internal/fault", "siaran/internal/netaddr"},
-	"siaran/turn":                         {"siaran/internal/fault", "siaran/internal/netaddr", "siaran/internal/pionlog"},
+	"siaran/mediaport": {
+		"siaran/internal/fault", "siaran/internal/monotonic", "siaran/internal/netaddr",
+	},
+	"siaran/turn": {
+		"siaran/internal/fault", "siaran/internal/monotonic", "siaran/internal/netaddr", "siaran/internal/pionlog",
+	},
 	"siaran/web": {
 		"siaran",
 		"siaran/internal/codec",

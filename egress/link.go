@@ -49,8 +49,8 @@ type link struct {
 	restarts    sdp.RestartAnswer // what all answers to a restart have in common
 
 	selected  atomic.Pointer[source]
-	spoke     atomic.Int64  // when the viewer itself last used the selected path, in Unix nanoseconds
-	due       atomic.Int64  // when the next question is due, in Unix nanoseconds
+	spoke     atomic.Int64  // when the viewer itself last used the selected path, by monotonic.Nanos
+	due       atomic.Int64  // when the next question is due, by monotonic.Nanos
 	reports   budget        // of genuine RTCP datagrams
 	in        inbound       // opens them
 	finished  atomic.Bool   // one has come, so the viewer's handshake is over too

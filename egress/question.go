@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"siaran/internal/monotonic"
 	"siaran/mediaport"
 
 	"github.com/pion/stun/v3"
@@ -157,7 +158,7 @@ func (l *link) asked(id mediaport.TransactionID) *source {
 // attend asks the questions that are due. It is called about every 100 ms: by the goroutine that connects the session,
 // then by the worker.
 func (l *link) attend(now time.Time) {
-	if now.UnixNano() < l.due.Load() {
+	if monotonic.Nanos(now) < l.due.Load() {
 		return
 	}
 	l.mu.Lock()
@@ -175,5 +176,5 @@ func (l *link) attend(now time.Time) {
 			next = q.next
 		}
 	}
-	l.due.Store(next.UnixNano())
+	l.due.Store(monotonic.Nanos(next))
 }

@@ -1,6 +1,10 @@
 package egress
 
-import "time"
+import (
+	"time"
+
+	"siaran/internal/monotonic"
+)
 
 const (
 	repairBurst  = 256 // packets
@@ -37,7 +41,7 @@ func (b *repairBudget) take(now time.Time, number int64, roundTrip time.Duration
 	b.last, b.sent = now, sent
 
 	r := &b.recent[number&(repairMemory-1)]
-	at, enough := uint16(now.UnixMilli()), 1.0
+	at, enough := uint16(monotonic.Nanos(now)/int64(time.Millisecond)), 1.0
 	if r.times > 0 && r.number == uint16(number) {
 		if r.times == repairTimes || time.Duration(at-r.at)*time.Millisecond < max(repairPause, roundTrip/2) {
 			return false

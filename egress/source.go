@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"siaran/internal/monotonic"
 	"siaran/mediaport"
 )
 
@@ -125,7 +126,7 @@ func (l *link) consider(s *source, now time.Time) {
 	case selected == s:
 		return
 	case s.ice != selected.ice && (s.nominated || !selected.HeardWithin(quietPath, now)):
-	case s.nominated && now.UnixNano()-l.spoke.Load() > int64(quietPath):
+	case s.nominated && monotonic.Nanos(now)-l.spoke.Load() > int64(quietPath):
 	case !selected.HeardWithin(stalePath, now):
 	default:
 		return
@@ -143,7 +144,7 @@ func (l *link) choose(s *source, now time.Time) {
 		l.adopt()
 		s.Bind(now) // what was at this address before the restart may have had it
 	}
-	l.spoke.Store(now.UnixNano())
+	l.spoke.Store(monotonic.Nanos(now))
 	s.question.next = now.Add(consentInterval())
 	l.due.Store(0)
 	if !l.proven {
@@ -160,7 +161,7 @@ func (l *link) speaks(s *source, now time.Time) {
 	}
 	if s == l.selected.Load() {
 		s.Hear(now)
-		l.spoke.Store(now.UnixNano())
+		l.spoke.Store(monotonic.Nanos(now))
 		return
 	}
 	l.mu.Lock()

@@ -9,6 +9,7 @@ import (
 
 	"siaran"
 	"siaran/internal/measure"
+	"siaran/internal/monotonic"
 )
 
 // Stats counts what the server has done since it started.
@@ -69,7 +70,7 @@ type workerStats struct {
 	asked, merged, cached         atomic.Uint64 // key frames
 	late, delay                   *measure.Histogram
 	behind, busy                  atomic.Int64 // nanoseconds; see Work
-	due                           atomic.Int64 // Unix nanoseconds, of the next turn; 0: there are no viewers
+	due                           atomic.Int64 // of the next turn, by monotonic.Nanos; 0: there are no viewers
 }
 
 // Stats sums up the workers' counters, and looks at every session.
@@ -109,13 +110,13 @@ const tooLate = 50 * time.Millisecond
 func (s *workerStats) begin(now, due time.Time) {
 	if overdue := now.Sub(due); !due.IsZero() && overdue > tooLate {
 		s.behind.Add(int64(overdue))
-		s.due.Store(now.UnixNano())
+		s.due.Store(monotonic.Nanos(now))
 	}
 }
 
 // Work sums up what workers have done. Unlike Stats it looks at no session.
 func (s *Server) Work() (sum Work) {
-	now := time.Now().UnixNano()
+	now := monotonic.Nanos(time.Now())
 	for _, w := range s.workers {
 		sum.Packets += w.stats.packets.Load()
 		sum.Bytes += w.stats.bytes.Load()

@@ -8,6 +8,7 @@ import (
 
 	"siaran"
 	"siaran/internal/bwe"
+	"siaran/internal/monotonic"
 )
 
 // reportInterval is how often a viewer gets sender reports. It is short enough for lips to be in sync soon.
@@ -157,10 +158,11 @@ func roundTrip(r rtcp.ReceptionReport, now time.Time) time.Duration {
 	return time.Duration(units) * time.Second >> 16
 }
 
-// ntp is a time in RTCP's format (RFC 3550 section 4).
+// ntp is a time in RTCP's format (RFC 3550 section 4), which does not jump when the clock is set.
 func ntp(t time.Time) uint64 {
 	const from1900 = 2_208_988_800 // seconds until 1970
-	return uint64(t.Unix()+from1900)<<32 | uint64(t.Nanosecond())<<32/1_000_000_000
+	n := monotonic.Nanos(t)
+	return uint64(n/1_000_000_000+from1900)<<32 | uint64(n%1_000_000_000)<<32/1_000_000_000
 }
 
 // handleCompound takes the packets of a genuine compound (RFC 3550 section 6.1).

@@ -9,6 +9,7 @@ import (
 	"siaran"
 	"siaran/internal/fault"
 	"siaran/internal/measure"
+	"siaran/internal/monotonic"
 	"siaran/mediaport"
 )
 
@@ -97,7 +98,7 @@ func (w *worker) run(ctx context.Context) {
 			next = tick
 		}
 		due = next
-		w.stats.due.Store(due.UnixNano())
+		w.stats.due.Store(monotonic.Nanos(due))
 		done := time.Now()
 		w.stats.busy.Add(int64(done.Sub(now)))
 		timer.Reset(next.Sub(done))

@@ -38,7 +38,7 @@ type transport struct {
 	sockets *sockets    // of a pull; else nil
 	nudge   string      // see hurry
 	closing atomic.Bool
-	path    atomic.Int64 // when ICE first had one, in nanoseconds of Unix; 0: not yet
+	path    atomic.Pointer[time.Time] // when ICE first had one; nil: not yet
 }
 
 // sinks are called from pion's goroutines: those for RTP one at a time, and those for RTCP one at a time. They must not
@@ -95,7 +95,8 @@ func (t *transport) connect(e webrtc.SettingEngine, l local, up, changed func())
 	}
 	t.pc.OnICEConnectionStateChange(func(now webrtc.ICEConnectionState) {
 		if now == webrtc.ICEConnectionStateConnected || now == webrtc.ICEConnectionStateCompleted {
-			t.path.CompareAndSwap(0, time.Now().UnixNano())
+			at := time.Now()
+			t.path.CompareAndSwap(nil, &at)
 		}
 	})
 	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
@@ -251,8 +252,8 @@ func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionS
 
 // met is when ICE first had a path; zero: it has none yet.
 func (t *transport) met() time.Time {
-	if at := t.path.Load(); at != 0 {
-		return time.Unix(0, at)
+	if at := t.path.Load(); at != nil {
+		return *at
 	}
 	return time.Time{}
 }

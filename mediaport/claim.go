@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"siaran/internal/monotonic"
 )
 
 // AddressHold is how long an address stays with a session after that was last heard from there.
@@ -22,8 +24,8 @@ type Claim struct {
 	endpoint *Endpoint
 	address  netip.AddrPort
 
-	proven atomic.Int64 // when the address last answered, in Unix nanoseconds; 0: never
-	heard  atomic.Int64 // when the endpoint was last heard from there, in Unix nanoseconds
+	proven atomic.Int64 // when the address last answered, by monotonic.Nanos; 0: never
+	heard  atomic.Int64 // when the endpoint was last heard from there, by monotonic.Nanos
 
 	dropped bool // guarded by the socket's mu
 }
@@ -42,22 +44,22 @@ func (e *Endpoint) Claim(address netip.AddrPort) *Claim { return &Claim{endpoint
 func (c *Claim) Address() netip.AddrPort { return c.address }
 
 // Prove notes that the address has answered a question that only it can have seen.
-func (c *Claim) Prove(now time.Time) { c.proven.Store(now.UnixNano()) }
+func (c *Claim) Prove(now time.Time) { c.proven.Store(monotonic.Nanos(now)) }
 
 // Proven reports whether the address has ever proven itself.
 func (c *Claim) Proven() bool { return c.proven.Load() != 0 }
 
 // ProvenWithin reports whether the address has proven itself less than d ago.
 func (c *Claim) ProvenWithin(d time.Duration, now time.Time) bool {
-	return now.UnixNano()-c.proven.Load() < int64(d)
+	return monotonic.Nanos(now)-c.proven.Load() < int64(d)
 }
 
 // Hear notes that the session was heard from at this address. For vouched claims the socket does so with each datagram.
-func (c *Claim) Hear(now time.Time) { c.heard.Store(now.UnixNano()) }
+func (c *Claim) Hear(now time.Time) { c.heard.Store(monotonic.Nanos(now)) }
 
 // HeardWithin reports whether the session was heard from at this address at most d ago.
 func (c *Claim) HeardWithin(d time.Duration, now time.Time) bool {
-	return now.UnixNano()-c.heard.Load() <= int64(d)
+	return monotonic.Nanos(now)-c.heard.Load() <= int64(d)
 }
 
 // HeardBefore reports whether c was heard from longer ago than other.

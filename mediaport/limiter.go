@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"siaran/internal/monotonic"
 	"siaran/internal/netaddr"
 )
 
@@ -62,7 +63,7 @@ func slotOf[K comparable](
 
 // check implements sourceLimits.
 func (l *sourceLimiter) check(from netip.AddrPort, own bool, now time.Time) bool {
-	window := now.UnixNano() / int64(limiterWindow)
+	window := monotonic.Nanos(now) / int64(limiterWindow)
 	port := slotOf(l.seed, &l.ports, from, window)
 	if own {
 		port.own++
@@ -82,7 +83,7 @@ func (l *sourceLimiter) check(from netip.AddrPort, own bool, now time.Time) bool
 
 // datagram implements sourceLimits.
 func (l *sourceLimiter) datagram(from netip.AddrPort, now time.Time) bool {
-	window := now.UnixNano() / int64(limiterWindow)
+	window := monotonic.Nanos(now) / int64(limiterWindow)
 	port := slotOf(l.seed, &l.ports, from, window)
 	port.datagrams++
 	if Relayed(from) {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"siaran/internal/monotonic"
 )
 
 // singlyTime is how long a path gets single datagrams after the system has refused a run to it. Linux remembers a
@@ -17,7 +19,7 @@ type Path struct {
 	relayed bool       // through the relay in this process, never to the network
 	raw     rawAddress
 
-	singlyUntil atomic.Int64 // Unix nanoseconds; 0: no run has been refused
+	singlyUntil atomic.Int64 // by monotonic.Nanos; 0: no run has been refused
 }
 
 // Path makes a path to an address from one of ours. An invalid local leaves the choice to the system.
@@ -41,7 +43,7 @@ func (p *Path) Relayed() bool { return p.relayed }
 // nothing about other addresses: it may be too large for this path's MTU alone.
 func (p *Path) takesRuns() bool {
 	until := p.singlyUntil.Load()
-	return until == 0 || time.Now().UnixNano() >= until
+	return until == 0 || monotonic.Nanos(time.Now()) >= until
 }
 
-func (p *Path) refuseRuns() { p.singlyUntil.Store(time.Now().Add(singlyTime).UnixNano()) }
+func (p *Path) refuseRuns() { p.singlyUntil.Store(monotonic.Nanos(time.Now().Add(singlyTime))) }

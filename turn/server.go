@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"siaran/internal/fault"
+	"siaran/internal/monotonic"
 	"siaran/internal/netaddr"
 )
 
@@ -171,7 +172,7 @@ func (s *Server) Relayed(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-func (s *Server) now() int64 { return s.cfg.now().UnixNano() }
+func (s *Server) now() int64 { return monotonic.Nanos(s.cfg.now()) }
 
 func (s *Server) at(virtual netip.Addr) *allocation {
 	s.mu.RLock()

@@ -1,6 +1,10 @@
 package turn
 
-import "time"
+import (
+	"time"
+
+	"siaran/internal/monotonic"
+)
 
 // sweep closes what is no longer used.
 func (s *Server) sweep() {
@@ -16,7 +20,7 @@ func (s *Server) sweep() {
 			warner.check(s, now)
 			for _, a := range s.live() {
 				switch {
-				case now.UnixNano()-a.used.Load() > int64(s.cfg.Limits.Unused):
+				case monotonic.Nanos(now)-a.used.Load() > int64(s.cfg.Limits.Unused):
 					s.stats.closedUnused.Add(1)
 				case !s.cfg.Live(a.id):
 					s.stats.closedRevoked.Add(1)
@@ -25,7 +29,7 @@ func (s *Server) sweep() {
 				}
 				a.close()
 			}
-			s.sweepConns(now.UnixNano())
+			s.sweepConns(monotonic.Nanos(now))
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package harness
 
 import (
+	"net"
 	"strings"
+	"testing"
 
+	"github.com/pion/turn/v2"
 	"github.com/pion/webrtc/v3"
 
 	"siaran/internal/whep"
@@ -23,4 +26,28 @@ func Matching(list []webrtc.ICEServer, part string) []webrtc.ICEServer {
 
 func RelayOnly(servers []webrtc.ICEServer) func(*whep.Config) {
 	return func(c *whep.Config) { c.ICEServers, c.RelayOnly = servers, true }
+}
+
+// Allocate tries a credential of the relay at a UDP address.
+func Allocate(t *testing.T, server, user, password string) error {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client, err := turn.NewClient(&turn.ClientConfig{Conn: conn, STUNServerAddr: server, TURNServerAddr: server,
+		Username: user, Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	relayed, err := client.Allocate()
+	if err != nil {
+		return err
+	}
+	return relayed.Close()
 }

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/turn/v2"
 	"github.com/pion/webrtc/v3"
 
 	"siaran/e2e/harness"
@@ -83,14 +82,14 @@ func TestRelayCredentialOfASession(t *testing.T) {
 	if strings.Contains(parts[2], path.Base(res.Header.Get("Location"))) {
 		t.Error("the user name tells the session's id")
 	}
-	if err := allocate(t, parts[1], parts[2], parts[3]); err != nil {
+	if err := harness.Allocate(t, parts[1], parts[2], parts[3]); err != nil {
 		t.Fatal(err)
 	}
 	if res := s.Request(t, http.MethodDelete, s.URL+res.Header.Get("Location"), "", "",
 		""); res.StatusCode != http.StatusOK {
 		t.Fatalf("%d: %s", res.StatusCode, res.Body)
 	}
-	if err := allocate(t, parts[1], parts[2], parts[3]); err == nil {
+	if err := harness.Allocate(t, parts[1], parts[2], parts[3]); err == nil {
 		t.Error("the credential of a session that has ended is still good")
 	}
 	if log := s.Logs.String(); strings.Contains(log, parts[2]) || strings.Contains(log, parts[3]) {
@@ -112,30 +111,6 @@ func newViewerOffer(t *testing.T) (string, error) {
 	}
 	offer, err := pc.CreateOffer(nil)
 	return offer.SDP, err
-}
-
-// allocate tries a credential.
-func allocate(t *testing.T, server, user, password string) error {
-	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	client, err := turn.NewClient(&turn.ClientConfig{Conn: conn, STUNServerAddr: server, TURNServerAddr: server,
-		Username: user, Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := client.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	relayed, err := client.Allocate()
-	if err != nil {
-		return err
-	}
-	return relayed.Close()
 }
 
 // TestRelayedViewerIsSentAway: with its session its way through the relay ends too, even if it does not let go of it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -44,7 +45,8 @@ func (h held) String() string {
 		h.Goroutines, h.Descriptors, float64(h.Heap)/1e6, float64(h.RSS)/1e6)
 }
 
-// serve runs a server until stdin ends, and tells what it holds for each line there.
+// serve runs a server until stdin ends. For each line there it tells what it holds; a line may say by how many seconds
+// its clock is ahead from then on.
 func serve(dir string) error {
 	cfg := harness.Config(dir)
 	cfg.LogFormat, cfg.KeepViewers = "json", 10*time.Second
@@ -55,9 +57,17 @@ func serve(dir string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := json.NewEncoder(os.Stdout)
+	if canSetClock { // before there are others who ask for the time
+		if err := setClock(0); err != nil {
+			return err
+		}
+	}
 	go func() {
 		defer cancel()
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			if seconds, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil && setClock(seconds) != nil {
+				return
+			}
 			if err := out.Encode(look()); err != nil {
 				return
 			}
@@ -93,7 +103,7 @@ func look() (h held) {
 type subject struct {
 	harness.Server
 	log harness.Buffer
-	in  *bufio.Writer
+	in  io.Writer
 	out *json.Decoder
 }
 
@@ -101,7 +111,8 @@ func start(t *testing.T) *subject {
 	t.Helper()
 	s := &subject{}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverVariable+"="+t.TempDir())
+	s.Data = t.TempDir()
+	cmd.Env = append(os.Environ(), serverVariable+"="+s.Data)
 	cmd.Stderr = &s.log
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -122,7 +133,7 @@ func start(t *testing.T) *subject {
 			t.Errorf("the server ends: %v\n%s", err, s.log.String())
 		}
 	})
-	s.in, s.out = bufio.NewWriter(in), json.NewDecoder(out)
+	s.in, s.out = in, json.NewDecoder(out)
 	var banner struct{ URL, Admin string }
 	if err := s.out.Decode(&banner); err != nil {
 		t.Fatalf("the server does not start: %v", err)
@@ -132,12 +143,11 @@ func start(t *testing.T) *subject {
 }
 
 // holds asks the server.
-func (s *subject) holds(t *testing.T) (h held) {
+func (s *subject) holds(t *testing.T) (h held) { return s.say(t, "\n") }
+
+func (s *subject) say(t *testing.T, line string) (h held) {
 	t.Helper()
-	if err := s.in.WriteByte('\n'); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.in.Flush(); err != nil {
+	if _, err := io.WriteString(s.in, line); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.out.Decode(&h); err != nil {
