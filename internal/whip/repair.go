@@ -123,10 +123,11 @@ func (s *Session) attempt(ctx context.Context) error {
 // others.
 type currentNet struct{ *stdnet.Net }
 
-// Interfaces implements pionnet.Net.
-func (n currentNet) Interfaces() ([]*pionnet.Interface, error) {
-	if err := n.UpdateInterfaces(); err != nil {
+// Interfaces implements pionnet.Net. pion calls it from several goroutines.
+func (currentNet) Interfaces() ([]*pionnet.Interface, error) {
+	now, err := stdnet.NewNet()
+	if err != nil {
 		return nil, err
 	}
-	return n.Net.Interfaces()
+	return now.Interfaces()
 }
