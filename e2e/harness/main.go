@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"siaran/internal/testutil"
 )
 
 // Parallel sets how many of a package's tests run at a time for each processor, if they run beside each other at all.
@@ -35,11 +37,14 @@ func Main(m *testing.M, ignored ...goleak.Option) int {
 		end()
 	}
 	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(ignored...); err != nil && code == 0 {
-		fmt.Fprintf(os.Stderr, "goroutines are left: %v\n", err)
+	if code != 0 {
+		return code
+	}
+	if err := testutil.GoroutinesLeft(ignored...); err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
 		return 1
 	}
-	return code
+	return 0
 }
 
 var atEnd struct {

@@ -1,9 +1,10 @@
 package firestore
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }

@@ -113,7 +113,7 @@ func TestACME(t *testing.T) {
 			ignored := append([]goleak.Option{goleak.IgnoreCurrent()}, acmeGoroutines...)
 			t.Cleanup(func() { // after everything below has ended
 				http.DefaultClient.CloseIdleConnections()
-				if err := goleak.Find(ignored...); err != nil {
+				if err := testutil.GoroutinesLeft(ignored...); err != nil {
 					t.Errorf("goroutines are left: %v", err)
 				}
 			})
