@@ -39,7 +39,14 @@ func (s *Server) Viewers(t *testing.T, name siaran.StreamName) []json.RawMessage
 
 func (s *Server) Decode(t testing.TB, path string, into any) {
 	t.Helper()
-	res := s.Request(t, http.MethodGet, s.URL+path, s.Admin, "", "")
+	var res Response
+	Eventually(t, "GET "+path+" is answered", func() bool {
+		res = s.Request(t, http.MethodGet, s.URL+path, s.Admin, "", "")
+		if res.StatusCode == http.StatusServiceUnavailable { // the listing has taken a second or more
+			t.Logf("GET %s: %s", path, res.Body)
+		}
+		return res.StatusCode != http.StatusServiceUnavailable
+	})
 	if res.StatusCode == http.StatusNotFound {
 		return
 	}
@@ -156,7 +163,7 @@ func WaitTransport(t *testing.T, s *Server, want string) {
 	t.Helper()
 	Eventually(t, "media over "+want, func() bool {
 		var health struct{ Transport string }
-		s.Do(t, "GET", "/api/streams/cats/health", 200, &health)
+		s.Decode(t, "/api/streams/cats/health", &health)
 		return health.Transport == want
 	})
 }

@@ -99,7 +99,7 @@ func (f *EventStream) hear(at time.Time, event string, data []byte) {
 // Wait returns when the follower first heard what is wanted.
 func (f *EventStream) Wait(what string, wanted func(lives map[string]Stream) bool) (at time.Time) {
 	f.t.Helper()
-	EventuallyWithin(f.t, time.Minute, "heard: "+what, func() bool {
+	Eventually(f.t, "heard: "+what, func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for _, state := range f.states {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -20,7 +19,6 @@ type Frame struct {
 	Key       bool
 	Timestamp uint32 // of RTP
 	whole     bool   // its bytes are those that were sent
-	came      time.Time
 }
 
 // receivedTrack puts frames together as packets arrive, so that a test can look at them often.
@@ -41,10 +39,11 @@ func newReceivedTrack(kind webrtc.RTPCodecType) *receivedTrack {
 	return &receivedTrack{kind: kind, packets: make(map[int64]*rtp.Packet)}
 }
 
-func (t *receivedTrack) add(p *rtp.Packet) {
+// add takes a packet and returns its extended sequence number.
+func (t *receivedTrack) add(p *rtp.Packet) int64 {
 	n := t.sequence.Unwrap(p.SequenceNumber)
 	if t.packets[n] != nil {
-		return
+		return n
 	}
 	if len(t.packets) == 0 || n < t.first { // packets may arrive out of order
 		t.first, t.next = n, n
@@ -59,6 +58,30 @@ func (t *receivedTrack) add(p *rtp.Packet) {
 			t.audio(p)
 		}
 	}
+	return n
+}
+
+// pictureIn reads the number of the picture that a packet begins.
+func pictureIn(kind webrtc.RTPCodecType, p *rtp.Packet) (number int, key, ok bool) {
+	var d codecs.VP8Packet
+	if kind != webrtc.RTPCodecTypeVideo {
+		return 0, false, false
+	}
+	data, err := d.Unmarshal(p.Payload)
+	if err != nil || d.S != 1 || d.PID != 0 || len(data) <= 14 {
+		return 0, false, false
+	}
+	number, key = numberOf(data)
+	return number, key, true
+}
+
+// numberOf reads what VideoFrame has written.
+func numberOf(data []byte) (number int, key bool) {
+	at := 3
+	if key = data[0]&1 == 0; key {
+		at = 10
+	}
+	return int(binary.BigEndian.Uint32(data[at:])), key
 }
 
 func (t *receivedTrack) video(p *rtp.Packet) {
@@ -80,14 +103,9 @@ func (t *receivedTrack) video(p *rtp.Packet) {
 	if !p.Marker {
 		return
 	}
-	f := Frame{Timestamp: p.Timestamp, came: time.Now()}
+	f := Frame{Timestamp: p.Timestamp}
 	if data := t.partial; len(data) > 14 {
-		f.Key = data[0]&1 == 0
-		at := 3
-		if f.Key {
-			at = 10
-		}
-		f.Number = int(binary.BigEndian.Uint32(data[at:]))
+		f.Number, f.Key = numberOf(data)
 		f.whole = slices.Equal(data, VideoFrame(f.Number, f.Key, len(data)))
 	}
 	t.frames = append(t.frames, f)

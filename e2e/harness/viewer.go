@@ -29,18 +29,24 @@ type Viewer struct {
 	mu            sync.Mutex
 	tracks        map[webrtc.RTPCodecType]*receivedTrack
 	FirstKeyframe time.Time
-	lastVideo     time.Time
-	longestGap    time.Duration
+	newest        int64 // sequence number of the newest picture's first packet
+	picture       int   // its number; -1: there is none
+	keyframes     []time.Time
 }
 
 // Watch starts a viewer, which leaves when the test ends. Options may change its settings. The viewer waits for the
-// stream to go live: a broadcaster whose first packets are on their way, or lost, is not live yet.
+// stream to go live: a broadcaster whose first packets are on their way, or lost, is not live yet. It comes again when
+// it is told to, as by an edge whose parent has not answered for seconds.
 func (s *Server) Watch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) *Viewer {
 	t.Helper()
 	var v *Viewer
 	var err error
 	Eventually(t, "the stream is live", func() bool {
 		v, err = s.TryWatch(t, stream, options...)
+		if Refused(err, http.StatusServiceUnavailable) {
+			t.Logf("a viewer comes again: %v", err)
+			return false
+		}
 		return !Refused(err, http.StatusConflict)
 	})
 	if err != nil {
@@ -51,9 +57,14 @@ func (s *Server) Watch(t testing.TB, stream siaran.StreamName, options ...func(*
 
 // TryWatch is Watch for a test that expects an error.
 func (s *Server) TryWatch(t testing.TB, stream siaran.StreamName, options ...func(*whep.Config)) (*Viewer, error) {
-	v := &Viewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, OfferedAt: time.Now()}
-	cfg := whep.Config{URL: s.WHEP(stream), Client: s.Client, Packet: v.packet, Report: v.report}
-	cfg.Setting = func(e *webrtc.SettingEngine) { e.SetNet(testutil.RoomyNet(t)) }
+	v := &Viewer{t: t, tracks: map[webrtc.RTPCodecType]*receivedTrack{}, OfferedAt: time.Now(), picture: -1}
+	cfg := whep.Config{
+		URL: s.WHEP(stream), Client: s.Client, Packet: v.packet, Report: v.report, Within: testutil.Patience,
+	}
+	cfg.Setting = func(e *webrtc.SettingEngine) {
+		e.SetNet(testutil.RoomyNet(t))
+		e.SetICETimeouts(testutil.Patience/2, testutil.Patience, 2*time.Second) // a busy machine may stand still
+	}
 	for _, o := range options {
 		o(&cfg)
 	}
@@ -94,12 +105,13 @@ func (v *Viewer) track(kind webrtc.RTPCodecType) *receivedTrack {
 func (v *Viewer) packet(kind webrtc.RTPCodecType, p *rtp.Packet) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.track(kind).add(p)
-	if kind == webrtc.RTPCodecTypeVideo {
-		if now := time.Now(); v.lastVideo.IsZero() {
-			v.lastVideo = now
-		} else {
-			v.longestGap, v.lastVideo = max(v.longestGap, now.Sub(v.lastVideo)), now
+	sequence := v.track(kind).add(p)
+	if number, key, ok := pictureIn(kind, p); ok {
+		if v.picture < 0 || sequence > v.newest {
+			v.newest, v.picture = sequence, number
+		}
+		if key {
+			v.keyframes = append(v.keyframes, time.Now())
 		}
 	}
 	if kind == webrtc.RTPCodecTypeVideo && v.FirstKeyframe.IsZero() && p.Marker {
@@ -149,28 +161,29 @@ func (v *Viewer) WaitFrame(n int) {
 	})
 }
 
-// WaitKeyframe waits for a key frame that comes after a time, and returns when it came.
+// WaitPicture waits until picture n or a later one has begun to come, whatever is missing before it.
+func (v *Viewer) WaitPicture(n int) {
+	v.t.Helper()
+	Eventually(v.t, fmt.Sprintf("picture %d comes", n), func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return v.picture >= n
+	})
+}
+
+// WaitKeyframe waits for a key frame that comes after a time, whatever is missing before it, and returns when it came.
 func (v *Viewer) WaitKeyframe(after time.Time) (came time.Time) {
 	v.t.Helper()
 	Eventually(v.t, "a key frame arrives", func() bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		for _, f := range v.track(webrtc.RTPCodecTypeVideo).frames {
-			if f.Key && f.came.After(after) {
-				came = f.came
-				return true
-			}
+		i := slices.IndexFunc(v.keyframes, after.Before)
+		if i >= 0 {
+			came = v.keyframes[i]
 		}
-		return false
+		return i >= 0
 	})
 	return came
-}
-
-// LongestGap is the longest time between two packets of video.
-func (v *Viewer) LongestGap() time.Duration {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.longestGap
 }
 
 // CheckContinuous reports what is wrong with the media that a viewer has received from a single broadcaster. The first

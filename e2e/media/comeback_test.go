@@ -175,7 +175,7 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	})
 	b.Vanish()
 	p.Kill(t)
-	p = serveAgain(t, address, dir, "--grace=4s")
+	p = serveAgain(t, address, dir, "--grace=20s") // in which a busy machine starts it and asks
 	if s := waitStatus(t, p, "interrupted"); s.Name != "cats" {
 		t.Errorf("%+v", s)
 	}

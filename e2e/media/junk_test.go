@@ -35,7 +35,7 @@ func TestJunkOnTheMediaPort(t *testing.T) {
 		}
 		_, _ = conn.Write(datagram) // it may be refused, which is fine
 	}
-	v.WaitFrame(b.Sent() + 10)
+	v.WaitFrame(b.Sent() + 50)
 	if err := v.CheckContinuous(); err != nil {
 		t.Error(err)
 	}

@@ -35,9 +35,5 @@ func TestProcessIsKilled(t *testing.T) {
 
 	s := harness.Start(t, func(c *server.Config) { c.Data, c.Grace = dir, time.Second })
 	harness.Eventually(t, "offline", func() bool { return s.Stream(t, server.DemoStream).Status == "offline" })
-	var broadcasts struct{ Streams []harness.Stream }
-	s.Decode(t, "/api/streams", &broadcasts)
-	if len(broadcasts.Streams) != 0 {
-		t.Errorf("still listed: %+v", broadcasts)
-	}
+	harness.Eventually(t, "nothing is listed", func() bool { return len(s.Listed(t)) == 0 })
 }

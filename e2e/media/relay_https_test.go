@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 
 	"github.com/pion/webrtc/v3"
@@ -43,9 +42,9 @@ func TestRelayOnThePortOfHTTPS(t *testing.T) {
 			if err := v.CheckContinuous(); err != nil {
 				t.Error(err)
 			}
-			if list := s.Viewers(t, harness.Cats); len(list) != 1 || !strings.Contains(string(list[0]), `"relayed"`) {
-				t.Errorf("%s", list)
-			}
+			harness.Eventually(t, "the viewer is listed as relayed", func() bool {
+				return s.Paths(t, harness.Cats) == "relayed"
+			})
 			first := s.CertificateSerial(t)
 			s.RenewCertificate(t)
 			s.Reload(t, func() bool { return s.CertificateSerial(t) != first })

@@ -48,12 +48,19 @@ func TestRelayedBroadcaster(t *testing.T) {
 				c.ICEServers, c.RelayOnly = harness.Matching(s.ICEServers(t), "transport="+transport), true
 			})
 			b.WaitSent(5)
-			v := s.Watch(t, "cats", harness.RelayOnly(harness.Matching(s.ICEServers(t), "transport="+transport)))
-			harness.Eventually(t, "pictures arrive", func() bool { return len(v.VideoFrames()) > 30 })
+			var seen harness.Pictures
+			v := s.Watch(t, "cats", harness.RelayOnly(harness.Matching(s.ICEServers(t), "transport="+transport)),
+				func(c *whep.Config) { c.Packet = seen.Packet })
+			arrive := func() bool {
+				_, frames, _ := seen.Get()
+				return frames > 30
+			}
+			harness.Eventually(t, "pictures arrive", arrive)
 			if err := errors.Join(b.Session.Restart(t.Context()), v.Session.Restart(t.Context())); err != nil {
 				t.Fatal(err)
 			}
-			v.WaitFrame(b.Sent() + 30) // of media by the paths after the restarts
+			seen.Forget() // some are lost with pion's own path, when it restarts
+			harness.Eventually(t, "pictures arrive by the paths after the restarts", arrive)
 		})
 	}
 }
@@ -136,7 +143,7 @@ func TestRelayedViewerIsSentAway(t *testing.T) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(40 * time.Second): // soon enough: one that is not let go is closed as unused after a minute
+	case <-time.After(50 * time.Second): // soon enough: one that is not let go is closed as unused after a minute
 		t.Error("the relay keeps the connection")
 	}
 }

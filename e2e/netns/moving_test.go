@@ -103,7 +103,7 @@ func moveByPublish(t *testing.T, s *harness.Server) {
 	harness.Eventually(t, "the stream is live", func() bool { return s.Stream(t, harness.Cats).Status == "live" })
 	packets := func() (sum int) { // of this session
 		var health struct{ Layers []struct{ Packets int } }
-		s.Do(t, "GET", "/api/streams/cats/health", 200, &health)
+		s.Decode(t, "/api/streams/cats/health", &health)
 		for _, layer := range health.Layers {
 			sum += layer.Packets
 		}

@@ -255,9 +255,7 @@ func checkRelayed(t *testing.T, s *harness.Server, b *harness.Broadcaster, serve
 	if err := v.CheckContinuous(); err != nil {
 		t.Error(err)
 	}
-	if got := s.Paths(t, harness.Cats); got != "relayed" {
-		t.Errorf("the viewer comes by %q", got)
-	}
+	harness.Eventually(t, "the viewer is listed as relayed", func() bool { return s.Paths(t, harness.Cats) == "relayed" })
 }
 
 // allByHTTPS has broadcaster and viewers take the relay over TLS, on the port of the pages. Chromium finds it by

@@ -3,6 +3,7 @@
 package whep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ type Config struct {
 	RelayOnly  bool
 	// Setting, when set, may change how the connection is made before it is.
 	Setting func(*webrtc.SettingEngine)
+	// Within bounds the time from the offer to the first encrypted packet. 0: 15 s.
+	Within time.Duration
 	// Opened, when set, is told of the connection before anything is asked of the server. After a Dial that
 	// has failed it still says how far it had come.
 	Opened func(*webrtc.PeerConnection)
@@ -60,7 +63,7 @@ type Session struct {
 	readers sync.WaitGroup // none begins after closed is set
 }
 
-const connectTime = 15 * time.Second // from the offer to the first encrypted packet
+const connectTime = 15 * time.Second // in place of Config.Within
 
 // Dial watches and returns when media can flow. On error nothing stays open.
 // Errors include *signalling.Error.
@@ -77,7 +80,7 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	if err := s.open(err == nil && addr.IsLoopback()); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(cfg.Within, connectTime))
 	defer cancel()
 	if err := s.connect(ctx, endpoint); err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
