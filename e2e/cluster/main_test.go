@@ -48,20 +48,22 @@ func below(parent string) func(*server.Config) {
 	return func(c *server.Config) { c.Parent = parent }
 }
 
+// goLive broadcasts with key frames that come often: who has missed something, as happens on a busy machine, goes on at
+// the next one.
+func goLive(t *testing.T, s *harness.Server) *harness.Broadcaster {
+	t.Helper()
+	b := s.Broadcast(t, harness.Cats, s.Admin, 25)
+	s.WaitListed(t, harness.Cats)
+	return b
+}
+
 // watchAll has viewers come at once, and returns them when all are connected.
 func watchAll(t *testing.T, s *harness.Server, n int, options ...func(*whep.Config)) []*harness.Viewer {
 	t.Helper()
 	viewers := make([]*harness.Viewer, n)
 	var coming sync.WaitGroup
 	for i := range viewers {
-		coming.Go(func() {
-			v, err := s.TryWatch(t, harness.Cats, options...)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			viewers[i] = v
-		})
+		coming.Go(func() { viewers[i] = s.Watch(t, harness.Cats, options...) })
 	}
 	coming.Wait()
 	if t.Failed() {
@@ -88,6 +90,26 @@ func offer(t *testing.T, s *harness.Server, stream siaran.StreamName, token stri
 		t.Fatal(err)
 	}
 	return s.Request(t, http.MethodPost, s.WHEP(stream), token, "application/sdp", string(text))
+}
+
+// answered is offer, until it is answered by more than that one should come again: so an edge says when the machine has
+// taken seconds to ask its parent.
+func answered(t *testing.T, s *harness.Server, stream siaran.StreamName, token string) (r harness.Response) {
+	t.Helper()
+	harness.Eventually(t, "the offer is answered", func() bool {
+		r = offer(t, s, stream, token)
+		return r.StatusCode != http.StatusServiceUnavailable
+	})
+	return r
+}
+
+// ended is how often the media of a parent has ended at these servers, which is when the machine has stood still for a
+// second.
+func ended(servers ...*harness.Server) (n int) {
+	for _, s := range servers {
+		n += lines(s, "the parent's media has ended")
+	}
+	return n
 }
 
 func wantStatus(t *testing.T, what string, r harness.Response, status int) {

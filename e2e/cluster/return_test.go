@@ -12,6 +12,7 @@ import (
 	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
 	"siaran/internal/testutil"
+	"siaran/internal/whep"
 	"siaran/web/access"
 )
 
@@ -31,23 +32,29 @@ func TestParentIsKilled(t *testing.T) {
 	origin := start()
 	edge := node(t, "edge", filepath.Join(data, "secret.key"), below("http://"+address))
 	edge.WaitListed(t, server.DemoStream)
-	v := edge.Watch(t, server.DemoStream)
-	harness.Eventually(t, "the demo plays", func() bool { return len(v.VideoFrames()) > 25 })
+	var seen harness.Pictures
+	edge.Watch(t, server.DemoStream, func(c *whep.Config) { c.Packet = seen.Packet })
+	plays := func() bool {
+		_, frames, _ := seen.Get()
+		return frames > 25
+	}
+	harness.Eventually(t, "the demo plays", plays)
 	harness.Eventually(t, "its viewer counts", func() bool { return origin.Stream(t, server.DemoStream).Viewers == 1 })
 	origin.Kill(t)
 	harness.Eventually(t, "the edge says that it is interrupted", func() bool {
 		return edge.Stream(t, server.DemoStream).Status == "interrupted"
 	})
-	before := len(v.VideoFrames())
+	seen.Forget()
 	again := start()
-	harness.Eventually(t, "the demo plays again", func() bool { return len(v.VideoFrames()) > before+25 })
+	harness.Eventually(t, "the demo plays again", plays)
 	harness.Eventually(t, "its viewer counts again", func() bool {
 		return again.Stream(t, server.DemoStream).Viewers == 1
 	})
 	if n := lines(edge, "viewer gone"); n != 0 {
 		t.Error("the viewer was sent away")
 	}
-	t.Logf("the longest time between two packets was %v", v.LongestGap())
+	_, _, longest := seen.Get()
+	t.Logf("the longest time between two pictures was %v", longest)
 }
 
 // TestParentReturns ends the origin while viewers watch at an edge. They keep their sessions until it is back, with its
@@ -57,10 +64,10 @@ func TestParentReturns(t *testing.T) {
 	secret := secretFile(t)
 	origin := node(t, "origin", secret, func(c *server.Config) { c.Listen = testutil.FreeAddress(t) })
 	edge := node(t, "edge", secret, below(origin.URL))
-	b := harness.GoLive(t, origin)
+	b := goLive(t, origin)
 	viewers := watchAll(t, edge, 5)
 	for _, v := range viewers {
-		v.WaitFrame(b.Sent())
+		v.WaitPicture(b.Sent())
 	}
 	b.Vanish()
 	origin.Stop(t)
@@ -69,10 +76,9 @@ func TestParentReturns(t *testing.T) {
 	})
 	again := node(t, "origin", secret, func(c *server.Config) { c.Listen, c.Data = origin.Address(), origin.Data })
 	again.Admin = origin.Admin // the token that the stream waits for
-	b = harness.GoLive(t, again)
-	b.WaitSent(1000 / 40) // beyond what was sent before
+	b = goLive(t, again)
 	for _, v := range viewers {
-		v.WaitFrame(b.Sent() + 25)
+		v.WaitKeyframe(b.FirstMedia())
 		select {
 		case <-v.Session.Lost():
 			t.Error("a viewer has lost its session")
@@ -96,9 +102,9 @@ func TestBroadcasterReturns(t *testing.T) {
 	keep := func(c *server.Config) { c.KeepViewers = 10 * time.Minute }
 	origin := node(t, "origin", secret, keep)
 	edge := node(t, "edge", secret, keep, below(origin.URL))
-	b := harness.GoLive(t, origin)
+	b := goLive(t, origin)
 	v := edge.Watch(t, harness.Cats)
-	v.WaitFrame(b.Sent())
+	v.WaitPicture(b.Sent())
 	harness.Eventually(t, "the origin counts the viewer", func() bool {
 		return origin.Stream(t, harness.Cats).Viewers == 1
 	})
@@ -109,11 +115,10 @@ func TestBroadcasterReturns(t *testing.T) {
 	harness.Eventually(t, "the edge says that it is over", func() bool {
 		return edge.Stream(t, harness.Cats).Status == "offline"
 	})
-	before := len(v.VideoFrames())
-	edge.Broadcast(t, harness.Cats, origin.Admin, harness.TwoMinutes)
+	next := edge.Broadcast(t, harness.Cats, origin.Admin, 25)
 	wantTold(t, told, "active")
 	harness.WaitTransport(t, origin, "udp")
-	harness.Eventually(t, "the viewer sees the next broadcast", func() bool { return len(v.VideoFrames()) > before+25 })
+	v.WaitKeyframe(next.FirstMedia())
 	select {
 	case <-v.Session.Lost():
 		t.Error("the viewer has lost its session")
@@ -163,7 +168,7 @@ func wantTold(t *testing.T, told <-chan string, want string) {
 		if got != want {
 			t.Errorf("the viewer is told %q, want %q", got, want)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(testutil.Patience):
 		t.Errorf("the viewer is not told that it is %s", want)
 	}
 }

@@ -62,14 +62,12 @@ func TestStar(t *testing.T) {
 	for _, v := range append(viewers, direct) {
 		v.WaitFrame(b.Sent())
 	}
-	again := 0 // when the machine has stood still for a second
 	for _, s := range []*harness.Server{one, two} {
-		if n := lines(s, "pulling from the parent"); n != 1 {
+		if n := lines(s, "pulling from the parent"); n < 1 || n > 1+ended(s) {
 			t.Errorf("%s pulls %d times", s.Config.Node, n)
 		}
-		again += lines(s, "the parent's media has ended")
 	}
-	if n := lines(origin, "child connected"); n < 2 || n > 2+again {
+	if n := lines(origin, "child connected"); n < 2 || n > 2+ended(one, two) {
 		t.Errorf("the origin has %d children", n)
 	}
 	harness.Eventually(t, "all viewers count everywhere", func() bool {
@@ -84,20 +82,20 @@ func TestStar(t *testing.T) {
 	path.Report()
 	alone.Report()
 	viewers[0].WaitFrame(b.Sent() + 75)
-	_, pulled, _ := path.Report()
-	_, watched, _ := alone.Report()
-	again += lines(one, "the parent's media has ended")
-	// The two begin and end at nearly the same time, and one has been padded. Three viewers' packets would be three times
-	// as much.
-	if share := float64(pulled) / float64(watched); again == 0 && (share < 0.5 || share > 1.5) {
-		t.Errorf("%d bytes go to the edge and %d to a viewer: %.3f", pulled, watched, share)
-	} else {
-		t.Logf("%.3f times the stream goes to an edge", share)
-	}
-	if v := viewers[0]; again == 0 {
-		if err := v.CheckContinuous(); err != nil {
-			t.Error(err)
-		}
+	pulled, watched, share := 0, 0, 0.0
+	// The two begin and end at nearly the same time, and one has been padded. On a busy machine one lags behind, which
+	// matters the less the more has passed. Three viewers' packets would be three times as much.
+	harness.Eventually(t, "the stream goes to the edge once", func() bool {
+		_, more, _ := path.Report()
+		pulled += more
+		_, more, _ = alone.Report()
+		watched += more
+		share = float64(pulled) / float64(max(watched, 1))
+		return share > 0.5 && share < 1.5
+	})
+	t.Logf("%.3f times the stream goes to an edge", share)
+	if err := viewers[0].CheckContinuous(); err != nil && ended(one) == 0 {
+		t.Error(err)
 	}
 	for _, v := range viewers[:3] {
 		v.Leave()

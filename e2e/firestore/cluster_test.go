@@ -69,14 +69,18 @@ func TestClusterOnFirestore(t *testing.T) {
 	ranked := cluster.Rank(harness.Cats, []siaran.Node{{Name: "one"}, {Name: "two"}})
 	origin, edge := node("origin", "far"), node(ranked[1].Name, "near")
 	head := clusterProcess(t, project, secret, "--node", ranked[0].Name, "--region=near")
-	b := harness.GoLive(t, origin)
+	b := origin.Broadcast(t, harness.Cats, origin.Admin, 25) // viewers may lose something when they are pulled anew
 	for _, s := range []*harness.Server{edge, &head.Server} {
 		s.WaitListed(t, harness.Cats)
 	}
 
+	known := head.Broadcast(t, "known", edge.Admin, 25)
+	edge.WaitListed(t, "known") // as is what is live on a server that it knows
+	known.Stop()
+
 	var posts postLog
 	first := watchWhenKnown(t, edge, func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
-	first.WaitFrame(10)
+	first.WaitPicture(10)
 	if want := []string{edge.WHEP("cats"), head.WHEP("cats") + "?redirected=1"}; !slices.Equal(posts.last(2), want) {
 		t.Errorf("posted to %q, want %q", posts.urls(), want)
 	}
@@ -87,9 +91,10 @@ func TestClusterOnFirestore(t *testing.T) {
 	}
 	coming.Wait()
 	for _, v := range viewers {
-		v.WaitFrame(b.Sent())
+		v.WaitPicture(b.Sent())
 	}
-	if list := pullsOf(edge); len(list) != 1 || !strings.Contains(list[0], "parent="+ranked[0].Name) {
+	again := strings.Count(edge.Logs.String(), "the parent's media has ended") // when the machine has stood still
+	if list := pullsOf(edge); len(list) > 1+again || !strings.Contains(list[0], "parent="+ranked[0].Name) {
 		t.Errorf("the edge pulls: %q", list)
 	}
 	harness.Eventually(t, "all viewers count at the origin", func() bool {
@@ -103,16 +108,15 @@ func TestClusterOnFirestore(t *testing.T) {
 		return len(list) > 1 && strings.Contains(list[len(list)-1], "parent=origin")
 	})
 	for _, v := range viewers {
-		v.WaitFrame(b.Sent() + 25)
+		v.WaitPicture(b.Sent() + 25)
 	}
-	again := edge.Watch(t, harness.Cats)
-	again.WaitFrame(b.Sent())
+	edge.Watch(t, harness.Cats).WaitPicture(b.Sent())
 	if r := edge.Get(t, edge.URL+"/readyz", ""); r.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", r.StatusCode, r.Body)
 	}
 
 	busy := node("busy", "far", func(c *server.Config) { c.MaxEgress = 30_000 })
-	watchWhenKnown(t, busy, served).WaitFrame(b.Sent())
+	watchWhenKnown(t, busy, served).WaitPicture(b.Sent())
 	harness.Eventually(t, "a server is too busy for viewers who can go nowhere else", func() bool {
 		v, err := busy.TryWatch(t, harness.Cats, served)
 		if err == nil {
@@ -120,11 +124,13 @@ func TestClusterOnFirestore(t *testing.T) {
 		}
 		return harness.Refused(err, http.StatusServiceUnavailable)
 	})
-	other := watchWhenKnown(t, busy, func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
-	other.WaitFrame(b.Sent())
-	if got := posts.last(2); got[0] != busy.WHEP("cats") || strings.HasPrefix(got[1], busy.URL) {
-		t.Errorf("posted to %q", got)
-	}
+	harness.Eventually(t, "it sends a viewer to another one", func() bool { // unless it has sent little for a moment
+		other := watchWhenKnown(t, busy, func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
+		defer other.Leave()
+		other.WaitPicture(b.Sent())
+		got := posts.last(2)
+		return got[0] == busy.WHEP("cats") && !strings.HasPrefix(got[1], busy.URL)
+	})
 }
 
 // watchWhenKnown has a viewer come as soon as the servers know one another.

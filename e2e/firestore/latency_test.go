@@ -18,9 +18,9 @@ const (
 	// seenStreams stay live while viewers come. Each is left alone for long enough that its count is written at once.
 	seenStreams = 6
 	countPause  = time.Second
-	// seenBound is for a machine that does much else; what is wanted is less than a second, and the benchmark measures
-	// it.
-	seenBound = 5 * time.Second
+	// seenBound is for a machine that does much else, and less than the time after which servers look whether anything
+	// was missed; what is wanted is less than a second, and the benchmark measures it.
+	seenBound = 25 * time.Second
 )
 
 // seenTimes are those from a broadcaster's first packet until its card is there, from a viewer's offer until it is

@@ -27,7 +27,7 @@ func TestBroadcasterMoves(t *testing.T) {
 	own, strangers := one.Token(t, "cats", access.Publish), one.Token(t, "cats", access.Publish)
 	one.Request(t, http.MethodPatch, one.URL+"/api/streams/cats", one.Admin, "application/json",
 		`{"visibility":"private"}`)
-	b := origin.Broadcast(t, harness.Cats, own, harness.TwoMinutes)
+	b := origin.Broadcast(t, harness.Cats, own, 25)
 	link := one.Token(t, "cats", access.Watch)
 	var viewers []*harness.Viewer
 	for _, s := range []*harness.Server{one, two} {
@@ -37,7 +37,7 @@ func TestBroadcasterMoves(t *testing.T) {
 		wantRefused(t, s, "", http.StatusUnauthorized)
 	}
 	for _, v := range viewers {
-		v.WaitFrame(b.Sent())
+		v.WaitPicture(b.Sent())
 	}
 	before := one.Stream(t, harness.Cats)
 
@@ -47,7 +47,7 @@ func TestBroadcasterMoves(t *testing.T) {
 	if !harness.Refused(err, http.StatusConflict) || !strings.Contains(err.Error(), "origin") {
 		t.Errorf("somebody else: %v", err)
 	}
-	b = one.Broadcast(t, harness.Cats, own, harness.TwoMinutes)
+	b = one.Broadcast(t, harness.Cats, own, 25)
 	watched(t, viewers, b)
 	harness.Eventually(t, "the list says so", func() bool {
 		now := two.Stream(t, harness.Cats)
@@ -63,7 +63,7 @@ func TestBroadcasterMoves(t *testing.T) {
 		}
 		return err == nil
 	})
-	b = two.Broadcast(t, harness.Cats, own, harness.TwoMinutes)
+	b = two.Broadcast(t, harness.Cats, own, 25)
 	watched(t, viewers, b)
 	harness.Eventually(t, "it is there", func() bool {
 		now := one.Stream(t, harness.Cats)

@@ -22,7 +22,7 @@ func TestWatchAtAnotherServer(t *testing.T) {
 	two.WaitListed(t, "cats")
 	var posts postLog
 	v := two.Watch(t, "cats", func(c *whep.Config) { c.Client = &http.Client{Transport: &posts} })
-	v.WaitFrame(10)
+	v.WaitPicture(10)
 	if want := []string{two.WHEP("cats"), one.WHEP("cats") + "?redirected=1"}; !slices.Equal(posts.urls(), want) {
 		t.Errorf("posted to %q, want %q", posts.urls(), want)
 	}
