@@ -119,7 +119,7 @@ func TestDocumentsRoundTrip(t *testing.T) {
 func TestHistoryNamesNobody(t *testing.T) {
 	t.Parallel()
 	f := open(t, Config{Project: emulator.Project(), Logger: testLogger(t)})
-	if err := f.Renew(t.Context(), siaran.Node{Name: "eins", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+	if err := f.Renew(t.Context(), siaran.Node{Name: "eins", LeaseUntil: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	state := siaran.BroadcastState{

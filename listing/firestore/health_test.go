@@ -70,7 +70,7 @@ func TestListenersAlone(t *testing.T) {
 			}
 			p.set(nil)
 			testutil.Eventually(t, "it is ready again", func() bool { return s.f.Ready(t.Context()) == nil })
-			if err := other.Renew(t.Context(), siaran.Node{Name: "other", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+			if err := other.Renew(t.Context(), siaran.Node{Name: "other", LeaseUntil: time.Now().Add(time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
 			testutil.Eventually(t, "it knows the other server", func() bool {

@@ -50,7 +50,7 @@ func TestSweepStops(t *testing.T) {
 	if ok, err := late.claimSweep(ctx, "n"); err != nil || ok {
 		t.Errorf("a second server may sweep too: %v, %v", ok, err)
 	}
-	if err := node.Renew(ctx, siaran.Node{Name: "n", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+	if err := node.Renew(ctx, siaran.Node{Name: "n", LeaseUntil: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	going := sweeper.newSweep("n", func(tx *transaction) error { return sweeper.holdsSweep(tx, "n") })
@@ -136,7 +136,7 @@ func TestOwnLease(t *testing.T) {
 func TestMemory(t *testing.T) {
 	f := open(t, Config{Project: emulator.Project()})
 	ctx := t.Context()
-	if err := f.Renew(ctx, siaran.Node{Name: "n", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+	if err := f.Renew(ctx, siaran.Node{Name: "n", LeaseUntil: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 3 {

@@ -101,7 +101,7 @@ func TestRightsAreClosed(t *testing.T) {
 	t.Parallel()
 	ctx, project := t.Context(), emulator.Project()
 	f := open(t, Config{Project: project, Logger: testLogger(t)})
-	if err := f.Renew(ctx, siaran.Node{Name: "eins", LeaseUntil: time.Now().Add(time.Minute)}); err != nil {
+	if err := f.Renew(ctx, siaran.Node{Name: "eins", LeaseUntil: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	private := siaran.VisibilityPrivate

@@ -80,7 +80,7 @@ func TestNeighbours(t *testing.T) {
 	here := open(t, Config{Emulator: p.host, Project: project, grace: time.Second})
 	there := open(t, Config{Project: project})
 	node := siaran.Node{
-		Name: "there", URL: "https://there.example", LeaseUntil: time.Now().Add(time.Minute), Viewers: 7, Region: "jkt",
+		Name: "there", URL: "https://there.example", LeaseUntil: time.Now().Add(time.Hour), Viewers: 7, Region: "jkt",
 		Capacity: 100, Use: 0.5, Draining: true,
 	}
 	gone := siaran.Node{Name: "gone", LeaseUntil: time.Now().Add(-time.Minute)}
@@ -143,7 +143,7 @@ func TestMoves(t *testing.T) {
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		servers[name] = open(t, Config{Project: project, Publisher: proof})
-		n := siaran.Node{Name: name, LeaseUntil: time.Now().Add(time.Minute)}
+		n := siaran.Node{Name: name, LeaseUntil: time.Now().Add(time.Hour)}
 		if err := servers[name].Renew(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
