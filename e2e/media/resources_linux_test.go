@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -243,24 +244,12 @@ func failingDisk(t *testing.T) (dir string, fail, repair func()) {
 		return strings.TrimSpace(string(out)), nil
 	}
 	dir = t.TempDir()
-	// The device stays: one that goes with its mount goes a moment later, and e2fsck would write beside it.
-	device, err := run("losetup", "--find", "--show", image)
-	if err == nil {
-		t.Cleanup(func() {
-			if _, err := run("losetup", "--detach", device); err != nil {
-				t.Error(err)
-			}
-		})
-		_, err = run("mkfs.ext4", "-q", device)
-	}
 	mount := func() error {
-		_, err := run("mount", "-o", "errors=remount-ro", device, dir)
+		_, err := run("mount", "-o", "loop,errors=remount-ro", image, dir)
 		return err
 	}
-	if err == nil {
-		err = mount()
-	}
-	if err != nil {
+	_, err := run("mkfs.ext4", "-q", "-F", image)
+	if err = errors.Join(err, mount()); err != nil {
 		t.Skipf("SKIPPED: no file system that can be made to fail: %v; it needs root (a container: --privileged)", err)
 	}
 	unmount := func() {
@@ -270,6 +259,10 @@ func failingDisk(t *testing.T) (dir string, fail, repair func()) {
 	}
 	t.Cleanup(unmount)
 	fail = func() {
+		device, err := run("findmnt", "-no", "SOURCE", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
 		trigger := filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error")
 		if err := os.WriteFile(trigger, []byte("1"), 0); err != nil {
 			t.Fatal(err)
@@ -277,7 +270,13 @@ func failingDisk(t *testing.T) (dir string, fail, repair func()) {
 	}
 	repair = func() {
 		unmount()
-		if _, err := run("e2fsck", "-p", device); err != nil {
+		// A copy, for the disk itself may live on in the mounts of a process with a namespace of its own.
+		failed := image
+		image += "-copy"
+		if _, err := run("cp", "--sparse=always", failed, image); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run("e2fsck", "-p", image); err != nil {
 			t.Log(err) // it says by its exit code that it has repaired something
 		}
 		if err := mount(); err != nil {
