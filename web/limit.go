@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,25 +55,31 @@ func (l *limiter) takeN(key string, n int) error {
 	return nil
 }
 
-// tokens returns the bucket of a key. A bucket makes room for another only when it is full again, so that forgetting it
-// gives nothing away: more keys than there are buckets do not get anybody more.
+// tokens returns the bucket of a key. A bucket is forgotten only when it is full again, which gives nothing away: more
+// keys than there are buckets do not get anybody more. Each new key forgets two at most, so there are no more buckets
+// than keys of late.
 func (l *limiter) tokens(key string, now time.Time) *rate.Limiter {
 	e := l.buckets[key]
 	if e == nil {
-		if len(l.buckets) >= maxBuckets {
-			oldest := l.recent.Back()
-			b := oldest.Value.(*bucket)
-			if b.tokens.TokensAt(now) < float64(l.rate.Burst) {
-				return l.others
+		for range 2 {
+			if oldest := l.recent.Back(); oldest != nil && l.full(oldest, now) {
+				l.recent.Remove(oldest)
+				delete(l.buckets, oldest.Value.(*bucket).key)
 			}
-			l.recent.Remove(oldest)
-			delete(l.buckets, b.key)
 		}
+		if len(l.buckets) >= maxBuckets {
+			return l.others
+		}
+		key = strings.Clone(key) // it may be a small part of a request
 		e = l.recent.PushFront(&bucket{key, rate.NewLimiter(l.rate.PerSecond, l.rate.Burst)})
 		l.buckets[key] = e
 	}
 	l.recent.MoveToFront(e)
 	return e.Value.(*bucket).tokens
+}
+
+func (l *limiter) full(e *list.Element, now time.Time) bool {
+	return e.Value.(*bucket).tokens.TokensAt(now) >= float64(l.rate.Burst)
 }
 
 // sourceLimiter limits by source address, and by network, which may do twice as much.

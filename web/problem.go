@@ -168,9 +168,31 @@ func (s *Server) onError(err error, c echo.Context) {
 		s.missing(c)
 		return
 	}
+	_ = send(c, status, problemType, f.body()) // if that fails, the client has gone
+}
+
+const problemType = "application/problem+json"
+
+func (f *failure) body() []byte {
 	body, _ := json.Marshal(problem{ // strings and an int can always be marshalled
-		Type: f.kind.Address(), Title: f.kind.Title, Status: status,
+		Type: f.kind.Address(), Title: f.kind.Title, Status: f.status(),
 		Detail: f.detail, Error: f.detail, Code: f.kind.Code,
 	})
-	_ = send(c, status, "application/problem+json", body) // if that fails, the client has gone
+	return body
+}
+
+// What the port refuses that only leads to HTTPS.
+var (
+	ErrHTTPSNeeded = fail(httpsNeeded, "this port only redirects to HTTPS: use the address that begins with https://")
+	ErrNoPath      = fail(malformedRequest, "the address of the request is not a path")
+	ErrNoHost      = fail(malformedRequest, "the Host header is not a valid host")
+)
+
+// Refuse answers with an error of this package, as the server does.
+func Refuse(w http.ResponseWriter, err error) {
+	f := explain(err)
+	w.Header().Set("Content-Type", problemType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(f.status())
+	_, _ = w.Write(f.body()) // an error means that the client has gone
 }

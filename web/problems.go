@@ -33,6 +33,12 @@ var (
 	wrongMethod = kind(http.StatusMethodNotAllowed, "method-not-allowed", "The address has no such method",
 		"The address exists, but not with the method of the request.",
 		"Use one of the methods in the header Allow of the answer.")
+	httpsNeeded = kind(http.StatusMethodNotAllowed, "https-needed", "The port only leads to HTTPS",
+		"The port sends clients on to HTTPS, which goes for reading and for opening a session, and for nothing else.",
+		"Use the address that begins with https://. That of a session is in Location of the answer that has opened it.")
+	malformedRequest = kind(http.StatusBadRequest, "malformed-request", "The request has no address that can be used",
+		"The address of the request is not a path, or the header Host is not the name or the address of a host.",
+		"Ask for a path, which begins with a slash, and send the Host of the URL.")
 	tooSlow = kind(http.StatusRequestTimeout, "too-slow", "The request came too slowly",
 		"The body did not arrive in time.",
 		"Send it again. If it happens often, the connection of the client loses much, or its length is wrong.")

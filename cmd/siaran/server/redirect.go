@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -62,32 +61,23 @@ const redirected = "GET, HEAD, OPTIONS, POST"
 func (s *server) redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(strings.Split(redirected, ", "), r.Method) {
 		w.Header().Set("Allow", redirected)
-		refuse(w, http.StatusMethodNotAllowed, "this port only redirects to HTTPS: use the address that begins with https://")
+		web.Refuse(w, web.ErrHTTPSNeeded)
 		return
 	}
 	path := r.URL.RequestURI()
 	if !strings.HasPrefix(path, "/") { // such as x:.example.net, which would turn our host name into another
-		refuse(w, http.StatusBadRequest, "the address of the request is not a path")
+		web.Refuse(w, web.ErrNoPath)
 		return
 	}
 	to := s.cfg.BaseURL
 	if !strings.HasPrefix(to, "https://") {
 		host, ok := web.HostOf(r.Host)
 		if !ok {
-			refuse(w, http.StatusBadRequest, "the Host header is not a valid host")
+			web.Refuse(w, web.ErrNoHost)
 			return
 		}
 		to = withPort("https", host, s.tcp.Addr().(*net.TCPAddr).Port)
 	}
 	w.Header().Set("Location", to+path)
 	w.WriteHeader(http.StatusPermanentRedirect)
-}
-
-// refuse responds with a problem document (RFC 9457), as package web does.
-func refuse(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // an error means that the client has gone
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail, "error": detail,
-	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -45,6 +46,11 @@ func TestRedirect(t *testing.T) {
 		res, err := c.Do(req)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var refusal struct{ Type, Code string }
+		if test.status >= 400 && json.NewDecoder(res.Body).Decode(&refusal) != nil || refusal.Type != "" &&
+			refusal.Type != "/problems/"+refusal.Code || (refusal.Code == "https-needed") != (test.status == 405) {
+			t.Errorf("%s %s: %+v", test.method, test.host, refusal)
 		}
 		res.Body.Close()
 		if res.StatusCode != test.status || res.Header.Get("Location") != test.to {
