@@ -3,7 +3,7 @@ package siaran
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }

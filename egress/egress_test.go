@@ -12,7 +12,6 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v3"
-	"go.uber.org/goleak"
 
 	"siaran"
 	"siaran/egress"
@@ -21,7 +20,7 @@ import (
 	"siaran/mediaport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }
 
 // stage is a hub with one live stream, and an egress that serves it.
 type stage struct {

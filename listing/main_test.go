@@ -7,12 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"siaran/listing/sqlite"
-
-	"go.uber.org/goleak"
-
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/testutil"
+	"siaran/listing/sqlite"
 )
 
 const victimFile = "LISTING_TEST_VICTIM" // set in the process that TestKilled kills
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	goleak.VerifyTestMain(m)
+	testutil.Main(m)
 }
 
 // victim reports a stream to which viewers come without end, prints each, and goes on until it is killed.

@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
-	"go.uber.org/goleak"
 
 	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }
 
 func openFor(t *testing.T, addr string, options Options) *Socket {
 	t.Helper()

@@ -18,10 +18,9 @@ import (
 
 	"github.com/pion/stun"
 	"github.com/pion/turn/v2"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }
 
 var (
 	media   = netip.MustParseAddrPort("203.0.113.1:8189") // for documentation (RFC 5737)

@@ -11,10 +11,11 @@ import (
 
 	"github.com/pion/dtls/v2"
 	"github.com/pion/webrtc/v3"
-	"go.uber.org/goleak"
+
+	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }
 
 func testConfig(p *peer) Config {
 	return Config{

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"siaran/internal/measure"
+	"siaran/internal/testutil"
 	"siaran/internal/tracing"
 	"siaran/internal/tracing/tracingtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testutil.Main(m) }
 
 const (
 	clientTrace = "0af7651916cd43dd8448eb211c80319c"
