@@ -97,6 +97,7 @@ func TestForgedSourcesTakeFewPlaces(t *testing.T) {
 // TestConnectedBroadcasterStays has a stranger forge the broadcaster's address and say goodbye in its name, and all
 // else that ends a handshake.
 func TestConnectedBroadcasterStays(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	share := s.mux.find(b.answer.Tag)

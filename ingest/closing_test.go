@@ -11,7 +11,7 @@ import (
 )
 
 // TestEndWhileConnecting ends sessions in every moment of their connecting, with packets of two sources on their way.
-// What is looked for is what start looks for: goroutines that are left.
+// What is looked for is what TestMain looks for: goroutines that are left.
 func TestEndWhileConnecting(t *testing.T) {
 	s := start(t, nil)
 	for i := range 60 {

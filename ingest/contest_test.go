@@ -17,6 +17,7 @@ import (
 // TestTwoBroadcastersDoNotQuarrel: the one that was taken over reconnects by itself, as OBS does, and is refused
 // while the other one sends.
 func TestTwoBroadcastersDoNotQuarrel(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	vp8Only := clientOptions{video: webrtc.MimeTypeVP8}
 	first := publish(t, s, "cats", vp8Only)

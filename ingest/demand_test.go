@@ -130,6 +130,7 @@ func TestParentsWithoutLayers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			edge := start(t, nil)
 			origin := startParent(t)
 			origin.layers = []string{"l", "h"}

@@ -19,12 +19,16 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v3"
-	"go.uber.org/goleak"
 
 	"siaran"
 	"siaran/internal/codec"
 	"siaran/internal/testutil"
 )
+
+func TestMain(m *testing.M) {
+	testutil.Together(8)
+	testutil.Main(m)
+}
 
 // testServer is a server on loopback with a hub of its own.
 type testServer struct {
@@ -43,10 +47,9 @@ func testOutput() io.Writer {
 	return io.Discard
 }
 
-// start runs a server for the test and sees to it that nothing of it is left afterwards.
+// start runs a server for the test. TestMain sees to it that nothing of it is left afterwards.
 func start(t testing.TB, edit func(*Config)) *testServer {
 	t.Helper()
-	ignore := goleak.IgnoreCurrent()
 	logger := slog.New(slog.NewTextHandler(testOutput(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	port, err := mediaport.Open("127.0.0.1:0", mediaport.Options{Logger: logger})
 	if err != nil {
@@ -54,7 +57,8 @@ func start(t testing.TB, edit func(*Config)) *testServer {
 	}
 	cfg := Config{
 		Port: port, Addresses: port.Addresses, Certificate: testutil.Certificate(t), Logger: logger,
-		absence: time.Minute, // a busy machine is not a parent that is gone
+		SetupTimeout: testutil.Patience,
+		absence:      time.Minute, // a busy machine is not a parent that is gone
 	}
 	if edit != nil {
 		edit(&cfg)
@@ -68,7 +72,6 @@ func start(t testing.TB, edit func(*Config)) *testServer {
 		s.Close()
 		hub.Close()
 		port.Close()
-		goleak.VerifyNone(t, ignore)
 	})
 	return &testServer{s, hub, port}
 }

@@ -13,7 +13,6 @@ import (
 	"siaran/mediaport"
 
 	"github.com/pion/stun"
-	"go.uber.org/goleak"
 
 	"siaran/internal/sdp"
 	"siaran/internal/testutil"
@@ -21,7 +20,6 @@ import (
 
 func testMux(t testing.TB) *mux {
 	t.Helper()
-	ignore := goleak.IgnoreCurrent()
 	port, err := mediaport.Open("127.0.0.1:0", mediaport.Options{Shards: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +28,6 @@ func testMux(t testing.TB) *mux {
 	t.Cleanup(func() {
 		m.close()
 		port.Close()
-		goleak.VerifyNone(t, ignore)
 	})
 	return m
 }

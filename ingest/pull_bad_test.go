@@ -52,6 +52,7 @@ func TestBadParents(t *testing.T) {
 		"metadata service": {answered(` 127\.0\.0\.1 \d+ typ`, " 169.254.169.254 80 typ"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			edge := start(t, func(c *Config) {
 				if test.want == "" {
 					c.SetupTimeout = patience

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,9 +76,10 @@ func (f *fullParent) exchange(edit func([]byte) []byte) func(context.Context, []
 		}
 		<-gathered
 		connected := make(chan struct{})
+		connect := sync.OnceFunc(func() { close(connected) }) // it may do so again
 		pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 			if s == webrtc.PeerConnectionStateConnected {
-				close(connected)
+				connect()
 			}
 		})
 		ctx, cancel := context.WithCancel(context.Background())
@@ -140,6 +142,7 @@ func TestPullFromFullICE(t *testing.T) {
 		"without candidates": {webrtc.DTLSRoleClient, answered(`a=candidate:.*\r\n`, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			edge := start(t, nil)
 			origin := &fullParent{t: t, role: test.role, video: webrtc.MimeTypeVP8}
 			p := edge.pull(t, origin.exchange(test.edit))
@@ -162,6 +165,7 @@ func TestPullFromFullICE(t *testing.T) {
 
 // TestParentSendsWhatItDidNotAnswer has an answer with another codec than what comes.
 func TestParentSendsWhatItDidNotAnswer(t *testing.T) {
+	t.Parallel()
 	edge := start(t, nil)
 	origin := &fullParent{t: t, role: webrtc.DTLSRoleClient, video: webrtc.MimeTypeVP8}
 	onlyH264 := func(answer []byte) []byte {

@@ -10,6 +10,7 @@ import (
 
 // TestPullOverALossyLink has an inner link that loses a datagram in twenty, each way, and takes 40 ms.
 func TestPullOverALossyLink(t *testing.T) {
+	t.Parallel()
 	const frames = 400
 	edge, origin := start(t, nil), startParent(t)
 	stop := origin.play(50)

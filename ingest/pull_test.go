@@ -165,6 +165,7 @@ func ended(t testing.TB, p *Pulled, want error) {
 func numberIn(p *siaran.Packet) uint32 { return binary.BigEndian.Uint32(p.Payload[20:]) }
 
 func TestPull(t *testing.T) {
+	t.Parallel()
 	edge, origin := start(t, nil), startParent(t)
 	origin.play(25)
 	p := edge.pull(t, origin.exchange(nil))

@@ -57,18 +57,21 @@ func (s *testServer) names() []string {
 	return list
 }
 
+func sameSocket(t *testing.T) func(*webrtc.SettingEngine) {
+	_, setting := onBadNetwork(t, nil)
+	return setting
+}
+
 // TestRestart restarts ICE again and again, with an address that stays, with ones that change, and over TCP. The ICE
 // session before is over once the new one has a path, and media never stops.
 func TestRestart(t *testing.T) {
 	for name, setting := range map[string]func(*webrtc.SettingEngine){
 		"other address": nil,
-		"same address": func() func(*webrtc.SettingEngine) {
-			_, setting := onBadNetwork(t, nil)
-			return setting
-		}(),
-		"tcp": onlyTCP,
+		"same address":  sameSocket(t),
+		"tcp":           onlyTCP,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, withTCP(t))
 			b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
 			defer b.sendFrames()()
@@ -131,6 +134,7 @@ func TestRestartByOneCheck(t *testing.T) {
 
 // TestRestartThatFails leaves the ICE session before it, with which media goes on; the next one works.
 func TestRestartThatFails(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) { c.consent = 6 * time.Second })
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8})
 	defer b.sendFrames()()

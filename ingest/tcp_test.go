@@ -73,6 +73,7 @@ func (s *tcpListener) count() int {
 
 // TestTCPIsTheLastResort: UDP is announced first, and a client that has heard from both chooses it.
 func TestTCPIsTheLastResort(t *testing.T) {
+	t.Parallel()
 	s := start(t, withTCP(t))
 	b := publish(t, s, "cats", clientOptions{video: webrtc.MimeTypeVP8, setting: func(e *webrtc.SettingEngine) {
 		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4})
