@@ -138,6 +138,7 @@ owned   whip   401    403!   403!   401    403    400!   400!
 
 // TestUsersOfTheSite broadcast and watch with tokens of the site, and change and end their sessions with them.
 func TestUsersOfTheSite(t *testing.T) {
+	t.Parallel()
 	for _, strict := range []bool{false, true} {
 		s, p := startWithSite(t, func(c *Config) { c.StrictSessionAuth = strict })
 		b := s.onAir("cats", "ana")
@@ -272,6 +273,7 @@ func startWithVerdicts(t *testing.T, first admission.Verdict, change ...func(*Co
 
 // TestTheSiteIsAskedAgain: sessions go on while the site says so, and end when it does not any more.
 func TestTheSiteIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	s, v := startWithVerdicts(t, admission.Verdict{Until: time.Now()})
 	b := s.onAir("cats", s.publisher("cats"))
 	w := s.viewer()
@@ -308,6 +310,7 @@ func TestAskedNoMore(t *testing.T) {
 
 // TestLimitedTime: a session ends when the site's limit for it is over, without another question.
 func TestLimitedTime(t *testing.T) {
+	t.Parallel()
 	s, v := startWithVerdicts(t, admission.Verdict{Most: time.Millisecond})
 	w := s.viewer()
 	s.live("cats")

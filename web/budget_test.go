@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"siaran"
 	"siaran/web/access"
@@ -29,7 +30,8 @@ func (m metered) RecallAllLive() ([]siaran.Stream, bool) { return nil, false }
 // test.
 func startMetered(t *testing.T) (*site, metered) {
 	m := metered{reads: new(atomic.Int64)}
-	s := start(t, func(c *Config) {
+	idle := func(s *Server) { s.lookEvery = time.Hour } // which reads too
+	s := startTweaked(t, idle, func(c *Config) {
 		c.ICEServers = func(siaran.SessionID, string) []ICEServer { return nil }
 		m.Listing = c.Listing
 		c.Listing, c.Tokens = m, accounts{c.Secret}

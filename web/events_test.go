@@ -307,11 +307,11 @@ func TestEventsPing(t *testing.T) {
 func TestEventsOutliveRequestDeadlines(t *testing.T) {
 	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.http.ReadTimeout, s.http.WriteTimeout = time.Second, time.Second
+		s.http.ReadTimeout, s.http.WriteTimeout = 3*time.Second, 3*time.Second
 	})
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
-	<-time.After(1500 * time.Millisecond) // nothing can be waited for: nothing must happen
+	<-time.After(3500 * time.Millisecond) // nothing can be waited for: nothing must happen
 	s.live("cats")
 	e.expect("stream", "cats")
 }

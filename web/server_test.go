@@ -99,8 +99,8 @@ func (s *site) raw(text string) string {
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	s := startTweaked(t, func(s *Server) {
-		s.http.ReadHeaderTimeout, s.http.ReadTimeout = 2*time.Second, 4*time.Second
-		s.http.IdleTimeout = 2 * time.Second
+		s.http.ReadHeaderTimeout, s.http.ReadTimeout = 4*time.Second, 6*time.Second
+		s.http.IdleTimeout = 4 * time.Second
 		s.bodyTime = 2 * time.Second
 	})
 	head := func(path, contentType string) string {
@@ -135,7 +135,7 @@ func TestDrain(t *testing.T) {
 			<-finish
 			return c.NoContent(http.StatusTeapot)
 		})
-	})
+	}, func(c *Config) { c.DrainTimeout = testutil.Patience })
 	e := s.events("/api/streams/events", "")
 	e.expect("snapshot", "")
 	slow := make(chan int, 1)

@@ -371,7 +371,8 @@ func TestSlowReadersKeepNothing(t *testing.T) {
 // TestChangesOfMind changes a choice faster than a person can.
 func TestChangesOfMind(t *testing.T) {
 	t.Parallel()
-	s := startTweaked(t, func(s *Server) { s.tellEvery = 20 * time.Millisecond })
+	s := startTweaked(t, func(s *Server) { s.tellEvery = 20 * time.Millisecond },
+		func(c *Config) { c.Limits.Session = Rate{2, 100} }) // however slow the machine is
 	s.layered("cats")
 	other := s.viewer()
 	other.mustOpen("/whep/cats", "")
