@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v3"
+
+	"siaran/internal/testutil"
 )
 
 // TestEndWhileConnecting ends sessions in every moment of their connecting, with packets of two sources on their way.
@@ -15,7 +17,8 @@ import (
 func TestEndWhileConnecting(t *testing.T) {
 	s := start(t, nil)
 	for i := range 60 {
-		b := newClient(t, clientOptions{video: webrtc.MimeTypeVP8})
+		network, setting := onBadNetwork(t, nil)
+		b := newClient(t, clientOptions{video: webrtc.MimeTypeVP8, setting: setting})
 		answer, err := s.Offer(context.Background(), "cats", "owner", netip.Addr{}, []byte(b.offer()))
 		if err != nil {
 			t.Fatal(err)
@@ -46,6 +49,11 @@ func TestEndWhileConnecting(t *testing.T) {
 		}
 		close(done)
 		<-sending
+		network.dead.Store(true)
+		testutil.Eventually(t, "the client connects no more", func() bool { // pion's ICE is not made to be closed then
+			return b.pc.ICEConnectionState() != webrtc.ICEConnectionStateConnected ||
+				b.sender.Transport().State() != webrtc.DTLSTransportStateNew
+		})
 		b.pc.GracefulClose()
 	}
 }

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testutil.Together(8)
-	testutil.Main(m)
+	os.Exit(testutil.Main(m))
 }
 
 // testServer is a server on loopback with a hub of its own.

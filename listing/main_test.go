@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	testutil.Main(m)
+	os.Exit(testutil.Main(m))
 }
 
 // victim reports a stream to which viewers come without end, prints each, and goes on until it is killed.

@@ -3,6 +3,7 @@ package mediaport
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
 
 func openFor(t *testing.T, addr string, options Options) *Socket {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	// For good: SIGHUP may still be on its way when the test that has sent it is over, and must not end the process then.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	testutil.Main(m)
+	os.Exit(testutil.Main(m))
 }
 
 type logBuffer struct {

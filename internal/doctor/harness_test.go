@@ -5,13 +5,14 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
 
 // one fails the test unless a single finding has this status and says all these words.
 func one(t *testing.T, checks []Check, status Status, words ...string) {

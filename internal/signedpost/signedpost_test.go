@@ -20,7 +20,7 @@ import (
 	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
 
 func key(b byte) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32))

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"siaran/internal/tracing/tracingtest"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
 
 const (
 	clientTrace = "0af7651916cd43dd8448eb211c80319c"

@@ -1,9 +1,10 @@
 package sqlite
 
 import (
+	"os"
 	"testing"
 
 	"siaran/internal/testutil"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
