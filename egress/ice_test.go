@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/monotonic"
 	"siaran/internal/testutil"
 	"siaran/mediaport"
 
@@ -207,13 +208,14 @@ func TestAddressChange(t *testing.T) {
 	nominate := []stun.Setter{setAttribute(controlling), setAttribute(useCandidate)}
 	first.check(l.pwd, nominate...)
 	first.selects(first.address())
+	l.spoke.Store(monotonic.Nanos(time.Now().Add(time.Hour))) // however long this takes
 	second.check(l.pwd, setAttribute(controlling))
 	second.check(l.pwd, nominate...)
 	second.proves()
 	if got := l.selected.Load().path.Address(); got != first.address() {
 		t.Errorf("the viewer speaks by %v, and was moved to %v", first.address(), got)
 	}
-	l.spoke.Store(time.Now().Add(-quietPath - time.Second).UnixNano())
+	l.spoke.Store(monotonic.Nanos(time.Now().Add(-quietPath - time.Second)))
 	second.check(l.pwd, nominate...)
 	second.selects(second.address())
 

@@ -55,6 +55,8 @@ func TestRestart(t *testing.T) {
 	if r := fresh.check(old.ice.pwd, nominate...); r == nil || r.Type.Class != stun.ClassErrorResponse {
 		t.Errorf("the password before is answered with %v", r)
 	}
+	inUse := func() { old.source().Hear(time.Now().Add(time.Hour)) } // however long this takes
+	inUse()
 	fresh.mute = true
 	fresh.check(next.pwd, nominate...)
 	if got := l.selected.Load(); got != old.source() || got == nil {
@@ -63,6 +65,7 @@ func TestRestart(t *testing.T) {
 	if r := old.check(old.ice.pwd, setAttribute(controlling)); r == nil || r.Type != stun.BindingSuccess {
 		t.Error("the ICE session before is over, and the new one has no path")
 	}
+	inUse()
 	fresh.mute = false
 	testutil.Eventually(t, "proof", func() bool { // the question comes again after a while
 		fresh.check(next.pwd, setAttribute(controlling))

@@ -20,19 +20,20 @@ import (
 // Sessions that never connect are bounded, and end when their time is over.
 func TestSessionsThatNeverConnect(t *testing.T) {
 	s := newStageAt(t, "127.0.0.1:0", siaran.VP8, func(c *egress.Config) {
-		c.MaxSetups, c.SetupTimeout = 200, 5*time.Second
+		c.MaxSetups, c.SetupTimeout = 50, testutil.Patience
 	})
 	s.frame(true, 2)
 	stop := s.play(25, 2)
 	defer stop()
 	v := watch(t, s, webrtc.SettingEngine{})
 	v.next(v.video)
+	s.server.SetLimits(egress.Limits{SetupTimeout: 5 * time.Second})
 	offer, err := os.ReadFile("../internal/sdp/testdata/offers/whep-chromium.sdp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	taken, refused := 0, 0
-	for range 800 {
+	for range 200 {
 		switch _, err := s.server.Offer(context.Background(), stream, "", netip.Addr{}, offer); {
 		case err == nil:
 			taken++

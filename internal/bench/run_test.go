@@ -88,7 +88,7 @@ func lite(s *webrtc.SettingEngine) {
 // viewers that do not read must equal what the readers find.
 func TestLossIsExact(t *testing.T) {
 	p := startPeer(t)
-	p.lose = 97
+	p.lose = 17
 	cfg := testConfig(p)
 	r, err := Run(t.Context(), cfg)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"siaran/internal/testutil"
 )
 
 var (
@@ -37,12 +39,7 @@ func busy(t *testing.T, network string) string {
 // closed gives a TCP port that nobody listens at.
 func closed(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return testutil.FreeAddress(t) // which the system gives to nobody else
 }
 
 func TestPorts(t *testing.T) {

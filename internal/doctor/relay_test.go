@@ -36,14 +36,7 @@ func told(t *testing.T, urls ...string) string {
 // fakeRelay is a TURN server over UDP and TCP at one port with this password.
 func fakeRelay(t *testing.T, password string, full bool) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.ListenPacket("udp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, conn := bothAt(t)
 	addresses := &noAddresses{RelayAddressGeneratorStatic: turn.RelayAddressGeneratorStatic{RelayAddress: net.IPv4(127,
 		0, 0, 1), Address: "127.0.0.1"}, full: full}
 	s, err := turn.NewServer(turn.ServerConfig{
@@ -63,6 +56,23 @@ func fakeRelay(t *testing.T, password string, full bool) string {
 		}
 	})
 	return l.Addr().String()
+}
+
+// bothAt listens at one port over TCP and UDP. What is free for one of them may be taken for the other.
+func bothAt(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
+			return l, conn
+		}
+		l.Close()
+	}
+	t.Fatal("no port is free over both")
+	return nil, nil
 }
 
 type noAddresses struct {

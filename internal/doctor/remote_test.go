@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"siaran/internal/testutil"
 )
 
 func look(t *testing.T, cfg ServerConfig) *Report {
@@ -154,7 +156,7 @@ func TestInterrupted(t *testing.T) {
 	if _, err := Server(ctx, ServerConfig{URL: s.URL}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took > 4*time.Second {
+	if took := time.Since(begun); took > testutil.Patience/2 {
 		t.Errorf("it went on for %s", took)
 	}
 }
