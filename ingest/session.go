@@ -265,6 +265,18 @@ func (s *session) endReason(now time.Time) error {
 	return nil
 }
 
+// firsts is when the first packet and the first key frame came, which a busy machine may see before it sees that the
+// session is connected. They count from then on.
+func (s *session) firsts() (packet, keyframe time.Time) {
+	packet, keyframe = s.receiver.firsts()
+	for _, at := range []*time.Time{&packet, &keyframe} {
+		if !at.IsZero() && at.Before(s.up) {
+			*at = s.up
+		}
+	}
+	return packet, keyframe
+}
+
 // work sends the feedback that is due, and returns when it has to be called again.
 func (s *session) work(now time.Time) time.Duration {
 	if s.up.IsZero() {
@@ -273,14 +285,14 @@ func (s *session) work(now time.Time) time.Duration {
 	last := s.receiver.lastPacket()
 	if !s.fed && !last.IsZero() {
 		s.fed = true
-		first, _ := s.receiver.firsts()
+		first, _ := s.firsts()
 		s.trace.Part("first packet", s.up, first)
 		if s.pulled == nil {
 			s.server.joins.media.Observe(first.Sub(s.up))
 		}
 	}
 	if s.fed && !s.keyed && s.trace != measure.NoTrace {
-		if first, at := s.receiver.firsts(); !at.IsZero() {
+		if first, at := s.firsts(); !at.IsZero() {
 			s.keyed = true
 			s.trace.Part("first key frame", first, at)
 		}
