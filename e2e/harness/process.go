@@ -38,11 +38,12 @@ func adminToken(t testing.TB, dir string) string {
 }
 
 // StartCommand runs a command that serves, and waits until the server is ready. The process ends with the test. Unless
-// its arguments say otherwise, it takes viewers however busy the machine is, as tests make it.
+// its arguments say otherwise, it takes viewers however busy the machine is, as tests make it, and gives them a minute
+// to connect.
 func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Cmd: cmd}
-	cmd.Env = append(cmd.Environ(), "SIARAN_MAX_LOAD=0")
+	cmd.Env = append(cmd.Environ(), "SIARAN_MAX_LOAD=0", "SIARAN_SETUP_TIMEOUT=1m")
 	said := &Buffer{}
 	if cmd.Stderr == nil {
 		cmd.Stderr = said

@@ -122,9 +122,14 @@ func (t *receivedTrack) audio(p *rtp.Packet) {
 	})
 }
 
-// settled is how many frames at the end of a list must have the usual distance in time. Those at the start are closer
-// together on purpose: a viewer is brought from the cached key frame to the live edge.
-const settled = 10
+const (
+	// settled is how many frames at the end of a list must have the usual distance in time. Those at the start are closer
+	// together on purpose: a viewer is brought from the cached key frame to the live edge.
+	settled = 10
+	// furthest is the longest distance in time, in frames: that from there to the live edge, when a busy machine has kept
+	// the viewer waiting.
+	furthest = 3000
+)
 
 // CheckConsecutive reports the first frame that is damaged, out of order, or not step timestamp units after the one
 // before it.
@@ -140,7 +145,7 @@ func CheckConsecutive(list []Frame, step uint32) error {
 		if f.Number != before.Number+1 {
 			return fmt.Errorf("frame %d comes after %d", f.Number, before.Number)
 		}
-		if got := f.Timestamp - before.Timestamp; got == 0 || got > 25*step || got != step && i > len(list)-settled {
+		if got := f.Timestamp - before.Timestamp; got == 0 || got > furthest*step || got != step && i > len(list)-settled {
 			return fmt.Errorf("frame %d of %d is %d timestamp units after the one before, want %d",
 				f.Number, len(list), got, step)
 		}
