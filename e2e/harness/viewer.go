@@ -73,8 +73,31 @@ func (s *Server) TryWatch(t testing.TB, stream siaran.StreamName, options ...fun
 		return nil, err
 	}
 	v.Session = session
-	t.Cleanup(v.Leave)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(v.state())
+		}
+		v.Leave()
+	})
 	return v, nil
+}
+
+// state says how far a viewer has come, and what it lacks.
+func (v *Viewer) state() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	text := fmt.Sprintf("a viewer's newest picture is %d", v.picture)
+	for kind, t := range v.tracks {
+		newest := t.next - 1
+		for n := range t.packets {
+			newest = max(newest, n)
+		}
+		text += fmt.Sprintf("; %s: %d packets from %d to %d", kind, len(t.packets), t.first, newest)
+		if newest >= t.next {
+			text += fmt.Sprintf(", but not %d", t.next)
+		}
+	}
+	return text
 }
 
 // Leave ends the session with a DELETE.
