@@ -56,7 +56,11 @@ func readDirectly(t testing.TB, project string) *direct {
 		OrderBy("startedAt", firestore.Desc).Limit(50)
 	for i, q := range []firestore.Query{streams, client.CollectionGroup("viewers").Query,
 		client.Collection("nodes").Limit(50)} {
-		listening.Go(func() { d.listen(ctx, i, q.Snapshots(ctx)) })
+		listening.Go(func() {
+			for ctx.Err() == nil {
+				d.listen(ctx, i, q)
+			}
+		})
 	}
 	harness.Eventually(t, "the listeners have heard", func() bool {
 		d.mu.Lock()
@@ -66,14 +70,21 @@ func readDirectly(t testing.TB, project string) *direct {
 	return d
 }
 
-func (d *direct) listen(ctx context.Context, which int, snapshots *firestore.QuerySnapshotIterator) {
+// listenTime is how long one listener lasts. The emulator never delivers what is written at the moment when it begins.
+const listenTime = 10 * time.Second
+
+func (d *direct) listen(ctx context.Context, which int, q firestore.Query) {
+	ctx, cancel := context.WithTimeout(ctx, listenTime)
+	defer cancel()
+	snapshots := q.Snapshots(ctx)
 	defer snapshots.Stop()
 	for {
 		snap, err := snapshots.Next()
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
-			if ctx.Err() == nil {
-				d.t.Errorf("listener %d: %v", which, err)
-			}
+			d.t.Errorf("listener %d: %v", which, err)
 			return
 		}
 		documents, leases := make(map[string]directDocument), make(map[string]time.Time)

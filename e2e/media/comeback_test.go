@@ -175,13 +175,16 @@ func TestNobodyIsTurnedAway(t *testing.T) {
 	})
 	b.Vanish()
 	p.Kill(t)
-	p = serveAgain(t, address, dir, "--grace=20s") // in which a busy machine starts it and asks
+	p = serveAgain(t, address, dir, "--grace=10m")
 	if s := waitStatus(t, p, "interrupted"); s.Name != "cats" {
 		t.Errorf("%+v", s)
 	}
 	_, err := p.TryWatch(t, harness.Cats)
 	if !harness.Refused(err, http.StatusServiceUnavailable) {
 		t.Errorf("a viewer gets %v", err)
+	}
+	if status := p.Call(t, http.MethodDelete, "/api/streams/cats/broadcast", p.Admin, ""); status/100 != 2 {
+		t.Errorf("ending it: %d", status)
 	}
 	waitStatus(t, p, "offline")
 }
