@@ -119,7 +119,10 @@ func TestIdleMakeRoom(t *testing.T) {
 				if idle, ok = append(idle, conn), ok && fine; !ok {
 					t.Fatal("no answer while there is room")
 				}
-				waitFor(t, s, func() bool { return s.listener.conns.idle[allSources].Len() == i+1 })
+				waitFor(t, s, func() bool { // it is answered a moment before it is idle
+					list := s.listener.conns.idle[allSources]
+					return list != nil && list.Len() == i+1
+				})
 			}
 			if _, ok := s.asked("127.0.7.9", "/"); !ok {
 				t.Fatal("no idle connection was closed to make room")
