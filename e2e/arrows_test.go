@@ -73,8 +73,8 @@ var arrows = map[string][]string{
 	"siaran/internal/measure":   {},
 	"siaran/internal/metrics": {
 		"siaran", "siaran/cluster", "siaran/egress", "siaran/ingest", "siaran/internal/load", "siaran/internal/measure",
-		"siaran/internal/tlsmux", "siaran/internal/webhook", "siaran/listing", "siaran/listing/firestore",
-		"siaran/mediaport", "siaran/turn", "siaran/web", "siaran/web/admission",
+		"siaran/internal/tlsmux", "siaran/internal/tracing", "siaran/internal/webhook", "siaran/listing",
+		"siaran/listing/firestore", "siaran/mediaport", "siaran/turn", "siaran/web", "siaran/web/admission",
 	},
 	"siaran/internal/lastlive":            {"siaran"},
 	"siaran/internal/load":                {},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/sdp"
 )
 
@@ -84,6 +85,14 @@ func (s *Server) Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment
 	answer := sess.link.restarts
 	answer.Ufrag, answer.Password, answer.UDP = ice.ufrag, ice.pwd, s.socket.Addresses()
 	return siaran.Restarted{Fragment: answer.Marshal(), Tag: ice.ufrag}, nil
+}
+
+// Trace returns the trace of a session: measure.NoTrace if there is none.
+func (s *Server) Trace(id siaran.SessionID) measure.Trace {
+	if sess, err := s.find(id); err == nil {
+		return sess.trace
+	}
+	return measure.NoTrace
 }
 
 // End ends a session at its viewer's request and returns when nothing of it is left. It fails with ErrUnknownSession.

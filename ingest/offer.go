@@ -86,7 +86,9 @@ func (s *Server) origin(stream siaran.StreamName, owner string) (o siaran.Origin
 func (s *Server) begin(sess *session) {
 	s.sessions[sess.id] = sess
 	s.joins.running[sess] = struct{}{}
-	sess.answered = time.Now()
+	if sess.pulled == nil { // the parent has answered a pull before
+		sess.answered = time.Now()
+	}
 	s.running.Go(sess.run)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/sdp"
 )
 
@@ -58,7 +59,7 @@ type Pulled struct {
 // of the same owner goes on as it was; then it continues with what comes from here, and its viewers stay.
 //
 // Pull fails with ErrParent, with the error of Exchange, with ErrStreamTaken, ErrTooManySessions or ErrClosed, and with
-// that of ctx. The session outlives ctx.
+// that of ctx. The session outlives ctx. It tells the trace that ctx brings how it goes.
 func (s *Server) Pull(ctx context.Context, c PullConfig) (*Pulled, error) {
 	if c.Stream == "" || c.Owner == "" || c.Exchange == nil {
 		return nil, errors.New("ingest: Stream, Owner and Exchange must be given")
@@ -140,7 +141,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 		ufrag: sdp.RandomText(16), password: sdp.RandomText(32),
 	}
 	sess := newSession(s, c.Stream, c.Owner, &sdp.Offer{}, l)
-	sess.pulled = &Pulled{session: sess}
+	sess.pulled, sess.trace = &Pulled{session: sess}, measure.TraceOf(ctx)
 	sess.log = s.log.With("of", "parent", "stream", c.Stream, "session", sess.id.String())
 	sess.receiver.rate.limit, sess.receiver.packets.limit = 0, 0 // the parent has applied its limits
 	to := sess.sinks()
@@ -168,10 +169,14 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: writing the offer: %w", err)
 	}
+	asked := time.Now()
+	sess.trace.Part("offer", sess.since, asked)
 	response, err := c.Exchange(ctx, offer)
 	if err != nil {
 		return nil, err
 	}
+	sess.answered = time.Now()
+	sess.trace.Part("answer", asked, sess.answered)
 	answer, agreed, err := readAnswer(response.SDP, sections, offered)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrParent, err)

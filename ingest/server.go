@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/internal/netaddr"
 	"siaran/internal/sdp"
 )
@@ -142,6 +143,16 @@ func (s *Server) Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment
 		answer.TCP = announced(s.cfg.TCPAddresses())
 	}
 	return siaran.Restarted{Fragment: answer.Marshal(), Tag: c.ufrag}, nil
+}
+
+// Trace returns the trace of a session: measure.NoTrace if there is none.
+func (s *Server) Trace(id siaran.SessionID) measure.Trace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess, err := s.find(id); err == nil {
+		return sess.trace
+	}
+	return measure.NoTrace
 }
 
 // End ends a session and its broadcast because the broadcaster asked for it (RFC 9725 section 4.2). When it returns,

@@ -237,14 +237,16 @@ func (s *session) endReason(now time.Time) error {
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
 		if s.up.IsZero() {
-			s.up = now
+			if s.up = orZero(s.transport.ready.Load()); s.up.IsZero() {
+				s.up = now // pion is about to tell
+			}
 			s.connected.Store(true)
-			s.trace.Part("DTLS", s.met, now)
+			s.trace.Part("DTLS", s.met, s.up)
 			if s.pulled == nil {
 				s.server.joins.outcomes.Count("connected")
-				s.server.joins.handshake.Observe(now.Sub(s.since))
+				s.server.joins.handshake.Observe(s.up.Sub(s.since))
 			}
-			s.log.Info("connected", "after", now.Sub(s.since).Round(time.Millisecond))
+			s.log.Info("connected", "after", s.up.Sub(s.since).Round(time.Millisecond))
 		}
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		if s.up.IsZero() {

@@ -115,9 +115,6 @@ func (s *Server) Stats() Stats {
 
 // count counts how a session has ended, and tells its trace.
 func (s *session) count(why error) {
-	if s.pulled != nil {
-		return
-	}
 	tally, reason, path := &s.server.joins.outcomes, "given_up", ""
 	switch {
 	case s.connected.Load():
@@ -125,7 +122,9 @@ func (s *session) count(why error) {
 	case errors.Is(why, errSlowToMeet), errors.Is(why, errUnconnected):
 		reason = "no_connection"
 	}
-	tally.Count(reason)
+	if s.pulled == nil {
+		tally.Count(reason)
+	}
 	s.trace.End(measure.SessionEnd{
 		Stream: string(s.info.Stream), Session: s.id.String(), Path: path,
 		Reason: reason, Failed: slices.Contains(unwanted, reason), From: s.since, To: time.Now(),

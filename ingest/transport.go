@@ -39,6 +39,7 @@ type transport struct {
 	nudge   string      // see hurry
 	closing atomic.Bool
 	path    atomic.Pointer[time.Time] // when ICE first had one; nil: not yet
+	ready   atomic.Pointer[time.Time] // when media could first flow; nil: not yet
 }
 
 // sinks are called from pion's goroutines: those for RTP one at a time, and those for RTCP one at a time. They must not
@@ -101,6 +102,8 @@ func (t *transport) connect(e webrtc.SettingEngine, l local, up, changed func())
 	})
 	t.pc.OnConnectionStateChange(func(now webrtc.PeerConnectionState) {
 		if now == webrtc.PeerConnectionStateConnected {
+			at := time.Now()
+			t.ready.CompareAndSwap(nil, &at)
 			up()
 		}
 		changed()
@@ -251,8 +254,10 @@ func (t *transport) add(candidates []string) {
 func (t *transport) state() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
 
 // met is when ICE first had a path; zero: it has none yet.
-func (t *transport) met() time.Time {
-	if at := t.path.Load(); at != nil {
+func (t *transport) met() time.Time { return orZero(t.path.Load()) }
+
+func orZero(at *time.Time) time.Time {
+	if at != nil {
 		return *at
 	}
 	return time.Time{}

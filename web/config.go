@@ -30,6 +30,8 @@ type Sessions interface {
 	AddCandidates(id siaran.SessionID, tag string, candidates []string) error
 	Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment) (siaran.Restarted, error)
 	End(id siaran.SessionID) error
+	// Trace is of a session, measure.NoTrace if nobody follows it.
+	Trace(id siaran.SessionID) measure.Trace
 }
 
 // Viewers are the sessions of viewers, which can be ended one by one.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -93,9 +94,11 @@ func (s *Server) deleteSession(p *protocol) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		trace, began := p.sessions.Trace(id), time.Now()
 		if err := p.sessions.End(id); err != nil {
 			return err
 		}
+		trace.Part("DELETE", began, time.Now())
 		return c.NoContent(http.StatusOK)
 	}
 }
@@ -148,18 +151,22 @@ func (s *Server) patch(
 		return err
 	}
 	if !restart {
+		began := time.Now()
 		if err := p.sessions.AddCandidates(id, info.Tag, fragment.Candidates); err != nil {
 			return err
 		}
+		p.sessions.Trace(id).Part("PATCH candidates", began, time.Now())
 		return c.NoContent(http.StatusNoContent) // and no ETag (section 4.3.2)
 	}
 	if err := s.restartLimit.take(string(id)); err != nil {
 		return err
 	}
+	began := time.Now()
 	restarted, err := p.sessions.Restart(id, info.Tag, fragment)
 	if err != nil {
 		return err
 	}
+	p.sessions.Trace(id).Part("PATCH restart", began, time.Now())
 	h := c.Response().Header()
 	h.Set("ETag", quoteTag(restarted.Tag))
 	h.Set("Cache-Control", "no-store")

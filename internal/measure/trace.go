@@ -9,9 +9,10 @@ import (
 // Trace follows one session from the request that opens it to its end. Any goroutine may call its methods, which wait
 // for nothing.
 type Trace interface {
-	// Part tells of a part of the session's beginning when it is over.
+	// Part tells of a part of the session, such as one of its beginning or a request that changes it, when it is over.
 	Part(name string, from, to time.Time)
-	// Answered tells how the request was answered. There may be no session: then nothing else is told.
+	// Answered tells how the request was answered; 0: in no way that is of use. There may be no session: then nothing else
+	// is told.
 	Answered(status int, at time.Time)
 	// End tells of the session when it is over.
 	End(e SessionEnd)

@@ -13,6 +13,7 @@ import (
 	"siaran/ingest"
 	"siaran/internal/load"
 	"siaran/internal/tlsmux"
+	"siaran/internal/tracing"
 	"siaran/internal/webhook"
 	"siaran/listing"
 	"siaran/listing/firestore"
@@ -46,6 +47,7 @@ type Config struct {
 	Firestore func() firestore.Stats // nil: the listing is another one
 	Webhooks  func() webhook.Stats   // nil: there are none
 	Admission func() admission.Stats // nil: no site is asked
+	Tracing   func() tracing.Stats   // nil: nobody wants traces
 	Streams   int                    // of how many streams the names are shown
 }
 
@@ -105,6 +107,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.cfg.Admission != nil {
 		collectAdmission(o, c.cfg.Admission())
+	}
+	if c.cfg.Tracing != nil {
+		t := c.cfg.Tracing()
+		put(o, traceSpans, t.Sent, "sent")
+		put(o, traceSpans, t.Refused, "refused")
+		put(o, traceSpans, t.Full, "full")
 	}
 	collectStreams(o, c.cfg.Hub, c.cfg.Streams)
 	for _, l := range s.limits() {

@@ -150,6 +150,9 @@ var (
 		"outcome")
 	admissionSeconds = histogram("siaran_admission_seconds", "Time until that site has answered.")
 
+	traceSpans = counter("siaran_trace_spans_total", "Spans for the collector of traces: sent; refused (or not answered); "+
+		"full (dropped, because too many waited).", "outcome")
+
 	placements = counter("siaran_placements_total", "Offers of viewers by who serves them: here; elsewhere (another "+
 		"server); nobody (no server has room).", "outcome")
 	bans = counter("siaran_bans_total", "Viewers banned for a broadcast, by what they are known by.", "by")

@@ -12,6 +12,7 @@ type exporter struct {
 	sdk.SpanExporter
 	life   context.Context // of all requests
 	logger *slog.Logger
+	queue  *queue
 
 	// The queue calls ExportSpans from one goroutine at a time.
 	lost int // spans since the collector took any
@@ -22,6 +23,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)()
 	err := e.SpanExporter.ExportSpans(ctx, spans)
+	e.queue.leave(len(spans), err == nil)
 	switch {
 	case err != nil && e.lost == 0:
 		e.logger.Warn("the collector of traces does not take them; they are dropped until it does", "error", short(err))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,6 +30,19 @@ type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
 	stop     context.CancelFunc // of requests to the collector
+	queue    *queue
+}
+
+// Stats counts spans.
+type Stats struct {
+	Sent    uint64
+	Refused uint64 // by the collector, or it did not answer
+	Full    uint64 // there was no room in the queue
+}
+
+// Stats counts spans since the start.
+func (t *Tracer) Stats() Stats {
+	return Stats{t.queue.sent.Load(), t.queue.refused.Load(), t.queue.full.Load()}
 }
 
 // Open begins to send traces as the environment says (OTEL_EXPORTER_OTLP_ENDPOINT and its like). node is this server's
@@ -54,9 +68,11 @@ func Open(ctx context.Context, version, node string, logger *slog.Logger) (*Trac
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	life, stop := context.WithCancel(context.Background())
-	provider := sdk.NewTracerProvider(
-		sdk.WithResource(about), sdk.WithBatcher(&exporter{SpanExporter: to, life: life, logger: logger}))
-	return &Tracer{provider: provider, tracer: provider.Tracer("siaran"), stop: stop}, nil
+	q := &queue{most: int64(queueSize())}
+	q.SpanProcessor = sdk.NewBatchSpanProcessor(
+		&exporter{SpanExporter: to, life: life, logger: logger, queue: q}, sdk.WithMaxQueueSize(int(q.most)))
+	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSpanProcessor(q))
+	return &Tracer{provider: provider, tracer: provider.Tracer("siaran"), stop: stop, queue: q}, nil
 }
 
 // Close sends what waits, for flushTime at most, and stops.
@@ -85,7 +101,19 @@ func (t *Tracer) Begin(o measure.Opening) measure.Trace {
 		link := trace.Link{SpanContext: client.WithTraceState(trace.TraceState{})}
 		options = append(options, trace.WithLinks(link))
 	}
-	_, span := t.tracer.Start(ctx, o.Method+" "+o.Route, options...)
+	return t.begin(ctx, o.Method+" "+o.Route, options)
+}
+
+// BeginPull begins the trace of a session that has a stream come from another server.
+func (t *Tracer) BeginPull(stream string, at time.Time) measure.Trace {
+	return t.begin(context.Background(), "pull", []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(at),
+		trace.WithAttributes(attribute.String("siaran.stream", stream)),
+	})
+}
+
+func (t *Tracer) begin(ctx context.Context, name string, options []trace.SpanStartOption) measure.Trace {
+	_, span := t.tracer.Start(ctx, name, options...)
 	if !span.IsRecording() {
 		return measure.NoTrace
 	}
@@ -93,21 +121,30 @@ func (t *Tracer) Begin(o measure.Opening) measure.Trace {
 	return &session{tracer: t.tracer, ctx: parent, request: span}
 }
 
+// maxParts bounds the spans of a session: its client can make a request that changes it as often as it likes.
+const maxParts = 64
+
 // session is the trace of one session.
 type session struct {
 	tracer  trace.Tracer
 	ctx     context.Context // says that spans are children of the request's
 	request trace.Span      // nil when it was answered: a session lasts longer
+	parts   atomic.Int32
 }
 
 func (s *session) Part(name string, from, to time.Time) {
+	if s.parts.Add(1) > maxParts {
+		return
+	}
 	_, span := s.tracer.Start(s.ctx, name, trace.WithTimestamp(from))
 	span.End(trace.WithTimestamp(to))
 }
 
 func (s *session) Answered(status int, at time.Time) {
-	s.request.SetAttributes(semconv.HTTPResponseStatusCode(status))
-	if status >= 500 {
+	if status != 0 {
+		s.request.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	}
+	if status == 0 || status >= 500 {
 		s.request.SetStatus(codes.Error, "")
 	}
 	s.request.End(trace.WithTimestamp(at))

@@ -135,8 +135,14 @@ func TestHangingCollector(t *testing.T) {
 	for range 1000 {
 		tracer.Begin(opening("", false)).Answered(201, time.Now())
 	}
+	if s := tracer.Stats(); s.Sent+s.Refused != 0 || s.Full < 1000-64 {
+		t.Errorf("%+v", s)
+	}
 	if err := tracer.Close(); err != nil {
 		t.Error(err)
+	}
+	if s := tracer.Stats(); s.Sent != 0 || s.Refused == 0 || s.Refused+s.Full > 1200 {
+		t.Errorf("at the end: %+v", s)
 	}
 	tracer.Begin(opening("", false)).End(measure.SessionEnd{}) // a session that ends late harms nothing
 }

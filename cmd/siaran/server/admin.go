@@ -144,6 +144,9 @@ func (s *server) metrics() metrics.Config {
 	if s.admission != nil {
 		cfg.Admission = s.admission.Stats
 	}
+	if s.tracer != nil {
+		cfg.Tracing = s.tracer.Stats
+	}
 	if db, ok := s.listing.(*firestore.Listing); ok {
 		cfg.Firestore = db.Stats
 	}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"siaran"
 	"siaran/cluster"
 	"siaran/ingest"
+	"siaran/internal/measure"
+	"siaran/internal/tracing"
 	"siaran/internal/upstream"
 	"siaran/web"
 	"siaran/web/access"
@@ -191,20 +195,28 @@ func (s *server) openCluster() {
 		return
 	}
 	s.cluster = cluster.New(cluster.Config{
-		Hub: s.hub, Above: above, Puller: puller{s.ingest}, Node: s.cfg.Node,
+		Hub: s.hub, Above: above, Puller: puller{s.ingest, s.tracer}, Node: s.cfg.Node,
 		Sessions: s.egress.Sessions, Logger: s.logger,
 	})
 	s.closers = append(s.closers, s.cluster.Close)
 }
 
 // puller is ingest as the cluster sees it.
-type puller struct{ *ingest.Server }
+type puller struct {
+	*ingest.Server
+	tracer *tracing.Tracer // nil if nobody wants traces
+}
 
 // Pull implements cluster.Puller.
 func (p puller) Pull(
 	ctx context.Context, name siaran.StreamName, layers []string,
 	exchange func(ctx context.Context, offer []byte) (cluster.Session, error),
 ) (cluster.Pull, error) {
+	trace := measure.NoTrace
+	if p.tracer != nil {
+		trace = p.tracer.BeginPull(string(name), time.Now())
+		ctx = measure.WithTrace(ctx, trace)
+	}
 	pulled, err := p.Server.Pull(ctx, ingest.PullConfig{
 		Stream: name, Owner: cluster.Owner, Layers: layers,
 		Exchange: func(ctx context.Context, offer []byte) (ingest.PullAnswer, error) {
@@ -215,7 +227,9 @@ func (p puller) Pull(
 		},
 	})
 	if err != nil { // not a nil pointer in an interface
+		trace.Answered(0, time.Now())
 		return nil, err
 	}
+	trace.Answered(http.StatusCreated, time.Now())
 	return pulled, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"siaran/cmd/siaran/server"
 	"siaran/e2e/harness"
 	"siaran/internal/testutil"
 	"siaran/internal/tracing/tracingtest"
@@ -61,6 +62,9 @@ func TestTraces(t *testing.T) {
 		return len(parts) == 7
 	})
 	viewer, broadcaster := v.Session.Resource(), b.Session.Resource()
+	if err := v.Session.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	v.Leave()
 	b.Stop()
 	s.Stop(t)
@@ -94,11 +98,11 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	check("/whep/:stream", "left", "direct",
-		"authorize", "offer", "ICE check", "ICE proof", "DTLS", "first packet", "first key frame")
+		"authorize", "offer", "ICE check", "ICE proof", "DTLS", "first packet", "first key frame", "PATCH restart", "DELETE")
 	if request.Trace == clientTrace || len(request.Links) != 1 {
 		t.Errorf("the viewer has chosen the trace: %+v", request)
 	}
-	check("/whip/:stream", "stopped", "udp", "authorize", "offer", "ICE", "DTLS", "first packet", "first key frame")
+	check("/whip/:stream", "stopped", "udp", "authorize", "offer", "ICE", "DTLS", "first packet", "first key frame", "DELETE")
 	if request.Trace != clientTrace || request.Parent != clientSpan {
 		t.Errorf("the operator's broadcaster has chosen the trace in vain: %+v", request)
 	}
@@ -111,6 +115,39 @@ func TestTraces(t *testing.T) {
 		if strings.Contains(sent, secret) {
 			t.Errorf("%q was sent", secret)
 		}
+	}
+}
+
+// TestTraceOfAPull finds a trace of the session that has a stream come from another server.
+func TestTraceOfAPull(t *testing.T) {
+	c := tracingtest.Collect(t)
+	origin := harness.Start(t)
+	origin.Broadcast(t, harness.Cats, origin.Token(t, "cats", access.Publish), harness.TwoMinutes)
+	edge := harness.Start(t, func(c *server.Config) { c.Parent, c.Node = origin.URL, "edge" })
+	edge.Watch(t, harness.Cats).WaitFrame(1)
+	edge.Stop(t)
+	var pull tracingtest.Span
+	var names []string
+	for _, span := range c.Spans() {
+		if span.Name == "pull" && span.Parent == "" && span.Status.GetCode() == 0 {
+			pull = span
+		}
+	}
+	for _, span := range c.Spans() {
+		if span.Parent != "" && span.Parent == pull.ID {
+			names = append(names, span.Name)
+			if span.Name == "session" && (span.Attributes["siaran.path"] != "udp" || span.Attributes["siaran.end"] == "") {
+				t.Errorf("the session has %v", span.Attributes)
+			}
+			if span.EndTimeUnixNano < span.StartTimeUnixNano {
+				t.Errorf("%s ends before it begins", span.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	want := []string{"DTLS", "ICE", "answer", "first key frame", "first packet", "offer", "session"}
+	if !slices.Equal(names, want) || pull.Attributes["siaran.stream"] != "cats" {
+		t.Errorf("the parts of %v are %q", pull.Attributes, names)
 	}
 }
 
