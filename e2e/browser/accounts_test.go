@@ -134,10 +134,7 @@ func TestAccountInTheStudio(t *testing.T) {
 	b := chromium.Start(t)
 	p := b.Open(s.URL + "/studio")
 	p.Wait("a place to sign in", `document.getElementById("sign-in")?.hidden === false`)
-	for _, l := range chromium.Viewports {
-		shoot(p, "sign-in", l)
-	}
-	p.SetViewport(chromium.Viewports[0])
+	shoot(p, "sign-in", chromium.Viewports...)
 	p.ClickID("sign-in-go")
 	p.Wait("the browser says what is missing", `document.activeElement.id === "email"`)
 	p.Fill("email", "citra@example.org")
@@ -157,10 +154,7 @@ func TestAccountInTheStudio(t *testing.T) {
 	p.Navigate(s.URL + "/studio")
 	p.Wait("still signed in",
 		`!document.getElementById("desk").hidden && document.getElementById("name").value === "senja"`)
-	for _, l := range []chromium.Viewport{chromium.Viewports[0], chromium.Viewports[3]} {
-		shoot(p, "signed-in", l)
-	}
-	p.SetViewport(chromium.Viewports[0])
+	shoot(p, "signed-in", chromium.Viewports[0], chromium.Viewports[3])
 	p.ClickID("sign-out")
 	p.Wait("signed out", `!document.getElementById("sign-in").hidden && document.getElementById("desk").hidden`)
 
@@ -181,7 +175,6 @@ func TestAccountInTheStudio(t *testing.T) {
 	p.Wait("no word without a translation",
 		`!/\b[a-z]+[.-][a-z]+[A-Za-z.]*\b/.test(document.getElementById("sign-in").innerText)`)
 	shoot(p, "sign-in-id", chromium.Viewports[2])
-	p.SetViewport(chromium.Viewports[0])
 
 	accounts.SignUp("dewi@example.org", harness.AccountPassword)
 	signIn(p, "dewi@example.org")

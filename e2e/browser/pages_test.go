@@ -377,18 +377,12 @@ func TestPagesLook(t *testing.T) {
 	s := harness.Start(t)
 	b := chromium.Start(t)
 	// A page is closed when it has been looked at: what moves takes a processor from those that come after it.
-	all := func(name string, p *chromium.Tab, viewports ...chromium.Viewport) {
-		t.Helper()
-		for _, l := range viewports {
-			shoot(p, name, l)
-		}
-	}
 	empty, gate, missing := b.Open(s.URL+"/"), b.Open(s.URL+"/studio"), b.Open(s.URL+"/watch/BAD")
 	empty.Wait("the empty state", `!document.getElementById("empty").hidden`)
 	missing.WaitState("missing")
-	all("empty", empty, chromium.Viewports...)
-	all("studio-gate", gate, chromium.Viewports[0])
-	all("missing", missing, chromium.Viewports...)
+	shoot(empty, "empty", chromium.Viewports...)
+	shoot(gate, "studio-gate", chromium.Viewports[0])
+	shoot(missing, "missing", chromium.Viewports...)
 	for _, p := range []*chromium.Tab{empty, gate, missing} {
 		p.Close()
 	}
@@ -399,12 +393,12 @@ func TestPagesLook(t *testing.T) {
 	dashboard.Wait("two pictures", `document.querySelectorAll('[data-picture="keyframe"]').length === 2`)
 	look := func(name string, p *chromium.Tab) {
 		t.Helper()
-		all(name, p, chromium.Viewports...)
+		shoot(p, name, chromium.Viewports...)
 		p.ClickID("language")
 		p.Wait("Indonesian", `document.documentElement.lang === "id"`)
 		p.Wait("no word without a translation",
 			`!/\b[a-z]+\.[a-z]+[A-Za-z.]*\b/.test(document.querySelector("main").innerText.replaceAll(location.host, ""))`)
-		all(name+"-id", p, chromium.Viewports[2])
+		shoot(p, name+"-id", chromium.Viewports[2])
 		p.CheckConsole()
 		p.Close()
 	}
@@ -420,8 +414,16 @@ func TestPagesLook(t *testing.T) {
 	look("waiting", waiting)
 }
 
-// shoot takes a picture, and checks that nothing sticks out and that everything to press or fill has a name.
-func shoot(p *chromium.Tab, name string, l chromium.Viewport) {
+// shoot takes pictures of a page, and checks that nothing sticks out and that everything to press or fill has a name.
+func shoot(p *chromium.Tab, name string, viewports ...chromium.Viewport) {
+	p.T.Helper()
+	for _, l := range viewports {
+		shootIn(p, name, l)
+	}
+	p.SetViewport(chromium.Usual)
+}
+
+func shootIn(p *chromium.Tab, name string, l chromium.Viewport) {
 	p.T.Helper()
 	p.SetViewport(l)
 	p.Wait("it fits", "document.documentElement.scrollWidth <= innerWidth")
@@ -458,7 +460,7 @@ func TestDelete(t *testing.T) {
 		studio.SetViewport(v)
 		studio.Screenshot("studio-delete-" + v.Name)
 	}
-	studio.SetViewport(chromium.Viewports[0])
+	studio.SetViewport(chromium.Usual)
 	studio.ClickID("delete-no")
 	studio.Wait("it is still there", offline)
 	studio.ClickID("delete")
@@ -479,9 +481,7 @@ func TestEncoderHealth(t *testing.T) {
 	studio := b.Open(s.URL + "/studio#token=" + s.Token(t, "kopi", access.Publish))
 	studio.Wait("the broadcast", `!document.getElementById("encoder").hidden`)
 	says(studio, "encoder-health", "No picture arrives from you at the server, only sound.")
-	for _, v := range chromium.Viewports {
-		shoot(studio, "studio-encoder", v)
-	}
+	shoot(studio, "studio-encoder", chromium.Viewports...)
 	broadcast.picture.Store(true)
 	studio.Wait("all is well", `document.getElementById("encoder-health").textContent === ""`)
 

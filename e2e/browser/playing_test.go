@@ -239,9 +239,7 @@ func TestWhatComesIsPlayed(t *testing.T) {
 	listener.TapForSound()
 	waitSound(listener)
 	listener.Wait("the element plays", `!`+chromium.Player+`.video.paused && `+chromium.Player+`.video.readyState >= 3`)
-	for _, l := range []chromium.Viewport{chromium.Viewports[0], chromium.Viewports[2]} {
-		shoot(listener, "no-picture", l)
-	}
+	shoot(listener, "no-picture", chromium.Viewports[0], chromium.Viewports[2])
 	chromium.Eval[bool](listener, `(window.states = [], `+chromium.Player+
 		`.addEventListener("state", (e) => states.push(e.detail)), true)`)
 	sound.picture.Store(true)

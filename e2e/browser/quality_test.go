@@ -173,10 +173,7 @@ func TestQualityMenu(t *testing.T) {
 	p.Wait("what it chooses from", menuTexts+` === "Auto (360p)|360p|180p|90p|Sound only"`)
 	p.ClickID("stats-toggle")
 	p.Wait("the layer in the statistics", `document.querySelector('[data-testid="stat-layer"]').textContent === "360p"`)
-	for _, l := range chromium.Viewports {
-		shoot(p, "quality", l)
-	}
-	p.SetViewport(chromium.Viewports[0])
+	shoot(p, "quality", chromium.Viewports...)
 
 	choose(p, "90")
 	waitHeight(p, 90)
@@ -185,7 +182,6 @@ func TestQualityMenu(t *testing.T) {
 	p.Wait("it says that there is no picture", message+` === "Sound only"`)
 	p.Wait("nothing is amiss", note+` === ""`)
 	shoot(p, "quality-sound", chromium.Viewports[3])
-	p.SetViewport(chromium.Viewports[0])
 	choose(p, "180")
 	waitHeight(p, 180)
 	p.Wait("the picture is back", message+` === ""`)
@@ -206,9 +202,8 @@ func TestQualityMenu(t *testing.T) {
 	for _, tab := range []*chromium.Tab{p, plain} {
 		tab.CheckConsole()
 	}
-	p.SetViewport(chromium.Viewports[3])
 	chromium.Eval[bool](p, `(`+menu+`.focus(), true)`) // the bar shows
-	checkAxe(p, "quality", script)
+	checkAxe(p, "quality", script, chromium.Viewports[3])
 	p.Screenshot("quality-embed")
 }
 
@@ -226,7 +221,7 @@ func TestPictureWithoutSound(t *testing.T) {
 // on by itself in the same session.
 func TestPlayersStayForTheNextBroadcast(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t, func(c *server.Config) { c.KeepViewers = time.Minute })
+	s := harness.Start(t, func(c *server.Config) { c.KeepViewers = time.Hour })
 	b := chromium.Start(t)
 	studio := b.GoLive(s, "kopi", "Kopi sore")
 	p := b.Open(s.URL + "/watch/kopi")

@@ -30,7 +30,7 @@ func TestPagesLeadToAnotherServer(t *testing.T) {
 		visitor.Do("settle", chromium.Settled())
 		visitor.Screenshot("elsewhere-" + l.Name)
 	}
-	visitor.SetViewport(chromium.Viewports[0])
+	visitor.SetViewport(chromium.Usual)
 	visitor.Click(card + `.querySelector("a")`)
 	at(visitor, one.URL+"/watch/kopi")
 	at(b.Open(two.URL+"/embed/kopi"), one.URL+"/embed/kopi")

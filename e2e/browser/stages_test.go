@@ -338,14 +338,10 @@ func TestStagesAreNamed(t *testing.T) {
 	studio.Wait("it keeps trying", `document.querySelector("#trouble .retry").textContent.startsWith("Trying again")`)
 	studio.ClickID("details")
 	studio.Wait("a report", `document.getElementById("report").textContent.includes("no answer")`)
-	for _, l := range chromium.Viewports {
-		shoot(studio, "studio-blocked", l)
-		shoot(blocked, "watch-blocked-details", l)
-	}
+	shoot(studio, "studio-blocked", chromium.Viewports...)
+	shoot(blocked, "watch-blocked-details", chromium.Viewports...)
 	blocked.Click(shadow + `.querySelector(".report .quiet")`)
-	for _, l := range chromium.Viewports {
-		shoot(blocked, "watch-blocked", l)
-	}
+	shoot(blocked, "watch-blocked", chromium.Viewports...)
 	blocked.ClickID("language")
 	blocked.Wait("Indonesian", shadow+`.getElementById("message").textContent === "Gambar dan suara tidak dapat lewat"`)
 	shoot(blocked, "watch-blocked-id", chromium.Viewports[2])

@@ -59,7 +59,7 @@ func (b *Browser) Open(url string) *Tab {
 			p.hear(m)
 		}
 	}()
-	p.SetViewport(usual)
+	p.SetViewport(Usual)
 	p.Navigate(url)
 	return p
 }

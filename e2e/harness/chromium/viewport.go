@@ -22,8 +22,14 @@ var Viewports = []Viewport{
 	{Name: "phone-dark", width: 390, height: 844, phone: true, dark: true},
 }
 
-// usual is how a page is opened: without a GPU, size and motion cost a third of what watching does.
-var usual = Viewport{Name: "usual", width: 960, height: 640, still: true}
+// Usual is how a page is opened: without a GPU, size and motion cost a third of what watching does.
+var Usual = Viewport{Name: "usual", width: 960, height: 640, still: true}
+
+// Still is the same without what moves for its own sake.
+func (l Viewport) Still() Viewport {
+	l.still = true
+	return l
+}
 
 func (p *Tab) SetViewport(l Viewport) {
 	p.T.Helper()

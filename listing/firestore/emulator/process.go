@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	startTime = time.Minute
-	attempts  = 5 // with other ports, should one be taken between the look for it and the start
+	startTime = 10 * time.Minute // takes ten seconds of a processor that others may want as well
+	attempts  = 5                // with other ports, should one be taken between the look for it and the start
 )
 
 // keeper runs the emulator until its standard input ends. That happens when the test process ends, in whatever way. It
