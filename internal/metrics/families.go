@@ -150,8 +150,8 @@ var (
 		"outcome")
 	admissionSeconds = histogram("siaran_admission_seconds", "Time until that site has answered.")
 
-	traceSpans = counter("siaran_trace_spans_total", "Spans for the collector of traces: sent; refused (or not answered); "+
-		"full (dropped, because too many waited).", "outcome")
+	traceSpans = counter("siaran_trace_spans_total", "Spans for the collector of traces: sent; refused (or not "+
+		"answered); full (dropped, because too many waited).", "outcome")
 
 	placements = counter("siaran_placements_total", "Offers of viewers by who serves them: here; elsewhere (another "+
 		"server); nobody (no server has room).", "outcome")

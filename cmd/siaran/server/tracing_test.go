@@ -102,7 +102,8 @@ func TestTraces(t *testing.T) {
 	if request.Trace == clientTrace || len(request.Links) != 1 {
 		t.Errorf("the viewer has chosen the trace: %+v", request)
 	}
-	check("/whip/:stream", "stopped", "udp", "authorize", "offer", "ICE", "DTLS", "first packet", "first key frame", "DELETE")
+	check("/whip/:stream", "stopped", "udp",
+		"authorize", "offer", "ICE", "DTLS", "first packet", "first key frame", "DELETE")
 	if request.Trace != clientTrace || request.Parent != clientSpan {
 		t.Errorf("the operator's broadcaster has chosen the trace in vain: %+v", request)
 	}
