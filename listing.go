@@ -165,7 +165,8 @@ type Listing interface {
 	// lease is not live for any reader.
 	Renew(ctx context.Context, node Node) error
 
-	// Node returns a server whose lease is valid, or ErrUnknownNode.
+	// Node returns a server whose lease is valid, or ErrUnknownNode. LeaseUntil, Viewers and Use may be as they were a
+	// little earlier, or, of the viewers, differ by a twentieth of the capacity.
 	Node(ctx context.Context, name string) (Node, error)
 
 	// Sweep cleans up after dead nodes: their streams become offline, their viewers are removed, and their broadcasts

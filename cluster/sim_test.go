@@ -105,14 +105,16 @@ func (s *sim) run(until time.Duration) {
 	}
 }
 
-// tell is each second: one in five servers renews its lease, as others do whose load has changed much, and all hear of
-// it.
+// tell is each second: one in five servers renews its lease, as others do whose load has changed much, which all hear.
 func (s *sim) tell(second int) {
 	for i := range s.nodes {
 		step := abs(s.nodes[i].Viewers-s.told[i].Viewers)*20 >= s.nodes[i].Capacity
 		if (step || i%5 == second%5) && !s.dead[i] {
 			s.writes++
-			s.told[i].Viewers, s.told[i].LeaseUntil = s.nodes[i].Viewers, time.Unix(1000+int64(second), 0)
+			s.told[i].LeaseUntil = time.Unix(1000+int64(second), 0)
+		}
+		if step && !s.dead[i] {
+			s.told[i].Viewers = s.nodes[i].Viewers
 		}
 	}
 	s.listed = append(s.listed, s.viewers)

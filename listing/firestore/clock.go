@@ -31,6 +31,13 @@ func (c *clock) now() time.Time {
 	return c.anchor.Add(time.Since(c.at))
 }
 
+// known reports whether the database has sent its time.
+func (c *clock) known() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fixed != nil || !c.at.IsZero()
+}
+
 // observe takes the time from the database's answer to a request that left at sent. It ignores an answer that took so
 // long that the time may be wrong by more than the margin of leases, for example because the machine was asleep: with
 // such a time this server would take others for dead.

@@ -14,6 +14,9 @@ import (
 
 func open(t testing.TB, cfg Config) *Listing {
 	t.Helper()
+	if cfg.ask == 0 {
+		cfg.ask = shortLease / 3
+	}
 	if cfg.Emulator == "" {
 		cfg.Emulator = emulator.Start(t)
 	}
@@ -67,6 +70,9 @@ type settled struct {
 func (s *settled) settle(ctx context.Context) {
 	if s.ended.Err() == nil {
 		testutil.Eventually(s.t, "memory agrees with the database", func() bool {
+			if err := s.mirror.askLeases(ctx); err != nil {
+				return false
+			}
 			agrees, err := memoryAgrees(ctx, s.Listing)
 			return agrees && err == nil
 		})
@@ -101,6 +107,11 @@ func (s *settled) Broadcasts(ctx context.Context, name siaran.StreamName, limit 
 func (s *settled) Sweep(ctx context.Context, node string) (int, error) {
 	s.settle(ctx)
 	return s.Listing.Sweep(ctx, node)
+}
+
+func (s *settled) Renew(ctx context.Context, node siaran.Node) error {
+	s.settle(ctx)
+	return s.Listing.Renew(ctx, node)
 }
 
 func (s *settled) Apply(ctx context.Context, u siaran.Update) error {

@@ -17,6 +17,12 @@ func (f *Listing) nodes() *firestore.CollectionRef { return f.client.Collection(
 
 func (f *Listing) node(name string) *firestore.DocumentRef { return f.nodes().Doc(documentID(name)) }
 
+func (f *Listing) neighbours() *firestore.CollectionRef { return f.client.Collection("neighbours") }
+
+func (f *Listing) neighbour(name string) *firestore.DocumentRef {
+	return f.neighbours().Doc(documentID(name))
+}
+
 func (f *Listing) streams() *firestore.CollectionRef { return f.client.Collection("streams") }
 
 func (f *Listing) stream(name siaran.StreamName) *firestore.DocumentRef {
@@ -190,6 +196,12 @@ func readNodeDocument(name string, m fields) siaran.Node {
 	}
 	n.Draining, _ = m["draining"].(bool)
 	return n
+}
+
+// putNode writes what a server says of itself into a document's fields.
+func putNode(n siaran.Node, into fields) {
+	into["url"], into["region"], into["capacity"], into["draining"] = n.URL, n.Region, n.Capacity, n.Draining
+	into["load"] = map[string]any{"viewers": n.Viewers, "use": n.Use}
 }
 
 // newStream returns the fields of a stream that is new.

@@ -19,13 +19,17 @@ func memoryAgrees(ctx context.Context, f *Listing) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	neighbours, err := f.neighbours().Documents(ctx).GetAll()
+	if err != nil {
+		return false, err
+	}
 	m := f.mirror
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.trusted() {
 		return false, errUntrusted
 	}
-	if len(streams) != len(m.rows) || len(nodes) != len(m.leases) {
+	if len(streams) != len(m.rows) || len(neighbours) != len(m.neighbours) {
 		return false, nil
 	}
 	for _, snap := range streams {
@@ -35,7 +39,14 @@ func memoryAgrees(ctx context.Context, f *Listing) (bool, error) {
 	}
 	for _, snap := range nodes {
 		name, content := nameOf(snap.Ref.ID), fields(snap.Data())
-		if m.leases[name] != content.time("leaseUntil") || m.nodes[name] != readNodeDocument(name, content) {
+		if (m.f.valid(m.leaseOf(name)) == 0) != (m.f.valid(content.time("leaseUntil")) == 0) {
+			return false, nil
+		}
+	}
+	for _, snap := range neighbours {
+		name, content := nameOf(snap.Ref.ID), fields(snap.Data())
+		told := neighbour{readNodeDocument(name, content), content.time("leaseUntil")}
+		if m.neighbours[name] != told {
 			return false, nil
 		}
 	}

@@ -42,7 +42,7 @@ func TestCost(t *testing.T) {
 func testCost(t *testing.T, presence Presence) {
 	viewers := figure(t, "SIARAN_VIEWERS", 200)
 	period := time.Duration(figure(t, "SIARAN_SECONDS", 4)) * time.Second
-	s := startStation(t, "here", Config{Project: emulator.Project(), Presence: presence})
+	s := startStation(t, "here", Config{Project: emulator.Project(), Presence: presence, ask: listing.RenewPeriod})
 	if err := s.f.Claim(t.Context(), "cats", "here", alice, 0); err != nil { // so that there are rights to read
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func testCost(t *testing.T, presence Presence) {
 	writes, deletes, reads := after.Writes-before.Writes, after.Deletes-before.Deletes, after.Reads-before.Reads
 	leases := uint64(took/listing.RenewPeriod) + 2
 	counts := uint64(took/writePause) + 2
-	t.Logf("%d viewers in %v with presence %s: %d writes, %d deletes, %d reads by the listeners; "+
+	t.Logf("%d viewers in %v with presence %s: %d writes, %d deletes, %d reads; "+
 		"at most %d leases and %d counts are among the writes",
 		viewers, took.Round(100*time.Millisecond), presence, writes, deletes, reads, leases, counts)
 	var perViewer uint64

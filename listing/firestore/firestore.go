@@ -45,6 +45,7 @@ type Config struct {
 	grace  time.Duration    // in place of listenGrace
 	open   time.Duration    // in place of openTimeout
 	move   time.Duration    // in place of movePause
+	ask    time.Duration    // in place of listing.RenewPeriod, between two questions for leases
 }
 
 const (
@@ -64,7 +65,7 @@ type Listing struct {
 	clock    *clock
 	strict   bool
 	proof    func(siaran.StreamName, siaran.BroadcastID, string) string
-	id       string // of this handle, among those that sweep
+	id       string // of this handle, among those that hold a lease or sweep
 
 	mirror       *mirror
 	moved        atomic.Bool // no stream has rights in its document any more that older servers have written
@@ -113,6 +114,9 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 	if cfg.open == 0 {
 		cfg.open = openTimeout
 	}
+	if cfg.ask == 0 {
+		cfg.ask = listing.RenewPeriod
+	}
 	var listenErrors listenErrors
 	client, err := connect(ctx, cfg, &listenErrors)
 	if err != nil {
@@ -127,7 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 		}
 		f.log.Warn("Firestore does not answer; starting without it, will retry", "error", f.explain("open", err))
 	}
-	f.mirror = newMirror(f, &listenErrors, cfg.grace)
+	f.mirror = newMirror(f, &listenErrors, cfg.grace, cfg.ask)
 	f.tasks.Go(f.mirror.run)
 	f.tasks.Go(f.moveRights)
 	return f, nil

@@ -2,33 +2,58 @@ package firestore
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"siaran"
 	"siaran/listing/internal/live"
 )
 
-// Renew implements siaran.Listing. The lease is written in the database's time.
+// Renew implements siaran.Listing. The lease is written in the database's time, into a document that the other servers
+// do not listen to. They listen to what the server says of itself, which is written when it is news.
 func (f *Listing) Renew(ctx context.Context, node siaran.Node) error {
 	return f.do(ctx, "renew the lease", func(ctx context.Context) error {
 		until := f.clock.translate(node.LeaseUntil)
-		if !until.After(f.clock.now()) {
-			until = time.Unix(0, 0) // given back, so readers must not add a margin
+		back := !until.After(f.clock.now())
+		if back {
+			until = time.Unix(0, 0) // so readers must not add a margin
 		}
+		told := fields{"leaseUntil": until}
+		putNode(node, told)
+		lease := maps.Clone(told)
+		lease["process"], lease[rightsField] = f.id, true // an older server says neither
 		sent := time.Now()
-		result, err := f.node(node.Name).Set(ctx, map[string]any{
-			"url": node.URL, "leaseUntil": until, "load": map[string]any{"viewers": node.Viewers, "use": node.Use},
-			"region": node.Region, "capacity": node.Capacity, "draining": node.Draining,
-			rightsField: true, // an older server does not say so
-		})
+		at, err := f.writeLease(ctx, node, lease, told, back)
 		if err != nil {
 			return err
 		}
-		f.stats.writes.Add(1)
-		f.clock.observe(result.UpdateTime, sent)
+		f.clock.observe(at, sent)
 		f.warnOfClock()
-		f.mirror.expectLease(node.Name, fields{"leaseUntil": until}.time("leaseUntil"))
+		f.mirror.expectLease(node.Name, fields{"leaseUntil": until}.time("leaseUntil"), at)
 		return nil
+	})
+}
+
+// writeLease writes a lease, and what others are told if that is news. A server that gives its lease back is no
+// neighbour any more.
+func (f *Listing) writeLease(ctx context.Context, node siaran.Node, lease, told fields, back bool) (time.Time, error) {
+	ref, neighbour := f.node(node.Name), f.neighbour(node.Name)
+	if !back && !f.mirror.isNews(node) {
+		result, err := ref.Set(ctx, map[string]any(lease))
+		if err != nil {
+			return time.Time{}, err
+		}
+		f.stats.writes.Add(1)
+		return result.UpdateTime, nil
+	}
+	return f.transact(ctx, func(tx *transaction) error {
+		if err := tx.set(ref, lease); err != nil {
+			return err
+		}
+		if back {
+			return tx.remove(neighbour)
+		}
+		return tx.set(neighbour, told)
 	})
 }
 

@@ -31,6 +31,7 @@ var (
 func (m *mirror) run() {
 	var g errgroup.Group
 	g.Go(func() error { m.listen(); return nil })
+	g.Go(func() error { m.followLeases(); return nil })
 	tick := time.NewTicker(live.WatchTick)
 	defer tick.Stop()
 	for m.f.ended.Err() == nil {
@@ -76,7 +77,15 @@ func (m *mirror) listen() {
 	}
 }
 
-// follow runs both listeners until one fails.
+// The listeners, by their index in heard.
+const (
+	streamListener = iota
+	neighbourListener
+	ownListener
+	listeners
+)
+
+// follow runs all listeners until one fails.
 func (m *mirror) follow() error {
 	ctx, cancel := context.WithCancelCause(m.f.ended)
 	defer cancel(nil)
@@ -88,9 +97,14 @@ func (m *mirror) follow() error {
 	m.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return m.snapshots(ctx, 0, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
+		return m.snapshots(ctx, streamListener, m.f.streams().Where("status", "in", liveStatuses), m.takeStreams)
 	})
-	g.Go(func() error { return m.snapshots(ctx, 1, m.f.nodes().Query, m.takeNodes) })
+	g.Go(func() error {
+		return m.snapshots(ctx, neighbourListener, m.f.neighbours().Query, m.takeNeighbours)
+	})
+	g.Go(func() error {
+		return m.snapshots(ctx, ownListener, m.f.nodes().Where("process", "==", m.f.id), m.takeOwn)
+	})
 	err := g.Wait()
 	if cause := context.Cause(ctx); errors.Is(cause, errSilent) || errors.Is(cause, errBack) {
 		return cause
@@ -124,10 +138,7 @@ func (m *mirror) snapshots(ctx context.Context, which int, q firestore.Query,
 		}
 		m.mu.Lock()
 		m.heard[which] = true
-		if m.heard[0] && m.heard[1] {
-			m.hasSynced, m.quiet = true, time.Time{}
-			m.listenErrors.note(nil)
-		}
+		m.sync()
 		m.mu.Unlock()
 		m.f.health.note(nil)
 		wake(m.changed)
@@ -179,26 +190,6 @@ func (m *mirror) takeStreams(ctx context.Context, docs []*firestore.DocumentSnap
 	return nil
 }
 
-// takeNodes replaces all nodes.
-func (m *mirror) takeNodes(_ context.Context, docs []*firestore.DocumentSnapshot, _ time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.leases, m.older = make(map[string]int64, len(docs)), make(map[string]bool)
-	m.nodes, m.listed = make(map[string]siaran.Node, len(docs)), nil
-	for _, d := range docs {
-		name, content := nameOf(d.Ref.ID), fields(d.Data())
-		m.leases[name] = content.time("leaseUntil")
-		m.nodes[name] = readNodeDocument(name, content)
-		if isOlder(content) {
-			m.older[name] = true
-		}
-	}
-	if m.leases[m.ownLease.node] >= m.ownLease.lease {
-		m.ownLease.since = time.Time{}
-	}
-	return nil
-}
-
 // wake lets the receiver of c look again.
 func wake(c chan<- struct{}) {
 	select {
@@ -211,7 +202,7 @@ func wake(c chan<- struct{}) {
 func (m *mirror) lost(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.heard = [2]bool{}
+	m.heard = [listeners]bool{}
 	m.restart = nil
 	if m.quiet.IsZero() {
 		m.quiet = time.Now()
@@ -232,7 +223,7 @@ func (m *mirror) restartNow() {
 	}
 }
 
-// silent returns for how long the listeners have not both delivered what there is, and why, if that is known.
+// silent returns for how long the listeners have not all delivered what there is, and why, if that is known.
 func (m *mirror) silent() (time.Duration, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,32 +13,35 @@ import (
 	"siaran/listing/internal/live"
 )
 
-// mirror is what is live on all servers, in this server's memory. Two listeners feed it, one on the streams and one on
-// the nodes. It serves everyone who reads what is live, and everyone who watches.
+// mirror is what is live on all servers, in this server's memory. Listeners feed it, on the streams and on what servers
+// say of themselves, and a question for leases now and then. It serves everyone who reads what is live, and everyone who
+// watches.
 type mirror struct {
 	f            *Listing
 	listenErrors *listenErrors
 	grace        time.Duration
+	period       time.Duration // between two questions for leases
 	changed      chan struct{} // a new set is to be made
 	retry        chan struct{} // ends the pause before the listeners are restarted
 
 	warned bool // that the listeners are silent; owned by run
 
-	mu        sync.Mutex
-	rows      map[string]mirrored // without leases
-	asOf      time.Time           // when rows was what the database held, by its clock
-	leases    map[string]int64
-	nodes     map[string]siaran.Node // what else is known of the nodes with a lease
-	listed    []siaran.Node          // what neighbours has returned; nil: nodes have changed
-	older     map[string]bool        // those that do not know of documents of rights
-	heard     [2]bool                // each listener has delivered everything there is, and still runs
-	quiet     time.Time              // since when not both have; zero while they do
-	hasSynced bool                   // both have, once
-	mine      map[string]bool        // the names of this server
-	writes    map[siaran.StreamName]ownWrite
-	ownLease  struct { // the newest one that this server has written
+	mu         sync.Mutex
+	rows       map[string]mirrored // without leases
+	asOf       time.Time           // when rows was what the database held, by its clock
+	neighbours map[string]neighbour
+	leases     leases
+	listed     []siaran.Node   // what living has returned; nil: servers have changed
+	heard      [listeners]bool // each listener has delivered everything there is, and still runs
+	quiet      time.Time       // since when not all have; zero while they do
+	hasSynced  bool            // all have, once, and leases were read
+	mine       map[string]bool // the names of this server
+	writes     map[siaran.StreamName]ownWrite
+	ownLease   struct { // the newest one that this server has written
 		node  string
 		lease int64
+		at    time.Time // when that took effect, by the database's clock
+		asOf  time.Time // the listener has delivered what was written until then
 		since time.Time // the listener has not delivered it since then; zero when it has
 	}
 	restart context.CancelCauseFunc // ends the listeners, which are then restarted; nil while they do not run
@@ -70,22 +73,21 @@ type ownWrite struct {
 // by our lease.
 const listenLag = listing.LeasePeriod
 
-func newMirror(f *Listing, errors *listenErrors, grace time.Duration) *mirror {
+func newMirror(f *Listing, errors *listenErrors, grace, period time.Duration) *mirror {
 	return &mirror{
-		f: f, listenErrors: errors, grace: grace, quiet: time.Now(),
+		f: f, listenErrors: errors, grace: grace, period: period, quiet: time.Now(),
 		changed: make(chan struct{}, 1), retry: make(chan struct{}, 1), first: make(chan struct{}),
-		rows: make(map[string]mirrored), leases: make(map[string]int64), nodes: make(map[string]siaran.Node),
-		mine: make(map[string]bool), writes: make(map[siaran.StreamName]ownWrite),
+		rows: make(map[string]mirrored), mine: make(map[string]bool), writes: make(map[siaran.StreamName]ownWrite),
 	}
 }
 
 // expectLease records a lease that this server has written. The listener must deliver it within silentAfter.
-func (m *mirror) expectLease(node string, lease int64) {
+func (m *mirror) expectLease(node string, lease int64, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mine[node] = true
-	m.ownLease.node, m.ownLease.lease = node, lease
-	if m.ownLease.since.IsZero() && m.leases[node] < lease {
+	m.ownLease.node, m.ownLease.lease, m.ownLease.at = node, lease, at
+	if m.ownLease.since.IsZero() && m.ownLease.asOf.Before(at) {
 		m.ownLease.since = time.Now()
 	}
 }
@@ -105,36 +107,23 @@ func (m *mirror) undelivered(w ownWrite) bool {
 	return m.asOf.Before(w.at) && time.Since(w.since) < listenLag
 }
 
-// lease returns the node's lease, if memory can be relied on. A node that it does not know may be newer than what the
-// listener has delivered.
-func (m *mirror) lease(node string) (int64, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.f.strict || !m.trusted() || m.ownLease.node == node && m.leases[node] < m.ownLease.lease {
-		return 0, false
-	}
-	lease, known := m.leases[node]
-	return lease, known
-}
-
-// node returns what a node's document says, if memory can be relied on.
-func (m *mirror) node(name string) (siaran.Node, int64, bool) {
-	lease, ok := m.lease(name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.nodes[name], lease, ok
-}
-
 // trusted reports whether memory holds what the database holds. The caller holds m.mu.
-func (m *mirror) trusted() bool { return m.heard[0] && m.heard[1] && m.f.health.inContact() }
+func (m *mirror) trusted() bool {
+	return m.hasSynced && m.allHeard() && m.f.health.inContact() &&
+		m.f.clock.now().Before(m.leases.asked.Add(m.ahead()+leaseMargin))
+}
 
-// leaseOf returns a node's lease. Our own counts as it was written even before the listener delivers it, because the
-// listener of the streams may be faster. The caller holds m.mu.
-func (m *mirror) leaseOf(node string) int64 {
-	if node == m.ownLease.node && !m.ownLease.since.IsZero() {
-		return max(m.leases[node], m.ownLease.lease)
+func (m *mirror) allHeard() bool { return !slices.Contains(m.heard[:], false) }
+
+// sync records that all listeners have delivered everything and leases were read, when that is so. The caller holds
+// m.mu.
+func (m *mirror) sync() {
+	if !m.allHeard() {
+		return
 	}
-	return m.leases[node]
+	m.quiet = time.Time{}
+	m.listenErrors.note(nil)
+	m.hasSynced = m.hasSynced || !m.leases.asked.IsZero()
 }
 
 // leased returns a row with its lease as it is judged now. While the database is away, this server does not take
@@ -205,14 +194,17 @@ func (m *mirror) dead() ([]string, bool) {
 		return nil, false
 	}
 	names := make(map[string]bool)
-	for name := range m.leases {
+	for name := range m.leases.found {
+		names[name] = true
+	}
+	for name := range m.neighbours {
 		names[name] = true
 	}
 	for _, r := range m.rows {
 		names[r.row.Node] = true
 	}
 	maps.DeleteFunc(names, func(name string, _ bool) bool {
-		return name == "" || m.mine[name] || m.f.valid(m.leases[name]) != 0
+		return name == "" || m.mine[name] || m.f.valid(m.leaseOf(name)) != 0
 	})
 	return slices.Sorted(maps.Keys(names)), true
 }
@@ -224,7 +216,7 @@ func (m *mirror) own() map[string]bool {
 	return maps.Clone(m.mine)
 }
 
-// synced reports whether both listeners have once delivered everything.
+// synced reports whether the listeners have once delivered everything, and leases were read.
 func (m *mirror) synced() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

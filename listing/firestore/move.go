@@ -129,8 +129,8 @@ func (m *mirror) olderServers() (older, known bool) {
 	if !m.trusted() {
 		return false, false
 	}
-	for name := range m.older {
-		older = older || m.f.valid(m.leases[name]) != 0
+	for name := range m.leases.rightless {
+		older = older || m.f.valid(m.leaseOf(name)) != 0
 	}
 	return older, true
 }

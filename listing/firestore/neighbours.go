@@ -10,7 +10,7 @@ import (
 )
 
 // Nodes implements listing.Neighbours.
-func (f *Listing) Nodes() []siaran.Node { return f.mirror.neighbours() }
+func (f *Listing) Nodes() []siaran.Node { return f.mirror.living() }
 
 // Live implements listing.Neighbours.
 func (f *Listing) Live(name siaran.StreamName) (siaran.Stream, error) {
@@ -29,19 +29,27 @@ func (f *Listing) Live(name siaran.StreamName) (siaran.Stream, error) {
 	return row.View(), nil
 }
 
-// neighbours returns the servers with a valid lease.
-func (m *mirror) neighbours() []siaran.Node {
+// living returns the servers with a valid lease.
+func (m *mirror) living() []siaran.Node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.contact()
 	if m.listed != nil && at < m.listedUntil {
 		return m.listed
 	}
-	m.listed, m.listedUntil = make([]siaran.Node, 0, len(m.nodes)), at+time.Second.Microseconds()
-	for name, n := range m.nodes {
-		if lease := m.leaseOf(name); m.heldAt(lease, at) {
+	m.listed, m.listedUntil = make([]siaran.Node, 0, len(m.neighbours)), at+time.Second.Microseconds()
+	list := func(n siaran.Node) {
+		if lease := m.leaseOf(n.Name); m.heldAt(lease, at) {
 			n.LeaseUntil = live.FromMicros(lease)
 			m.listed = append(m.listed, n)
+		}
+	}
+	for _, n := range m.leases.older {
+		list(n)
+	}
+	for name, n := range m.neighbours {
+		if _, older := m.leases.older[name]; !older {
+			list(n.Node)
 		}
 	}
 	slices.SortFunc(m.listed, func(a, b siaran.Node) int { return strings.Compare(a.Name, b.Name) })
@@ -49,11 +57,15 @@ func (m *mirror) neighbours() []siaran.Node {
 }
 
 // contact is the time, by the database's clock, at which leases are judged: now, or when the database answered last. If
-// it does not answer, nobody can renew a lease, so that those who lived then are taken to live. The caller holds m.mu.
+// it does not answer, nobody can renew a lease, so that those who lived then are taken to live. What was read of leases
+// tells no more than who lives a little later. The caller holds m.mu.
 func (m *mirror) contact() int64 {
 	now := m.f.clock.now()
 	if !m.trusted() {
 		now = now.Add(-m.f.health.silence())
+		if until := m.leases.asked.Add(m.ahead()); !m.leases.asked.IsZero() && until.Before(now) {
+			now = until
+		}
 	}
 	return live.Micros(now)
 }

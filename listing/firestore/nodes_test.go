@@ -121,7 +121,7 @@ func TestOwnLease(t *testing.T) {
 	f := open(t, Config{Project: emulator.Project()})
 	testutil.Eventually(t, "it has listened", func() bool { _, ok := f.mirror.allLive(false); return ok })
 	m := f.mirror
-	m.expectLease("n", live.Micros(time.Now().Add(time.Minute))) // and nothing comes
+	m.expectLease("n", live.Micros(time.Now().Add(time.Minute)), time.Now().Add(time.Hour)) // and nothing comes
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.leased(mirrored{row: live.Row{Stream: siaran.Stream{Node: "n"}}}).LeaseUntil == 0 {

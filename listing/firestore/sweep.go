@@ -141,7 +141,7 @@ func (s *sweep) viewers(ctx context.Context) (more bool, err error) {
 		if more {
 			return nil
 		}
-		return tx.remove(s.f.node(s.node))
+		return errors.Join(tx.remove(s.f.neighbour(s.node)), tx.remove(s.f.node(s.node)))
 	})
 	if err != nil {
 		return false, fmt.Errorf("viewers: %w", err)
@@ -214,7 +214,10 @@ func (f *Listing) claimSweep(ctx context.Context, node string) (claimed bool, er
 		}
 		claimed = true
 		claim := fields{"sweeper": f.id, "sweepUntil": now.Add(sweepClaim)}
-		return tx.save(snap, fields{"url": "", "leaseUntil": time.Unix(0, 0)}, claim)
+		if err := tx.save(snap, fields{"url": "", "leaseUntil": time.Unix(0, 0)}, claim); err != nil {
+			return err
+		}
+		return tx.remove(f.neighbour(node))
 	})
 	return claimed, err
 }

@@ -24,6 +24,7 @@ before(async () => {
   const now = new Date();
   const leaseUntil = time(new Date(now.getTime() + 15000));
   await seed(project, "nodes/eins", { url: text("https://eins.example"), leaseUntil });
+  await seed(project, "neighbours/eins", { url: text("https://eins.example"), leaseUntil });
   for (const [name, visibility] of [["cats", "public"], ["dogs", "public"], ["family", "private"]]) {
     await seed(project, `rights/${name}`, { owner: text("firebase:owner"), keyGeneration: number(3) });
     await seed(project, `streams/${name}`, {
@@ -138,6 +139,13 @@ for (const [who, user] of Object.entries(visitors)) {
       await denied(getDocs(query(nodes, limit(51))));
     });
 
+    test("reads nothing that servers say to each other", async () => {
+      const neighbours = collection(db, "neighbours");
+      await denied(getDoc(doc(neighbours, "eins")));
+      await denied(getDocs(query(neighbours, limit(1))));
+      await denied(heard(query(neighbours, limit(1))));
+    });
+
     test("reads no rights", async () => {
       const rights = collection(db, "rights");
       for (const name of ["cats", "family", "unheard-of"]) {
@@ -168,7 +176,7 @@ for (const [who, user] of Object.entries(visitors)) {
 
     for (const path of [
       "nodes/eins", "streams/cats", "streams/family", "streams/cats/viewers/v1", "streams/cats/broadcasts/b1",
-      "streams/cats/nodes/eins", "rights/cats", "rights/new", "other/one",
+      "streams/cats/nodes/eins", "neighbours/eins", "rights/cats", "rights/new", "other/one",
     ]) {
       test(`does not write ${path}`, async () => {
         const ref = doc(db, path);
