@@ -24,11 +24,13 @@ var ufragLine, passwordLine = regexp.MustCompile(`a=ice-ufrag:\S+`), regexp.Must
 func (b *broadcaster) restart(s *testServer) *sdp.Fragment {
 	b.t.Helper()
 	offer := must(b.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}))
-	gathered := webrtc.GatheringCompletePromise(b.pc)
 	if err := b.pc.SetLocalDescription(offer); err != nil {
 		b.t.Fatal(err)
 	}
-	<-gathered
+	// CreateOffer has begun to gather, so pion's promise could miss the end.
+	testutil.Eventually(b.t, "all candidates", func() bool {
+		return b.pc.ICEGatheringState() == webrtc.ICEGatheringStateComplete
+	})
 	own := must(sdp.ParseOffer([]byte(b.pc.LocalDescription().SDP)))
 	restarted, err := s.Restart(b.answer.Session, must(s.Session(b.answer.Session)).Tag, &sdp.Fragment{
 		Ufrag: own.Ufrag, Password: own.Password, Candidates: own.Candidates,
