@@ -15,9 +15,9 @@ import (
 	"siaran/web/access"
 )
 
-// TestClockIsSet sets the clock of a server by an hour, forwards and back, while a broadcaster and viewers are connected,
-// directly and through the relay. Nobody loses a frame or a session, and the list is right again with the next lease.
-// What is good for so long is so by the time of day.
+// TestClockIsSet sets the clock of a server by an hour, forwards and back, while a broadcaster and viewers are
+// connected, directly and through the relay. Nobody loses a frame or a session, and the list is right again with the
+// next lease. A token or a TURN password expires by the time of day.
 func TestClockIsSet(t *testing.T) {
 	if !canSetClock {
 		t.Skip("SKIPPED: only on Linux and amd64")

@@ -6,6 +6,6 @@ import "time"
 
 var start = time.Now()
 
-// Nanos is t in nanoseconds, by the clock that the process has started with: as t.UnixNano() if nobody has set it since.
-// Of a time without a monotonic reading it is t.UnixNano().
+// Nanos is t in nanoseconds, by the clock as it was when the process started: t.UnixNano() if nobody has set the clock
+// since, or if t has no monotonic reading.
 func Nanos(t time.Time) int64 { return start.UnixNano() + int64(t.Sub(start)) }

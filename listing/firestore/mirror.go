@@ -14,8 +14,8 @@ import (
 )
 
 // mirror is what is live on all servers, in this server's memory. Listeners feed it, on the streams and on what servers
-// say of themselves, and a question for leases now and then. It serves everyone who reads what is live, and everyone who
-// watches.
+// say of themselves, and a question for leases now and then. It serves everyone who reads what is live, and everyone
+// who watches.
 type mirror struct {
 	f            *Listing
 	listenErrors *listenErrors
