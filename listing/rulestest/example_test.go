@@ -15,6 +15,7 @@ import (
 
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/testutil"
 	"siaran/listing"
 	"siaran/listing/firestore"
 	"siaran/listing/firestore/emulator"
@@ -52,10 +53,9 @@ func TestExample(t *testing.T) {
 	app := startApp(t, host, project)
 	app.wait("nothing", func(live []shown) bool { return len(live) == 0 })
 
-	// This server dies once it has written what is live.
-	const lease = 4 * time.Second
-	renewed := time.Now()
-	if err := l.Renew(t.Context(), siaran.Node{Name: "dead", LeaseUntil: renewed.Add(lease)}); err != nil {
+	// This server is dead when its lease has run out, which is once everybody has seen what it has.
+	begun := time.Now()
+	if err := l.Renew(t.Context(), siaran.Node{Name: "dead", LeaseUntil: begun.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	dogs := siaran.Change{
@@ -63,10 +63,10 @@ func TestExample(t *testing.T) {
 			ID:        "dogs-1",
 			Stream:    "dogs",
 			Status:    siaran.StatusLive,
-			StartedAt: renewed.Add(-time.Minute),
+			StartedAt: begun.Add(-time.Minute),
 		},
 	}
-	if err := l.Apply(t.Context(), siaran.Update{Node: "dead", At: renewed, Changes: []siaran.Change{dogs}}); err != nil {
+	if err := l.Apply(t.Context(), siaran.Update{Node: "dead", At: begun, Changes: []siaran.Change{dogs}}); err != nil {
 		t.Fatal(err)
 	}
 	app.wait("what the dead server has", func(live []shown) bool { return slices.Equal(names(live), []string{"dogs"}) })
@@ -89,14 +89,18 @@ func TestExample(t *testing.T) {
 		"both servers' streams, the newest first",
 		func(live []shown) bool { return slices.Equal(names(live), []string{"cats", "dogs"}) },
 	)
+	end := time.Now().Add(2 * time.Second)
+	if err := l.Renew(t.Context(), siaran.Node{Name: "dead", LeaseUntil: end}); err != nil {
+		t.Fatal(err)
+	}
 	at := app.wait(
 		"the dead server's stream goes",
 		func(live []shown) bool { return slices.Equal(names(live), []string{"cats"}) },
 	)
-	if early := time.Until(renewed.Add(lease)); early > 0 {
+	if early := time.Until(end); early > 0 {
 		t.Errorf("it goes %v before its lease has run out", early)
 	}
-	t.Logf("the dead server's stream is gone %v after its lease has run out", at.Sub(renewed.Add(lease)))
+	t.Logf("the dead server's stream is gone %v after its lease has run out", at.Sub(end))
 
 	id := siaran.NewViewerID()
 	if err := cats.Broadcast().Join(siaran.Viewer{ID: id, JoinedAt: time.Now(), Path: "direct"}); err != nil {
@@ -207,7 +211,7 @@ func (a *app) all() string {
 // wait returns when the app shows what is wanted.
 func (a *app) wait(what string, wanted func([]shown) bool) time.Time {
 	a.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testutil.Patience); ; time.Sleep(10 * time.Millisecond) {
 		all := a.all()
 		newest := all[strings.LastIndexByte(all, '\n')+1:]
 		var live []shown
