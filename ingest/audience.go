@@ -27,7 +27,7 @@ type audience struct {
 }
 
 func (a *audience) set(viewers int, joins uint64) {
-	now := uint32(min(max(viewers, 0), math.MaxUint32))
+	now := uint32(min(max(int64(viewers), 0), math.MaxUint32))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.changed = a.changed || !a.known || now != a.viewers || joins != a.joins

@@ -164,9 +164,9 @@ func parseAV1Sequence(body []byte) (AV1Sequence, bool) {
 func (r *bitReader) operatingPoints(s *AV1Sequence) {
 	delayBits, model := 0, false
 	if r.flag() { // timing_info_present_flag
-		tick, scale := r.read(32), r.read(32)
+		tick, scale := uint32(r.read(32)), uint32(r.read(32))
 		if r.flag() { // equal_picture_interval
-			s.FrameRate = float64(scale) / float64(tick) / float64(r.uvlc()+1)
+			s.FrameRate = float64(scale) / float64(tick) / (float64(r.uvlc()) + 1)
 		}
 		if model = r.flag(); model { // decoder_model_info_present_flag
 			delayBits = r.read(5) + 1

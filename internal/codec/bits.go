@@ -1,6 +1,10 @@
 package codec
 
-import "github.com/bluenviron/mediacommon/v2/pkg/bits"
+import (
+	"math"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/bits"
+)
 
 // bitReader reads numbers of any number of bits. Beyond the end it reads 0 and sets failed.
 type bitReader struct {
@@ -24,15 +28,15 @@ func (r *bitReader) read(n int) int {
 func (r *bitReader) flag() bool { return r.read(1) == 1 }
 
 // uvlc reads a number in uvlc() format (AV1 section 4.10.3).
-func (r *bitReader) uvlc() int {
+func (r *bitReader) uvlc() uint32 {
 	zeros := 0
 	for !r.failed && !r.flag() {
 		zeros++
 	}
 	if zeros >= 32 {
-		return 1<<32 - 1
+		return math.MaxUint32
 	}
-	return r.read(zeros) + 1<<zeros - 1
+	return uint32(r.read(zeros)) + 1<<zeros - 1
 }
 
 // golomb reads a number in ue(v) format (H.264 section 9.1).
