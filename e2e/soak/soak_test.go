@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/webrtc/v3"
+
 	"siaran/e2e/harness"
 )
 
@@ -47,7 +49,7 @@ func TestViewersComeAndGo(t *testing.T) {
 	p := planned(t)
 	s := start(t)
 	c := newCrowd(t, s, p.vanish)
-	b := s.Broadcast(t, harness.Cats, s.Admin, 50)
+	b := broadcast(t, s)
 	for range p.viewers {
 		c.join(t.Context())
 	}
@@ -80,6 +82,12 @@ func TestViewersComeAndGo(t *testing.T) {
 	}
 }
 
+// broadcast goes live over UDP alone: connections that ICE opened for TCP and does not use stay for a while.
+func broadcast(t *testing.T, s *subject) *harness.Broadcaster {
+	t.Helper()
+	return s.Broadcast(t, harness.Cats, s.Admin, 50, harness.OverNetworks(webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6))
+}
+
 // churn lets viewers and broadcasters come and go for some time, and returns the last broadcaster.
 func churn(t *testing.T, p plan, c *crowd, b *harness.Broadcaster, length time.Duration) *harness.Broadcaster {
 	t.Helper()
@@ -104,7 +112,7 @@ func churn(t *testing.T, p plan, c *crowd, b *harness.Broadcaster, length time.D
 				b.Vanish() // one that comes back while the server still believes in the other contests it
 				harness.Eventually(t, "it is missed", func() bool { return c.server.Stream(t, harness.Cats).Status != "live" })
 			}
-			b = c.server.Broadcast(t, harness.Cats, c.server.Admin, 50)
+			b = broadcast(t, c.server)
 			t.Logf("%v, %d viewers, %d have come", c.server.holds(t), c.size(), c.joined.Load())
 		}
 	}
