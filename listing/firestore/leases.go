@@ -206,7 +206,8 @@ func (m *mirror) isNews(now siaran.Node) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	told, known := m.neighbours[now.Name]
-	if !known || !m.heard[neighbourListener] || m.ownLease.node != now.Name || m.f.valid(m.ownLease.lease) == 0 {
+	lapsed := m.ownLease.lease <= live.Micros(m.f.clock.now()) // others allow a margin, so we know it before them
+	if !known || !m.heard[neighbourListener] || m.ownLease.node != now.Name || lapsed {
 		return true
 	}
 	viewers, room := max(now.Viewers-told.Viewers, told.Viewers-now.Viewers), now.Capacity
