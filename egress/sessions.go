@@ -87,7 +87,7 @@ func (s *Server) Restart(id siaran.SessionID, tag string, fragment *sdp.Fragment
 	return siaran.Restarted{Fragment: answer.Marshal(), Tag: ice.ufrag}, nil
 }
 
-// Trace returns the trace of a session: measure.NoTrace if there is none.
+// Trace returns the trace of a session, or measure.NoTrace if it has none.
 func (s *Server) Trace(id siaran.SessionID) measure.Trace {
 	if sess, err := s.find(id); err == nil {
 		return sess.trace

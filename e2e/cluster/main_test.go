@@ -48,8 +48,7 @@ func below(parent string) func(*server.Config) {
 	return func(c *server.Config) { c.Parent = parent }
 }
 
-// goLive broadcasts with key frames that come often: who has missed something, as happens on a busy machine, goes on at
-// the next one.
+// goLive broadcasts a key frame every second. A viewer that loses a packet on a busy machine recovers at the next one.
 func goLive(t *testing.T, s *harness.Server) *harness.Broadcaster {
 	t.Helper()
 	b := s.Broadcast(t, harness.Cats, s.Admin, 25)

@@ -19,9 +19,9 @@ var clock struct {
 	ahead   atomic.Int64 // seconds, of the machine's
 }
 
-// setClock sets the clock of this process alone, so many seconds ahead of the machine's. No system lets a process have
-// a time of day of its own, and building the server with another package time would compile everything anew. So the
-// first instructions of time.Now are overwritten, once, by a jump to now.
+// setClock sets the clock of this process alone, by so many seconds ahead of the machine's. A process cannot have its
+// own wall clock, and a server built with another package time would compile everything again. The first call
+// therefore overwrites the first instructions of time.Now with a jump to now.
 func setClock(seconds int64) error {
 	clock.ahead.Store(seconds)
 	if !clock.started.IsZero() {
