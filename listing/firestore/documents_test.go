@@ -136,9 +136,7 @@ func TestHistoryNamesNobody(t *testing.T) {
 			At:      time.Now(),
 			Changes: []siaran.Change{{State: state, Joined: []siaran.Viewer{{ID: "v", JoinedAt: time.Now()}}}},
 		}
-		if err := f.Apply(t.Context(), update); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, f, update)
 		for _, ref := range []*firestore.DocumentRef{f.broadcast("cats", "b"), f.stream("cats"), f.viewer("cats", "v")} {
 			snap, err := f.get(t.Context(), ref)
 			if err != nil {

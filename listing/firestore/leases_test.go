@@ -118,9 +118,7 @@ func TestServersOfBefore(t *testing.T) {
 	update := siaran.Update{Node: "a", At: time.Now(), Changes: []siaran.Change{
 		{State: listingtest.State("cats", siaran.StatusLive)},
 	}}
-	if err := here.Apply(ctx, update); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, here, update)
 	knows(t, here, "a") // by its stream
 	if _, err := here.Live("cats"); err != nil {
 		t.Errorf("its stream: %v", err)

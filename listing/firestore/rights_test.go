@@ -125,9 +125,7 @@ func TestRightsAreClosed(t *testing.T) {
 		}
 		joined := []siaran.Viewer{{ID: "v", JoinedAt: time.Now(), Path: "direct"}}
 		update := siaran.Update{Node: "eins", At: time.Now(), Changes: []siaran.Change{{State: state, Joined: joined}}}
-		if err := f.Apply(ctx, update); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, f, update)
 	}
 	s := newStranger(t, project)
 	public := map[string]string{"visibility": "public"}

@@ -93,9 +93,7 @@ func TestNeighbours(t *testing.T) {
 	}
 	state := listingtest.State("cats", siaran.StatusLive)
 	update := siaran.Update{Node: "there", At: time.Now(), Changes: []siaran.Change{{State: state}}}
-	if err := there.Apply(t.Context(), update); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, there, update)
 	known := func() bool {
 		list := here.Nodes()
 		if len(list) != 1 {
@@ -139,9 +137,7 @@ func TestMoves(t *testing.T) {
 			s.PeakViewers, s.TotalViewers = 2, 3
 		}
 		update := siaran.Update{Node: node, At: time.Now(), Changes: []siaran.Change{{State: s}}}
-		if err := servers[node].Apply(t.Context(), update); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, servers[node], update)
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		servers[name] = open(t, Config{Project: project, Publisher: proof})

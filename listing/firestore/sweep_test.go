@@ -20,9 +20,7 @@ import (
 func leaveBehind(t testing.TB, f *Listing, node string, s siaran.BroadcastState, n int) {
 	t.Helper()
 	update := siaran.Update{Node: node, At: time.Now(), Changes: []siaran.Change{{State: s}}}
-	if err := f.Apply(t.Context(), update); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, f, update)
 	addViewers(t, f, node, s, n)
 }
 
