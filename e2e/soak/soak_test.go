@@ -64,9 +64,11 @@ func TestViewersComeAndGo(t *testing.T) {
 	c.rest()
 	if p.samples == 1 {
 		// What is on its way, such as a request of this test, is only a matter of time.
+		var now held
+		defer func() { t.Logf("at the end: %v", now) }()
 		harness.Eventually(t, "no goroutine and no descriptor is left", func() bool {
 			http.DefaultClient.CloseIdleConnections() // the server keeps them for half a minute
-			now := s.holds(t)
+			now = s.holds(t)
 			return now.Goroutines <= settled.Goroutines && now.Descriptors <= settled.Descriptors
 		})
 	} else {
