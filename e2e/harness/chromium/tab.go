@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,9 +18,11 @@ import (
 
 // Tab is one page in a browser context of its own, so that it shares no storage with others.
 type Tab struct {
-	T     *testing.T
-	Ctx   context.Context
-	Close func()
+	T   *testing.T
+	Ctx context.Context
+
+	browser context.Context
+	cancel  context.CancelFunc
 
 	mu   sync.Mutex
 	said []string // what a page must never say on the console
@@ -35,13 +38,9 @@ func (b *Browser) Open(url string) *Tab {
 		b.t.Fatalf("no browser context: %v", err)
 	}
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithExistingBrowserContext(made.BrowserContextID))
-	p := &Tab{T: b.t, Ctx: ctx}
-	p.Close = sync.OnceFunc(func() {
-		cancel()
-		chromedp.WaitClosed(ctx)
-	})
+	p := &Tab{T: b.t, Ctx: ctx, browser: b.ctx, cancel: cancel}
 	b.t.Cleanup(func() {
-		p.Close()
+		p.forget()
 		id := target.DisposeBrowserContextParams(made)
 		if _, err := chromedp.CallBrowser(b.ctx, target.DisposeBrowserContext, id); err != nil {
 			b.t.Logf("a browser context is left: %v", err)
@@ -62,6 +61,34 @@ func (b *Browser) Open(url string) *Tab {
 	p.SetViewport(Usual)
 	p.Navigate(url)
 	return p
+}
+
+// Close closes the tab as a person does, and waits until it is gone. Chromium gives a page half a second to say goodbye,
+// which a busy machine may not have; while a debugger is attached, it waits.
+func (p *Tab) Close() {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.browser, pageTime)
+	defer cancel()
+	id := chromedp.FromContext(p.Ctx).Target.TargetID
+	if _, err := chromedp.CallBrowser(ctx, target.CloseTarget, target.CloseTargetParams{TargetID: id}); err != nil {
+		p.T.Fatalf("the tab does not close: %v", err)
+	}
+	for {
+		list, err := chromedp.CallBrowser(ctx, target.GetTargets, target.GetTargetsParams{})
+		if err != nil {
+			p.T.Fatalf("the tab does not go: %v", err)
+		}
+		if !slices.ContainsFunc(list.TargetInfos, func(info *target.Info) bool { return info.TargetID == id }) {
+			break
+		}
+		time.Sleep(shortPause)
+	}
+	p.forget()
+}
+
+func (p *Tab) forget() {
+	p.cancel()
+	chromedp.WaitClosed(p.Ctx)
 }
 
 // hear keeps what a page must never say. Refusals of the server are part of some tests.
