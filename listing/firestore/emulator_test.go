@@ -67,8 +67,8 @@ func difference(ctx context.Context, f *Listing) (string, error) {
 }
 
 // askAgain works around a fault of the emulator until the test ends: the emulator never delivers what is written at the
-// moment when a listener begins. When memory and database have disagreed about the same for some seconds, it restarts the
-// listeners.
+// moment when a listener begins. When memory and database have disagreed about the same for some seconds, it restarts
+// the listeners.
 func askAgain(t testing.TB, f *Listing) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

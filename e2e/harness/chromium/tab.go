@@ -63,8 +63,8 @@ func (b *Browser) Open(url string) *Tab {
 	return p
 }
 
-// Close closes the tab as a person does, and waits until it is gone. Chromium gives a page half a second to say goodbye,
-// which a busy machine may not have; while a debugger is attached, it waits.
+// Close closes the tab as a person does, and waits until it is gone. Chromium gives a page half a second to say
+// goodbye, which a busy machine may not have; while a debugger is attached, it waits.
 func (p *Tab) Close() {
 	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.browser, pageTime)
