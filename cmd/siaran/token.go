@@ -94,11 +94,11 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	}
 	if mint {
 		if _, err := t.claims(); err != nil {
-			return err
+			return usageError{err}
 		}
 	}
 	if t.RevokeAll {
-		secret, err := t.openSecret()
+		secret, err := t.openSecret(c)
 		if err != nil {
 			return err
 		}
@@ -118,8 +118,16 @@ func (t tokenCommand) Run(ctx context.Context, c console) error {
 	return err
 }
 
-func (t tokenCommand) openSecret() (*access.Secret, error) {
-	return server.Config{Data: t.Data, ClusterConfig: server.ClusterConfig{SecretFile: t.SecretFile}}.OpenSecret()
+// openSecret also says when it had to make the secret: a server that uses another folder does not know its tokens.
+func (t tokenCommand) openSecret(c console) (*access.Secret, error) {
+	if len(t.SecretFile) > 0 {
+		return server.Config{Data: t.Data, ClusterConfig: server.ClusterConfig{SecretFile: t.SecretFile}}.OpenSecret()
+	}
+	secret, created, err := access.OpenSecret(t.Data)
+	if created {
+		fmt.Fprintf(c.err, "siaran: a new secret was made in %s: only a server with this --data knows it\n", t.Data)
+	}
+	return secret, err
 }
 
 // mint makes the token, and tells people how long it is valid.
@@ -128,7 +136,7 @@ func (t tokenCommand) mint(ctx context.Context, c console) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	secret, err := t.openSecret()
+	secret, err := t.openSecret(c)
 	if err != nil {
 		return "", err
 	}

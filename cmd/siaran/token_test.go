@@ -12,6 +12,9 @@ import (
 // TestLifeOfTokens: one that nobody has given a time ends by itself, and one without an end is asked for in words.
 func TestLifeOfTokens(t *testing.T) {
 	dir := t.TempDir()
+	if _, _, err := access.OpenSecret(dir); err != nil {
+		t.Fatal(err)
+	}
 	for args, want := range map[string]time.Duration{
 		"--stream cats --scope watch":                 day,
 		"--stream * --scope watch":                    day,

@@ -25,6 +25,7 @@ type Banner struct {
 	Operators      string // URL of metrics and profiles; empty if they are off
 	AddressWarning string // what is wrong with the addresses; empty if nothing is
 	Data           string // data folder
+	TokenFlags     string // of siaran token, beside --data, so that it makes tokens for this server
 	Demo           bool
 	HTTPS          string // where the certificate comes from; empty for plain HTTP
 	PlainHTTP      bool   // other machines can connect over plain HTTP
@@ -40,6 +41,10 @@ func (s *server) newBanner() (Banner, error) {
 		return Banner{}, err
 	}
 	data, err := filepath.Abs(s.cfg.Data)
+	if err != nil {
+		return Banner{}, err
+	}
+	flags, err := s.cfg.tokenFlags()
 	if err != nil {
 		return Banner{}, err
 	}
@@ -64,6 +69,7 @@ func (s *server) newBanner() (Banner, error) {
 		Operators:      s.adminURL(),
 		AddressWarning: s.addressWarning(),
 		Data:           data,
+		TokenFlags:     flags,
 		Demo:           s.cfg.Demo,
 		HTTPS:          s.certificateFact(),
 		PlainHTTP:      s.plain(),
@@ -84,12 +90,11 @@ func (f Banner) Print(w io.Writer, terminal bool) {
 		fmt.Fprintf(&b, "              (this link allows everything for 30 days: keep it to yourself)\n\n")
 	} else {
 		fmt.Fprintf(&b, "  Studio      %s/studio\n", f.URL)
-		fmt.Fprintf(&b, "              It asks for a token: %s\n\n", f.tokenCommand())
+		fmt.Fprintf(&b, "              It asks for a token: %s\n\n", f.tokenCommand("'*'", access.Admin))
 	}
 	fmt.Fprintf(&b, "  OBS         Settings, Stream, Service WHIP\n")
 	fmt.Fprintf(&b, "              Server        %s/whip/cats\n", f.URL)
-	fmt.Fprintf(&b, "              Bearer token  %s token --data %s --stream cats --scope publish\n\n",
-		commandName(), quoted(f.Data))
+	fmt.Fprintf(&b, "              Bearer token  %s\n\n", f.tokenCommand("cats", access.Publish))
 	fmt.Fprintf(&b, "  Media       UDP %s\n", f.Media)
 	if f.TCP != "" {
 		fmt.Fprintf(&b, "              TCP %s, for broadcasters without UDP\n", f.TCP)
@@ -117,9 +122,30 @@ func (f Banner) Print(w io.Writer, terminal bool) {
 	_, _ = io.WriteString(w, b.String()) // there may be no reader
 }
 
-// tokenCommand returns the command line that makes a token for the studio.
-func (f Banner) tokenCommand() string {
-	return fmt.Sprintf("%s token --data %s --stream '*' --scope admin", commandName(), quoted(f.Data))
+// tokenCommand returns the command line that makes a token for this server.
+func (f Banner) tokenCommand(stream string, scope access.Scope) string {
+	return fmt.Sprintf("%s token --data %s%s --stream %s --scope %s",
+		commandName(), quoted(f.Data), f.TokenFlags, stream, scope)
+}
+
+// tokenFlags are the flags, beside --data, without which siaran token would sign with another secret, or look for the
+// generation of keys in another listing.
+func (c Config) tokenFlags() (string, error) {
+	var b strings.Builder
+	for _, file := range c.SecretFile {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(" --secret-file " + quoted(path))
+	}
+	if c.Listing == "firestore" {
+		b.WriteString(" --listing firestore")
+		if c.FirebaseProject != "" {
+			b.WriteString(" --firebase-project " + quoted(c.FirebaseProject))
+		}
+	}
+	return b.String(), nil
 }
 
 // wrapped breaks text into lines and indents all but the first.
@@ -145,7 +171,7 @@ func (f Banner) Log(logger *slog.Logger) {
 	logger.Info("ready",
 		"url", f.URL,
 		"studio", f.URL+"/studio",
-		"token", f.tokenCommand(),
+		"token", f.tokenCommand("'*'", access.Admin),
 		"whip", f.URL+"/whip/{stream}",
 		"media", f.Media,
 		"tcp", f.TCP,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -79,5 +81,35 @@ func TestStudioLinkIsForATerminal(t *testing.T) {
 		if strings.Contains(out.String(), "#token=secret") != want || !strings.Contains(out.String(), f.URL+"/studio") {
 			t.Errorf("on a terminal %v: %s", terminal, &out)
 		}
+	}
+}
+
+// TestBannerSaysHowToMakeTokens: one that is made without the servers' secret, or the generation of keys in their
+// listing, would be refused.
+func TestBannerSaysHowToMakeTokens(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "shared key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(filepath.Join(dir, "data"))
+	cfg.SecretFile = []string{key}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var b Banner
+	if err := Run(ctx, cfg, slog.New(slog.DiscardHandler), func(f Banner) { b = f; cancel() }, Reload{}); err != nil {
+		t.Fatal(err)
+	}
+	var printed, logged strings.Builder
+	b.Print(&printed, false)
+	b.Log(slog.New(slog.NewTextHandler(&logged, nil)))
+	flag := "--secret-file '" + key + "' --stream"
+	if strings.Count(printed.String(), flag) != 2 || !strings.Contains(logged.String(), flag) {
+		t.Errorf("not twice %s in\n%s\n%s", flag, &printed, &logged)
+	}
+	place := ListingPlace{Listing: "firestore", FirebaseProject: "live"}
+	flags, err := Config{ListingConfig: ListingConfig{ListingPlace: place}}.tokenFlags()
+	if want := " --listing firestore --firebase-project live"; flags != want || err != nil {
+		t.Errorf("%q, %v, want %q", flags, err, want)
 	}
 }
