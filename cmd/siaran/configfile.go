@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -63,12 +64,50 @@ func (c *configFile) Validate(app *kong.Application) error {
 			}
 		}
 	}
-	for key := range c.values {
-		if !slices.Contains(names, key) {
-			return fmt.Errorf("%s: there is no setting %q; the settings are %s", c.path, key, strings.Join(names, ", "))
+	var wrong []error
+	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+		if slices.Contains(names, key) {
+			continue
+		}
+		hint := "siaran serve --help lists all"
+		if near := nearest(key, names); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		wrong = append(wrong, fmt.Errorf("%s: there is no setting %q: %s", c.path, key, hint))
+	}
+	return errors.Join(wrong...)
+}
+
+// nearest returns the name that differs from key by the fewest letters, two at most, or nothing.
+func nearest(key string, names []string) string {
+	best, least := "", 3
+	for _, name := range names {
+		if d := distance(key, name); d < least {
+			best, least = name, d
 		}
 	}
-	return nil
+	return best
+}
+
+// distance is how many letters must be added, left out or changed to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, row[j]+1, corner+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // Resolve returns the value of a flag, or nil if the file does not set it.

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -78,6 +81,27 @@ func execute(ctx context.Context, args []string, c console) int {
 	return 0
 }
 
+// parsed reads settings of one type, and says in our words what is wrong with them.
+func parsed[T any](parse func(string) (T, error), advice string) kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(ctx *kong.DecodeContext, to reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+			return err
+		}
+		v, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("%q: %s", text, advice)
+		}
+		to.Set(reflect.ValueOf(v))
+		return nil
+	}))
+}
+
+func logLevel(text string) (level slog.Level, err error) {
+	err = level.UnmarshalText([]byte(text))
+	return level, err
+}
+
 // newParser also reads the configuration file, if args or the environment name one.
 func newParser(line *commandLine, args []string, options ...kong.Option) (*kong.Kong, error) {
 	options = append(options,
@@ -87,6 +111,9 @@ func newParser(line *commandLine, args []string, options ...kong.Option) (*kong.
 		kong.DefaultEnvars("SIARAN"),
 		kong.Vars{"skip_interfaces": server.SkipInterfaces, "admin_listen": server.DefaultAdminListen},
 		kong.PostBuild(explain),
+		parsed(netip.ParseAddr, "give an IP address such as 203.0.113.7"),
+		parsed(netip.ParsePrefix, "give a network such as 127.0.0.1/32"),
+		parsed(logLevel, "give debug, info, warn or error"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)
 	if path := configPath(args); path != "" {

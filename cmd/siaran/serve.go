@@ -20,6 +20,9 @@ type serveCommand struct{ serverSettings }
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, con console, args arguments) error {
+	if _, err := c.Checked(); err != nil {
+		return usageError{err}
+	}
 	logger, level := c.NewLogger(con.err)
 	c.Version = version
 	err := server.Run(ctx, c.Config, logger, func(b server.Banner) {

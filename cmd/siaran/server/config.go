@@ -120,7 +120,19 @@ func (c *Config) checkLimits() error {
 	say(c.DSCP < 0 || c.DSCP > 63, "--dscp %d: give 0 to 63", c.DSCP)
 	say(c.SetupTimeout < time.Second || c.SetupTimeout > 5*time.Minute,
 		"--setup-timeout %s: give a time from 1s to 5m", c.SetupTimeout)
+	for _, origin := range c.AllowOrigin {
+		say(!isOrigin(origin), "--allow-origin %q: give an origin such as https://www.example.org, without a path", origin)
+	}
 	return errors.Join(wrong...)
+}
+
+// isOrigin reports whether a browser could send this as Origin. Others would never match.
+func isOrigin(text string) bool {
+	if text == "*" || text == "null" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && u.Scheme+"://"+u.Host == text && text == strings.ToLower(text)
 }
 
 // checkBaseURL checks --base-url and removes slashes at its end.
