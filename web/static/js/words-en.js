@@ -240,6 +240,7 @@ export default {
   "admin.title": "Control room",
   "admin.gate": "Your key to the control room",
   "admin.gate.text": "It takes an administrator's token, or the studio link that the server printed when it started.",
+  "admin.gate.use": "Open the control room",
   "admin.refused": "The token is not an administrator's, or not valid any more.",
   "admin.casts": "Broadcasts",
   "admin.viewers": "Viewers",

@@ -242,6 +242,7 @@ export default {
   "admin.title": "Ruang kendali",
   "admin.gate": "Kunci ruang kendali",
   "admin.gate.text": "Perlu token administrator, atau tautan studio yang ditampilkan server saat dijalankan.",
+  "admin.gate.use": "Buka ruang kendali",
   "admin.refused": "Token itu bukan milik administrator, atau tidak berlaku lagi.",
   "admin.casts": "Siaran",
   "admin.viewers": "Penonton",
