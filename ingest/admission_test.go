@@ -94,6 +94,29 @@ func TestForgedSourcesTakeFewPlaces(t *testing.T) {
 	}
 }
 
+// TestForgedAlertEndsNoHandshake: a datagram of 15 bytes would be enough.
+func TestForgedAlertEndsNoHandshake(t *testing.T) {
+	m := testMux(t)
+	s, err := m.session(local{ufrag: "cats", password: testPassword,
+		addresses: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189")}}, &sdp.Offer{}, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := netip.MustParseAddrPort("198.51.100.1:5000")
+	s.HandleCheck(request(t, "cats"), from, netip.Addr{})
+	<-s.v4.queue
+	for _, description := range []byte{0, 40} { // close_notify, handshake_failure
+		s.HandlePacket(alert(1, description), from, netip.Addr{})
+		if len(s.v4.queue) > 0 {
+			t.Fatal("a forged alert came through")
+		}
+	}
+	s.HandlePacket(flight(2), from, netip.Addr{})
+	if len(s.v4.queue) == 0 {
+		t.Error("the handshake does not go on")
+	}
+}
+
 // TestConnectedBroadcasterStays has a stranger forge the broadcaster's address and say goodbye in its name, and all
 // else that ends a handshake.
 func TestConnectedBroadcasterStays(t *testing.T) {

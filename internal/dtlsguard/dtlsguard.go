@@ -47,8 +47,7 @@ type Budget struct {
 }
 
 // Finish says that the handshake has succeeded. From then on encrypted records are not counted, since the library
-// authenticates them, and alerts in the clear are malformed: anybody could end the connection by one. What repeats the
-// handshake's last flight is still admitted within the budget.
+// authenticates them. What repeats the handshake's last flight is still admitted within the budget.
 func (b *Budget) Finish() { b.finished = true }
 
 // Admit reports whether the library may see a datagram: nil, ErrMalformed or ErrSpent. It is counted when it may.
@@ -111,12 +110,12 @@ func (b *Budget) plain(kind byte, content []byte) (fragments int, ok bool) {
 	switch kind {
 	case typeChangeCipherSpec:
 		return 0, len(content) == 1 && content[0] == 1
-	case typeAlert:
-		return 0, len(content) == 2 && !b.finished
 	case typeHandshake:
 		return b.messages(content)
 	}
-	return 0, false // application data is never in the clear
+	// Application data is never in the clear. An alert may be, but it would end the connection, whoever has sent it. That
+	// a peer has given up is noticed by its silence.
+	return 0, false
 }
 
 // messages reads a handshake record. There may be several messages in it.

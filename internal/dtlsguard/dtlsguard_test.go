@@ -43,7 +43,6 @@ func TestWhatIsAdmitted(t *testing.T) {
 		{"messages in a record", plain(whole(1, 10), whole(2, 0), whole(3, 30)), nil},
 		{"the rest of a message and the next", plain(part(1, 90, 80, 10), whole(2, 20)), nil},
 		{"the end of a flight", slices.Concat(plain(whole(3, 66)), ccs, sealed), nil},
-		{"an alert", record(typeAlert, 0, []byte{2, 40}), nil},
 		{"encrypted ones", slices.Concat(sealed, record(typeAlert, 1, make([]byte, 26))), nil},
 		{"the largest message", plain(part(MaxNumber, MaxMessage, MaxMessage-10, 10)), nil},
 
@@ -62,7 +61,7 @@ func TestWhatIsAdmitted(t *testing.T) {
 		{"a message of the far future", plain(whole(MaxNumber+1, 10)), ErrMalformed},
 		{"bad behind good", slices.Concat(plain(whole(0, 9)), plain(part(1, 20, 0, 0))), ErrMalformed},
 		{"application data in the clear", record(typeApplicationData, 0, []byte{1}), ErrMalformed},
-		{"an alert of another length", record(typeAlert, 0, []byte{2, 40, 0}), ErrMalformed},
+		{"an alert in the clear", record(typeAlert, 0, []byte{2, 40}), ErrMalformed},
 		{"another change of ciphers", record(typeChangeCipherSpec, 0, []byte{2}), ErrMalformed},
 		{"another content", record(25, 1, make([]byte, 40)), ErrMalformed},
 		{"another version", append([]byte{22, 3, 3}, sealed[3:]...), ErrMalformed},
@@ -105,7 +104,6 @@ func TestBudgetIsSpent(t *testing.T) {
 	}{
 		{"datagrams", record(typeHandshake, 0, whole(0, 30)), MaxDatagrams},
 		{"encrypted datagrams", record(typeHandshake, 1, make([]byte, 30)), MaxDatagrams},
-		{"alerts", record(typeAlert, 0, []byte{1, 90}), MaxDatagrams},
 		{"bytes", record(typeHandshake, 0, part(0, 2000, 0, 1024-recordHeader-messageHeader)), MaxBytes / 1024},
 		{"parts", record(typeHandshake, 0, parts...), 4},
 	}
