@@ -131,20 +131,22 @@ func (s *muxSession) moves(_ *stun.Message, _, remote ice.Candidate, _ *ice.Cand
 }
 
 // inwardCheck is what pion gets in place of a check that names c, nil if the check was not made with c. nominates
-// reports whether it has USE-CANDIDATE.
+// reports whether it has USE-CANDIDATE. Neither knows anything of what stands behind the check's integrity: anybody who
+// has captured a check can add to it there.
 func (s *muxSession) inwardCheck(b []byte, c *credentials) (told []byte, nominates bool) {
 	m := decoded(b)
 	if m == nil || !integral(m, c.password) {
 		return nil, false
 	}
-	nominates = m.Contains(stun.AttrUseCandidate)
-	if c == s.first { // pion looks at the rest itself
-		return b, nominates
+	m.Attributes = covered(m)
+	name, _ := m.Get(stun.AttrUsername) // none is empty
+	if c != s.first {                   // otherwise pion looks at it
+		if string(name) != c.ufrag+":"+c.remoteUfrag {
+			return nil, false
+		}
+		name = []byte(s.first.ufrag + ":" + s.first.remoteUfrag)
 	}
-	if name, err := m.Get(stun.AttrUsername); err != nil || string(name) != c.ufrag+":"+c.remoteUfrag {
-		return nil, false
-	}
-	return retold(m, s.first.ufrag+":"+s.first.remoteUfrag, s.first.password, nil), nominates
+	return retold(m, string(name), s.first.password, nil), m.Contains(stun.AttrUseCandidate)
 }
 
 // inwardAnswer is what pion gets in place of an answer to one of its checks; nil: nothing. The caller holds mu.
@@ -204,17 +206,25 @@ func integral(m *stun.Message, password string) bool {
 	return stun.NewShortTermIntegrity(password).Check(m) == nil
 }
 
+// covered is the attributes of a message that its integrity covers, and that are to be looked at (RFC 8489 section
+// 14.5): all of them if it has none.
+func covered(m *stun.Message) stun.Attributes {
+	for i, a := range m.Attributes {
+		if a.Type == stun.AttrMessageIntegrity {
+			return m.Attributes[:i]
+		}
+	}
+	return m.Attributes
+}
+
 // retold is a STUN message with another user name (none when empty), integrity, and perhaps mapped address. It has no
-// attributes but those that the integrity covers (RFC 8489 section 14.5). It is nil if it cannot be built.
+// attributes but those that the integrity covers. It is nil if it cannot be built.
 func retold(m *stun.Message, name, password string, mapped *stun.XORMappedAddress) []byte {
 	setters := []stun.Setter{stun.NewTransactionIDSetter(m.TransactionID), m.Type}
 	if name != "" {
 		setters = append(setters, stun.NewUsername(name))
 	}
-	for _, a := range m.Attributes {
-		if a.Type == stun.AttrMessageIntegrity {
-			break
-		}
+	for _, a := range covered(m) {
 		switch {
 		case a.Type == stun.AttrUsername, a.Type == stun.AttrFingerprint:
 		case a.Type == stun.AttrXORMappedAddress && mapped != nil:

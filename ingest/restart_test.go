@@ -277,6 +277,43 @@ func TestChecksOfRestarts(t *testing.T) {
 	}
 }
 
+// TestNothingBehindTheIntegrityCounts has a stranger send a captured check again, from the broadcaster's address and with
+// attributes behind those that its integrity covers.
+func TestNothingBehindTheIntegrityCounts(t *testing.T) {
+	m := testMux(t)
+	s := join(t, m, "cats")
+	from := netip.MustParseAddrPort("198.51.100.1:5000")
+	for _, c := range []*credentials{s.first, s.restart("theirs", "their password")} {
+		captured := must(stun.Build(stun.TransactionID, stun.BindingRequest,
+			stun.NewUsername(c.ufrag+":"+c.remoteUfrag), stun.NewShortTermIntegrity(c.password)))
+		s.HandleCheck(captured.Raw, from, netip.Addr{})
+		if s.queued() != 1 {
+			t.Fatal("a right check does not come through")
+		}
+		changed := &stun.Message{Raw: append([]byte(nil), captured.Raw...)}
+		if err := changed.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		changed.Add(stun.AttrUseCandidate, nil)
+		changed.Add(stun.AttrICEControlled, make([]byte, 8))
+		if err := stun.Fingerprint.AddTo(changed); err != nil {
+			t.Fatal(err)
+		}
+		if _, nominates := s.inwardCheck(changed.Raw, c); nominates {
+			t.Error("a stranger has nominated a path")
+		}
+		s.HandleCheck(changed.Raw, from, netip.Addr{})
+		d := <-s.v4.queue
+		told := decoded(d.buf[:d.n])
+		if told == nil || !integral(told, s.first.password) {
+			t.Fatalf("pion gets %v", told)
+		}
+		if told.Contains(stun.AttrUseCandidate) || told.Contains(stun.AttrICEControlled) {
+			t.Error("pion gets what a stranger has added")
+		}
+	}
+}
+
 // FuzzTranslated gives pion's messages and the broadcaster's any content: what comes out is STUN, or nothing.
 func FuzzTranslated(f *testing.F) {
 	m := testMux(f)
