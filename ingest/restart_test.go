@@ -277,8 +277,8 @@ func TestChecksOfRestarts(t *testing.T) {
 	}
 }
 
-// TestNothingBehindTheIntegrityCounts has a stranger send a captured check again, from the broadcaster's address and with
-// attributes behind those that its integrity covers.
+// TestNothingBehindTheIntegrityCounts has a stranger send a captured check again, from the broadcaster's address and
+// with attributes behind those that its integrity covers.
 func TestNothingBehindTheIntegrityCounts(t *testing.T) {
 	m := testMux(t)
 	s := join(t, m, "cats")
