@@ -267,6 +267,9 @@ input[type="range"] { width: 96px; height: 44px; margin: 0; accent-color: #f6f1e
   .report p { font-size: 12px; }
   .report .pill, .report .quiet { min-height: 36px; }
 }
+@container (min-height: 200px) and (max-height: 300px) {
+  .choices { margin-top: 8px; }
+}
 @media (prefers-reduced-motion: reduce) {
   .ring::before, .ring::after { animation: none; }
   .bar, .centre { transition: none; }

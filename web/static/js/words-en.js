@@ -302,7 +302,9 @@ export default {
   "admin.keys.newText": "It is for publishing, and shown once: copy it now.",
   "admin.end": "End broadcast",
   "admin.end.title": "End the broadcast of {stream}?",
-  "admin.end.text": "It ends for everybody. The broadcaster can start again.",
+  "admin.end.text":
+    "It ends for everybody. The broadcaster can start again, and a program such as OBS does so by itself: renew the " +
+    "keys to keep it out.",
   "admin.event.began": "{stream} went live",
   "admin.event.interrupted": "{stream}: nothing comes from the broadcaster",
   "admin.event.resumed": "{stream}: the broadcaster is back",

@@ -304,7 +304,9 @@ export default {
   "admin.keys.newText": "Untuk menyiarkan, dan hanya tampil sekali: salin sekarang.",
   "admin.end": "Akhiri siaran",
   "admin.end.title": "Akhiri siaran {stream}?",
-  "admin.end.text": "Siaran berakhir untuk semua orang. Penyiar dapat memulai lagi.",
+  "admin.end.text":
+    "Siaran berakhir untuk semua orang. Penyiar dapat memulai lagi, dan program seperti OBS melakukannya sendiri: " +
+    "perbarui kunci untuk mencegahnya.",
   "admin.event.began": "{stream} mulai tayang",
   "admin.event.interrupted": "{stream}: tidak ada yang datang dari penyiar",
   "admin.event.resumed": "{stream}: penyiar kembali",
