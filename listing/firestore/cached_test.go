@@ -80,7 +80,10 @@ func TestListsAreShared(t *testing.T) {
 	})
 	s := listingtest.State("s39", siaran.StatusLive)
 	s.StartedAt = time.Now()
-	apply(t, f, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{{State: s}}})
+	err := f.Apply(ctx, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{{State: s}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	testutil.Eventually(t, "what is live comes first", func() bool {
 		list := all()
 		return list[0].Name == "s39" && list[0].Status == siaran.StatusLive && list[1].Name == "s00"
@@ -116,7 +119,9 @@ func TestRecall(t *testing.T) {
 	state := listingtest.State("cats", siaran.StatusLive)
 	state.StartedAt = time.Now()
 	u := siaran.Update{Node: "there", At: time.Now(), Changes: []siaran.Change{{State: state}}}
-	apply(t, other, u)
+	if err := other.Apply(ctx, u); err != nil {
+		t.Fatal(err)
+	}
 	testutil.Eventually(t, "it recalls that they are live elsewhere", func() bool {
 		if err := f.ask(ctx, listing.CallTimeout); err != nil { // as a lease would keep it in touch
 			t.Fatal(err)

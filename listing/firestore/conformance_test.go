@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"siaran"
 	"siaran/internal/testutil"
 	"siaran/listing/firestore/emulator"
@@ -20,6 +22,7 @@ func open(t testing.TB, cfg Config) *Listing {
 	if cfg.Emulator == "" {
 		cfg.Emulator = emulator.Start(t)
 	}
+	cfg.dial = []grpc.DialOption{grpc.WithUnaryInterceptor(emulator.Repair)}
 	f, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -75,8 +75,9 @@ func connect(ctx context.Context, cfg Config, listenErrors *listenErrors) (_ *fi
 	var options []option.ClientOption
 	switch {
 	case cfg.Emulator != "":
-		conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(cfg.Emulator, "http://"), reconnect, intercept,
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(emulatorRights{}))
+		conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(cfg.Emulator, "http://"),
+			append(cfg.dial, reconnect, intercept, grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithPerRPCCredentials(emulatorRights{}))...)
 		if err != nil {
 			return nil, err
 		}

@@ -136,7 +136,9 @@ func TestHistoryNamesNobody(t *testing.T) {
 			At:      time.Now(),
 			Changes: []siaran.Change{{State: state, Joined: []siaran.Viewer{{ID: "v", JoinedAt: time.Now()}}}},
 		}
-		apply(t, f, update)
+		if err := f.Apply(t.Context(), update); err != nil {
+			t.Fatal(err)
+		}
 		for _, ref := range []*firestore.DocumentRef{f.broadcast("cats", "b"), f.stream("cats"), f.viewer("cats", "v")} {
 			snap, err := f.get(t.Context(), ref)
 			if err != nil {

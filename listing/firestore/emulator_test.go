@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	"siaran"
-	"siaran/internal/testutil"
+	"siaran/listing/firestore/emulator"
 )
 
 var errUntrusted = errors.New("the listing does not rely on its memory now")
@@ -100,20 +97,47 @@ func askAgain(t testing.TB, f *Listing) {
 	}()
 }
 
-// apply writes as the reporter does, which tries again: the emulator may fail a write that it has done, when a listener
-// that it would tell is being cancelled.
-func apply(t testing.TB, f *Listing, u siaran.Update) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
+// TestRepair writes while listeners are cancelled. Without emulator.Repair some of the writes fail.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	f := open(t, Config{Project: emulator.Project()})
+	doc := f.client.Collection("try").Doc("one")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	for {
-		err := f.Apply(ctx, u)
-		if err == nil {
-			return
+	var listeners sync.WaitGroup
+	for range 2 {
+		listeners.Go(func() {
+			for ctx.Err() == nil {
+				one, end := context.WithCancel(ctx)
+				it := doc.Snapshots(one)
+				for range 3 {
+					_, _ = it.Next()
+				}
+				end()
+				it.Stop()
+			}
+		})
+	}
+	defer listeners.Wait()
+	for n := 0; ctx.Err() == nil; n++ {
+		write := func() error { _, err := doc.Set(t.Context(), map[string]any{"n": n}); return err }
+		if n%2 > 0 {
+			write = func() error {
+				b := f.client.BulkWriter(t.Context())
+				defer b.End()
+				job, err := b.Set(doc, map[string]any{"n": n})
+				if err == nil {
+					b.Flush()
+					_, err = job.Results()
+				}
+				return err
+			}
 		}
-		if status.Code(err) != codes.Canceled || ctx.Err() != nil {
-			t.Fatal(err)
+		if err := write(); err != nil {
+			t.Fatalf("write %d: %v", n, err)
 		}
-		t.Log("the emulator has cancelled a write: again")
+		if snap, err := doc.Get(t.Context()); err != nil || fields(snap.Data())["n"] != int64(n) {
+			t.Fatalf("after write %d: %v, %v", n, snap.Data(), err)
+		}
 	}
 }

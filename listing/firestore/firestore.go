@@ -12,6 +12,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
 
 	"siaran"
 	"siaran/listing"
@@ -46,6 +47,7 @@ type Config struct {
 	open   time.Duration    // in place of openTimeout
 	move   time.Duration    // in place of movePause
 	ask    time.Duration    // in place of listing.RenewPeriod, between two questions for leases
+	dial   []grpc.DialOption
 }
 
 const (

@@ -118,7 +118,9 @@ func TestServersOfBefore(t *testing.T) {
 	update := siaran.Update{Node: "a", At: time.Now(), Changes: []siaran.Change{
 		{State: listingtest.State("cats", siaran.StatusLive)},
 	}}
-	apply(t, here, update)
+	if err := here.Apply(ctx, update); err != nil {
+		t.Fatal(err)
+	}
 	knows(t, here, "a") // by its stream
 	if _, err := here.Live("cats"); err != nil {
 		t.Errorf("its stream: %v", err)

@@ -22,7 +22,9 @@ func TestSweepBatches(t *testing.T) {
 	all, _ := listingtest.Viewers(0, 2*sweepBatch+10)
 	for _, part := range [][]siaran.Viewer{all[:sweepBatch], all[sweepBatch : 2*sweepBatch], all[2*sweepBatch:]} {
 		update := siaran.Update{Node: "dead", At: time.Now(), Changes: []siaran.Change{{State: s, Joined: part}}}
-		apply(t, f, update)
+		if err := f.Apply(t.Context(), update); err != nil {
+			t.Fatal(err)
+		}
 	}
 	testutil.Eventually(t, "the node is swept", func() bool { // once the listener has delivered it
 		_, err := f.Sweep(t.Context(), "")
@@ -39,7 +41,9 @@ func TestSweepStops(t *testing.T) {
 	watching, _ := listingtest.Viewers(0, 5)
 	s := listingtest.State("cats", siaran.StatusLive)
 	update := siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{{State: s, Joined: watching}}}
-	apply(t, node, update)
+	if err := node.Apply(ctx, update); err != nil {
+		t.Fatal(err)
+	}
 	if ok, err := sweeper.claimSweep(ctx, "n"); err != nil || !ok {
 		t.Fatalf("claimed: %v, %v", ok, err)
 	}
@@ -72,11 +76,15 @@ func TestReconcile(t *testing.T) {
 	lives, dead := listingtest.State("lives", siaran.StatusLive), listingtest.State("dead", siaran.StatusLive)
 	all, ids := listingtest.Viewers(0, 6)
 	for _, c := range []siaran.Change{{State: lives, Joined: all[:4]}, {State: dead, Joined: all[4:]}} {
-		apply(t, f, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{c}})
+		if err := f.Apply(ctx, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{c}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	others := siaran.Change{State: listingtest.State("others", siaran.StatusLive), Joined: all[:1]}
 	update := siaran.Update{Node: "other", At: time.Now(), Changes: []siaran.Change{others}}
-	apply(t, f, update)
+	if err := f.Apply(ctx, update); err != nil {
+		t.Fatal(err)
+	}
 	before := f.Stats()
 	if swept, err := f.Reconcile(ctx, "n", map[siaran.BroadcastID]bool{lives.ID: true}); err != nil || swept != 1 {
 		t.Errorf("swept %d, %v", swept, err)
@@ -134,7 +142,9 @@ func TestMemory(t *testing.T) {
 	for i := range 3 {
 		s := listingtest.State(fmt.Sprint("s", i), siaran.StatusLive)
 		s.StartedAt = time.Now()
-		apply(t, f, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{{State: s}}})
+		if err := f.Apply(ctx, siaran.Update{Node: "n", At: time.Now(), Changes: []siaran.Change{{State: s}}}); err != nil {
+			t.Fatal(err)
+		}
 		if got, err := f.Stream(ctx, s.Stream); err != nil || got.Status != siaran.StatusLive {
 			t.Errorf("right after it was written: %+v, %v", got, err) // its own writes a server sees at once
 		}

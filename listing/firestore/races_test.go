@@ -26,7 +26,12 @@ func TestReconcileMany(t *testing.T) {
 	}
 	dead := listingtest.State("z", siaran.StatusLive)
 	for _, part := range [][]siaran.Change{changes[:100], changes[100:200], changes[200:], {{State: dead}}} {
-		apply(t, f, siaran.Update{Node: "n", At: time.Now(), Changes: part})
+		ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
+		err := f.Apply(ctx, siaran.Update{Node: "n", At: time.Now(), Changes: part})
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()

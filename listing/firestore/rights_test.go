@@ -125,7 +125,9 @@ func TestRightsAreClosed(t *testing.T) {
 		}
 		joined := []siaran.Viewer{{ID: "v", JoinedAt: time.Now(), Path: "direct"}}
 		update := siaran.Update{Node: "eins", At: time.Now(), Changes: []siaran.Change{{State: state, Joined: joined}}}
-		apply(t, f, update)
+		if err := f.Apply(ctx, update); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := newStranger(t, project)
 	public := map[string]string{"visibility": "public"}

@@ -93,7 +93,9 @@ func TestNeighbours(t *testing.T) {
 	}
 	state := listingtest.State("cats", siaran.StatusLive)
 	update := siaran.Update{Node: "there", At: time.Now(), Changes: []siaran.Change{{State: state}}}
-	apply(t, there, update)
+	if err := there.Apply(t.Context(), update); err != nil {
+		t.Fatal(err)
+	}
 	known := func() bool {
 		list := here.Nodes()
 		if len(list) != 1 {
@@ -137,7 +139,9 @@ func TestMoves(t *testing.T) {
 			s.PeakViewers, s.TotalViewers = 2, 3
 		}
 		update := siaran.Update{Node: node, At: time.Now(), Changes: []siaran.Change{{State: s}}}
-		apply(t, servers[node], update)
+		if err := servers[node].Apply(t.Context(), update); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		servers[name] = open(t, Config{Project: project, Publisher: proof})

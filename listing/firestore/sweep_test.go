@@ -20,7 +20,9 @@ import (
 func leaveBehind(t testing.TB, f *Listing, node string, s siaran.BroadcastState, n int) {
 	t.Helper()
 	update := siaran.Update{Node: node, At: time.Now(), Changes: []siaran.Change{{State: s}}}
-	apply(t, f, update)
+	if err := f.Apply(t.Context(), update); err != nil {
+		t.Fatal(err)
+	}
 	addViewers(t, f, node, s, n)
 }
 
