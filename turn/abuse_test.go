@@ -270,6 +270,36 @@ func TestChannelNumbers(t *testing.T) {
 	}
 }
 
+// TestNothingBehindTheIntegrityCounts has a stranger send a captured request again, from the client's address and with
+// an attribute behind those that its integrity covers: browsers refresh without LIFETIME, and one of 0 ends the
+// allocation.
+func TestNothingBehindTheIntegrityCounts(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			s := open(t)
+			user, password := s.Credential("a", time.Hour)
+			r := s.raw(transport, user, password)
+			r.allocate()
+			captured := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
+				stun.NewUsername(user), r.nonce, r.realm, stun.NewLongTermIntegrity(user, r.realm.String(), password))
+			captured.Add(stun.AttrLifetime, make([]byte, 4))
+			if err := stun.Fingerprint.AddTo(captured); err != nil {
+				t.Fatal(err)
+			}
+			answer := r.exchange(captured)
+			if code(answer) != 0 {
+				t.Fatalf("refused: %d", code(answer))
+			}
+			if lifetime, err := answer.Get(stun.AttrLifetime); err != nil || binary.BigEndian.Uint32(lifetime) == 0 {
+				t.Errorf("the stranger has ended the allocation: %v, %v", lifetime, err)
+			}
+			if n := s.Stats().Allocations; n != 1 {
+				t.Errorf("%d allocations are left", n)
+			}
+		})
+	}
+}
+
 func TestUnusualRequests(t *testing.T) {
 	s := open(t)
 	user, password := s.Credential("a", time.Hour)

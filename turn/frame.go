@@ -82,6 +82,20 @@ func addressesWhole(m *stun.Message) bool {
 	return true
 }
 
+// cutTail takes off what stands behind a message's integrity. That does not cover it, so anybody who has captured the
+// message can have added it, and it must not be looked at (RFC 8489 section 14.5).
+func cutTail(m *stun.Message) {
+	end := stunHeader
+	for i, a := range m.Attributes {
+		end += 4 + padded(int(a.Length))
+		if a.Type == stun.AttrMessageIntegrity {
+			m.Attributes, m.Raw, m.Length = m.Attributes[:i+1], m.Raw[:end], uint32(end-stunHeader)
+			m.WriteLength()
+			return
+		}
+	}
+}
+
 // indication returns the constant part of a peer's Data indications: the header and XOR-PEER-ADDRESS.
 func indication(peer stun.Setter) []byte {
 	m, err := stun.Build(stun.NewType(stun.MethodData, stun.ClassIndication), stun.TransactionID, peer)

@@ -253,7 +253,12 @@ func (r *raw) once(method stun.Method, setters ...stun.Setter) *stun.Message {
 		all = append(all, stun.NewUsername(r.user), r.nonce, r.realm,
 			stun.NewLongTermIntegrity(r.user, r.realm.String(), r.password))
 	}
-	m := stun.MustBuild(append(all, stun.Fingerprint)...)
+	return r.exchange(stun.MustBuild(append(all, stun.Fingerprint)...))
+}
+
+// exchange sends a request and returns its answer; nil when none comes.
+func (r *raw) exchange(m *stun.Message) *stun.Message {
+	r.t.Helper()
 	buf := make([]byte, maxDatagram)
 	r.write(m.Raw) // once, so that it counts once: loopback loses nothing
 	_ = r.conn.SetReadDeadline(time.Now().Add(time.Minute))

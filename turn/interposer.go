@@ -58,6 +58,8 @@ type request struct {
 	key        stun.MessageIntegrity // nil until the user is known
 	asked      bool                  // for permissions or a channel, with valid credentials
 	refusal    stun.ErrorCode        // our own, which pion cannot express
+
+	fingerprint bool // the message had one, and so has our answer
 }
 
 func (i *interposer) allocationOf(client netip.AddrPort) *allocation {
@@ -89,8 +91,8 @@ func (i *interposer) unlist(a *allocation) {
 	}
 }
 
-// take handles what a client has sent to one of our addresses, and reports whether it is a request for pion to
-// answer. Only the reader calls it.
+// take handles what a client has sent to one of our addresses, and reports whether there is a request for pion to
+// answer: i.request has its message. Only the reader calls it.
 func (i *interposer) take(b []byte, from netip.AddrPort, local netip.Addr) (forPion bool) {
 	defer i.server.faults.Recover("handle a datagram of a TURN client", nil)
 	a := i.allocationOf(from)
@@ -132,7 +134,9 @@ func (i *interposer) take(b []byte, from netip.AddrPort, local netip.Addr) (forP
 			i.server.stats.dropJunk.Add(1)
 			return false
 		}
-		i.request = request{message: m, client: from, local: local, allocation: a}
+		fingerprint := m.Contains(stun.AttrFingerprint)
+		cutTail(m)
+		i.request = request{message: m, client: from, local: local, allocation: a, fingerprint: fingerprint}
 		return true
 	default:
 		i.server.stats.dropJunk.Add(1)
@@ -308,7 +312,7 @@ func (r *request) answer() []byte {
 	} else {
 		setters = append(setters, stun.NewType(r.message.Type.Method, stun.ClassErrorResponse), r.refusal, r.key)
 	}
-	if r.message.Contains(stun.AttrFingerprint) {
+	if r.fingerprint {
 		setters = append(setters, stun.Fingerprint)
 	}
 	m, err := stun.Build(setters...)

@@ -156,7 +156,7 @@ func (c *tcpConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			return 0, nil, err
 		}
 		if c.interposer.take(message, c.client, netip.Addr{}) {
-			return copy(b, message), net.TCPAddrFromAddrPort(c.client), nil
+			return copy(b, c.interposer.request.message.Raw), net.TCPAddrFromAddrPort(c.client), nil
 		}
 	}
 }

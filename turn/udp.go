@@ -30,7 +30,7 @@ type udpSocket struct {
 	port       Port
 	ready      chan struct{} // closed when port is set
 
-	requests chan []byte
+	requests chan struct{} // the interposer has one
 	answers  chan struct{}
 	done     chan struct{}
 	once     sync.Once
@@ -40,7 +40,7 @@ type udpSocket struct {
 
 func (s *Server) listenUDP(addr string) error {
 	u := &udpSocket{
-		ready: make(chan struct{}), requests: make(chan []byte), answers: make(chan struct{}), done: make(chan struct{}),
+		ready: make(chan struct{}), requests: make(chan struct{}), answers: make(chan struct{}), done: make(chan struct{}),
 	}
 	u.interposer = newInterposer(s, u)
 	port, err := s.cfg.ListenUDP(addr, u.handle)
@@ -69,7 +69,7 @@ func (u *udpSocket) handle(b []byte, from netip.AddrPort, local netip.Addr) {
 		return
 	}
 	select {
-	case u.requests <- b:
+	case u.requests <- struct{}{}:
 	case <-u.done:
 		return
 	}
@@ -89,9 +89,10 @@ func (u *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 		}
 	}
 	select {
-	case request := <-u.requests:
+	case <-u.requests:
 		u.busy = true
-		return copy(b, request), net.UDPAddrFromAddrPort(u.interposer.request.client), nil
+		r := &u.interposer.request
+		return copy(b, r.message.Raw), net.UDPAddrFromAddrPort(r.client), nil
 	case <-u.done:
 		u.interposer.server.running.Done()
 		return 0, nil, net.ErrClosed
