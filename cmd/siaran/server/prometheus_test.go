@@ -45,6 +45,9 @@ func TestPrometheus(t *testing.T) {
 	harness.Eventually(t, "the server is scraped", func() bool {
 		return len(p.query(t, "siaran_joins_total")) > 0 && len(p.query(t, `up{job="siaran"} == 1`)) == 1
 	})
+	for _, q := range panels(t)["Viewers"] {
+		harness.Eventually(t, "the number of viewers when nobody watches", func() bool { return len(p.query(t, q)) == 1 })
+	}
 	s.Broadcast(t, harness.Cats, s.Token(t, "cats", access.Publish), harness.TwoMinutes)
 	for range 3 {
 		s.Watch(t, harness.Cats)
