@@ -68,7 +68,7 @@ func (a *addresses) look() []netip.AddrPort {
 		list = append(list, a.mapped)
 	}
 	for _, ip := range ips {
-		if address := netip.AddrPortFrom(ip, a.local.Port()); address != a.mapped {
+		if address := netip.AddrPortFrom(ip, a.local.Port()); !slices.Contains(list, address) {
 			list = append(list, address)
 		}
 	}

@@ -56,6 +56,7 @@ func TestPublicAddressesAreAnnouncedAlone(t *testing.T) {
 	for said, told := range map[string]string{
 		"203.0.113.7 2001:db8::7":             "203.0.113.7 2001:db8::7 127.0.0.1",
 		"2001:db8::7 203.0.113.7 203.0.113.6": "203.0.113.7 203.0.113.6 2001:db8::7 127.0.0.1", // some clients take the first
+		"127.0.0.1 203.0.113.7 203.0.113.7":   "127.0.0.1 203.0.113.7",
 	} {
 		s := openFor(t, "[::]:0", Options{Public: addrs(said)})
 		port := s.addresses.local.Port()
