@@ -280,8 +280,8 @@ export default {
   "admin.ban": "Ban",
   "admin.ban.title": "Ban this viewer for the broadcast?",
   "admin.ban.text":
-    "The viewer cannot come back until the broadcast is over. Without a token of their own, all viewers behind the " +
-    "same address are banned.",
+    "The viewer cannot come back until the broadcast is over. A viewer without a token of their own is known by the " +
+    "address: all who watch from there without one are banned too.",
   "admin.unidentified":
     "Nothing identifies this viewer: it has no token, and comes from this machine or through a proxy that " +
     "--trusted-proxy does not name. It was not banned.",

@@ -282,8 +282,8 @@ export default {
   "admin.ban": "Larang",
   "admin.ban.title": "Larang penonton ini selama siaran?",
   "admin.ban.text":
-    "Penonton tidak dapat kembali sampai siaran selesai. Tanpa token sendiri, semua penonton di balik alamat yang " +
-    "sama ikut dilarang.",
+    "Penonton tidak dapat kembali sampai siaran selesai. Penonton tanpa token sendiri dikenali dari alamatnya: semua " +
+    "yang menonton dari alamat itu tanpa token ikut dilarang.",
   "admin.unidentified":
     "Penonton ini tidak dapat dikenali: tanpa token, dan datang dari mesin ini atau lewat proksi yang tidak disebut " +
     "--trusted-proxy. Ia tidak dilarang.",
