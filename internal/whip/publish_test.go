@@ -47,21 +47,26 @@ func TestUnusableAnswer(t *testing.T) {
 }
 
 func TestRefusalsSayWhatToDo(t *testing.T) {
-	for code, want := range map[int]string{
-		http.StatusUnauthorized: "--token",
-		http.StatusForbidden:    "another stream",
-		http.StatusNotFound:     "/whip/cats",
-		http.StatusConflict:     "taken",
+	for _, test := range []struct {
+		code       int
+		path, want string
+	}{
+		{http.StatusUnauthorized, "/whip/cats", "--token"},
+		{http.StatusForbidden, "/whip/cats", "another stream"},
+		{http.StatusNotFound, "/whip/Cats", "/whip/cats"},
+		{http.StatusMethodNotAllowed, "/watch/cats", "/whip/cats"},
+		{http.StatusConflict, "/whip/cats", "taken"},
+		{http.StatusConflict, "/whep/cats", "to broadcast, use /whip/"},
 	} {
 		s := serve(t, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(code)
+			w.WriteHeader(test.code)
 			io.WriteString(w, `{"detail":"taken"}`)
 		}})
-		_, err := Dial(t.Context(), Config{URL: s.URL})
+		_, err := Dial(t.Context(), Config{URL: s.URL + test.path})
 		var refusal *signalling.Error
-		if !errors.As(err, &refusal) || refusal.Code != code || !strings.Contains(err.Error(), want) {
-			t.Errorf("%d: %v, want %q in it", code, err, want)
+		if !errors.As(err, &refusal) || refusal.Code != test.code || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%d for %s: %v, want %q in it", test.code, test.path, err, test.want)
 		}
 	}
 }

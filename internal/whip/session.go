@@ -195,7 +195,7 @@ func (s *Session) addTrack(codec webrtc.RTPCodecCapability, payload int) error {
 func (s *Session) connect(ctx context.Context, endpoint *url.URL) error {
 	var err error
 	if s.resource, err = s.signal.Open(ctx, endpoint, s.pc); err != nil {
-		return advise(err)
+		return advise(err, endpoint)
 	}
 	timer := time.NewTimer(connectWithin)
 	defer timer.Stop()
