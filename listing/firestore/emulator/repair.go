@@ -50,7 +50,8 @@ func faulty(err error) bool {
 }
 
 // updateTime asks when a document was written that a write has just changed. It is nil for one that has been deleted.
-func updateTime(ctx context.Context, conn *grpc.ClientConn, database string, w *pb.Write) (*timestamppb.Timestamp, error) {
+func updateTime(ctx context.Context, conn *grpc.ClientConn, database string, w *pb.Write,
+) (*timestamppb.Timestamp, error) {
 	if w.GetUpdate() == nil {
 		return nil, nil
 	}
