@@ -23,8 +23,8 @@ func TestMemoryIsNoAnswer(t *testing.T) {
 		return err == nil && stream.Status == siaran.StatusLive
 	}
 	testutil.Eventually(t, "memory knows that it is live", func() bool {
-		_, ok := s.f.mirror.allLive(false)
-		return ok && isLive()
+		rows, ok := s.f.mirror.allLive(false)
+		return ok && len(rows) == 1 && isLive()
 	})
 	p.set(func(ctx context.Context, _ string, _ []byte) error {
 		<-ctx.Done()
