@@ -5,6 +5,9 @@ import "time"
 const (
 	timestampJump = time.Second // a larger step against the arrival of the packets is no clock's drift
 	bucketTime    = 30 * time.Second
+	// Packets that have waited in a queue catch up afterwards: at least this much within this time.
+	catchUp     = 100 * time.Millisecond
+	catchUpTime = 3 * time.Second
 )
 
 // timing compares a layer's timestamps with the arrival of its frames. A frame is never early, so the shortest transit
@@ -24,6 +27,10 @@ type timing struct {
 	looking bool
 	window  time.Duration // lowest transit since the last look
 	queue   time.Duration // at the last look
+
+	newest time.Duration // transit of the newest frame
+	late   time.Time     // since when frames come that are suddenly late by more than timestampJump; zero: they do not
+	by     time.Duration // transit of the first of them
 }
 
 // take takes a frame. stamp is its timestamp as a duration.
@@ -32,9 +39,14 @@ func (t *timing) take(stamp time.Duration, at time.Time) {
 		t.jump()
 	}
 	if !t.begun {
-		t.begun, t.base, t.since, t.lowest = true, at, at, -stamp
+		t.begun, t.base, t.since, t.lowest, t.newest = true, at, at, -stamp, -stamp
 	}
 	transit := at.Sub(t.base) - stamp
+	if t.stands(transit, at) {
+		t.restart()
+		t.take(stamp, at)
+		return
+	}
 	if at.Sub(t.since) >= bucketTime {
 		if t.buckets++; t.buckets == 1 {
 			t.first, t.from = t.lowest, t.since
@@ -46,6 +58,20 @@ func (t *timing) take(stamp time.Duration, at time.Time) {
 	if !t.looking || transit < t.window {
 		t.looking, t.window = true, transit
 	}
+}
+
+// stands reports whether the timestamps have stood still, as those of Chromium's sound do while it has no microphone.
+// The frames are late then, as if they had waited in a queue, but they do not catch up.
+func (t *timing) stands(transit time.Duration, at time.Time) bool {
+	before := t.newest
+	t.newest = transit
+	switch {
+	case t.late.IsZero() && transit-before > timestampJump:
+		t.late, t.by = at, transit
+	case transit < t.by-catchUp:
+		t.late = time.Time{}
+	}
+	return !t.late.IsZero() && at.Sub(t.late) >= catchUpTime
 }
 
 // jump counts a jump, after which measuring starts over.
@@ -73,9 +99,10 @@ func (t *timing) behind(stamp time.Duration, at time.Time) time.Duration {
 // look ends a window of the queue's measurement.
 func (t *timing) look() {
 	t.queue = 0
-	if t.looking {
-		t.queue, t.looking = t.window-t.shortest(), false
+	if t.looking && t.late.IsZero() { // otherwise it is too early to say
+		t.queue = t.window - t.shortest()
 	}
+	t.looking = false
 }
 
 // drift is by how much the timestamps have fallen behind our clock (below zero: have run ahead), and within which time;

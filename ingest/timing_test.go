@@ -104,6 +104,42 @@ func TestQueueBeforeASlowUpload(t *testing.T) {
 	}
 }
 
+// Chromium's sound without a microphone stands, and goes on with the next timestamp. Its sender reports tell viewers.
+func TestTimestampsThatStoodAreNoQueue(t *testing.T) {
+	s := &sender{bench: newBench(t, readOffer(t, "whip-obs-shaped"))}
+	s.run(time.Minute)
+	for range 3 {
+		s.now = s.now.Add(8 * time.Second)
+		s.clock[1] += 8 // the picture's have gone on
+		for range 10 {
+			s.run(time.Second)
+			if got := s.said(); len(got) > 0 {
+				t.Fatalf("warnings %v", got)
+			}
+		}
+	}
+	s.run(5 * time.Minute)
+	if got := s.said(); len(got) > 0 {
+		t.Errorf("later: warnings %v", got)
+	}
+	if n := s.receiver.health(s.now)[0].TimestampJumps; n != 0 {
+		t.Errorf("%d jumps", n)
+	}
+}
+
+func TestQueueAfterAnOutage(t *testing.T) {
+	s := &sender{bench: newBench(t, readOffer(t, "whip-obs-shaped"))}
+	wait := time.Duration(0)
+	s.delay = func() time.Duration { return wait }
+	s.run(10 * time.Second)
+	for wait = 4 * time.Second; wait > time.Second; wait -= 50 * time.Millisecond { // it drains slowly
+		s.run(time.Second / 2)
+	}
+	if got := s.said(); !slices.Equal(got, []string{"upload"}) {
+		t.Errorf("warnings %v", got)
+	}
+}
+
 func TestJumpsOfTimestamps(t *testing.T) {
 	s := &sender{bench: newBench(t, readOffer(t, "whip-obs-shaped"))}
 	s.run(2 * time.Second)
