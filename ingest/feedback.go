@@ -107,7 +107,8 @@ func (r *receiver) dueKeyframeRequests(now time.Time, asked bool) (out []rtcp.Pa
 		if !l.video() || l.current == nil || l.demand.paused {
 			continue
 		}
-		untried := l.counts.KeyframeRequests == 0 && now.Sub(l.counts.lastKeyframe) > maxKeyframeInterval*time.Second
+		untried := l.counts.KeyframeRequests == 0 && now.Sub(l.counts.last) < silence &&
+			l.counts.sinceKeyframe(now) > maxKeyframeInterval*time.Second
 		waiting := !l.hadKeyframe || untried
 		if !asked && !waiting {
 			continue
@@ -131,7 +132,7 @@ func (r *receiver) dueKeyframeRequests(now time.Time, asked bool) (out []rtcp.Pa
 		default:
 			continue
 		}
-		l.asked, l.answered = now, false
+		l.asked, l.heard, l.answered = now, false, false
 		l.counts.KeyframeRequests++
 	}
 	return out, pending

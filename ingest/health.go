@@ -51,7 +51,7 @@ type LayerHealth struct {
 	WrongMarkers      bool   `json:"wrongMarkers"`      // RTP markers are not at the ends of frames; corrected here
 	TimestampJumps    uint64 `json:"timestampJumps"`    // by more than a second
 
-	// In seconds: the longest of the last few, or the current one if it is longer.
+	// In seconds: the longest of the last few, or the current one if it is longer. Times of silence do not count.
 	KeyframeInterval float64 `json:"keyframeInterval,omitempty"`
 	LossPercent      float64 `json:"lossPercent"`     // never received, over the last seconds
 	RepairedPercent  float64 `json:"repairedPercent"` // lost and sent again, over the last seconds
@@ -64,6 +64,7 @@ type LayerHealth struct {
 	// In seconds since the newest media of the layer; if there was none, since the first media of another.
 	Idle float64 `json:"idle"`
 
+	tried  uint64        // requests for key frames that something followed within a second
 	behind time.Duration // by which the timestamps have fallen behind this server's clock
 	within time.Duration // the time that took
 }
@@ -79,6 +80,7 @@ type counts struct {
 	Packets, Bytes, Asked, Recovered, Duplicates, BackwardFrames, LargePackets uint64
 	KeyframeRequests, KeyframesAnswered                                        uint64
 
+	tried     uint64    // see LayerHealth
 	last      time.Time // arrival of the newest media
 	largest   int       // packet in bytes, as viewers get it
 	fullIntra uint8     // sequence number of the last full intra request
@@ -88,8 +90,10 @@ type counts struct {
 	timing    timing
 
 	lastKeyframe time.Time
-	intervals    [4]time.Duration // between key frames
+	intervals    [4]time.Duration // between key frames, without times of silence
 	keyframes    int
+	lastFrame    time.Time
+	silent       time.Duration // since the last key frame
 
 	window sample        // at the beginning of the current window
 	rate   sample        // growth during the last complete window
@@ -132,17 +136,29 @@ func (c *counts) order(p packet, rate uint32) {
 	default:
 		c.BackwardFrames++
 	}
-	c.stamped, c.stamp = true, p.timestamp
+	if quiet := p.arrival.Sub(c.lastFrame); c.stamped && quiet > silence {
+		c.silent += quiet
+	}
+	c.stamped, c.stamp, c.lastFrame = true, p.timestamp, p.arrival
 	c.frames++
 	c.timing.take(duration(p.timestamp, rate), p.arrival)
 }
 
 func (c *counts) keyframe(at time.Time) {
 	if !c.lastKeyframe.IsZero() {
-		c.intervals[c.keyframes%len(c.intervals)] = at.Sub(c.lastKeyframe)
+		c.intervals[c.keyframes%len(c.intervals)] = c.sinceKeyframe(at)
 		c.keyframes++
 	}
-	c.lastKeyframe = at
+	c.lastKeyframe, c.silent = at, 0
+}
+
+// sinceKeyframe is the time since the last key frame, without the times in which nothing came: in those there was
+// nothing to encode, or no room for the layer.
+func (c *counts) sinceKeyframe(now time.Time) time.Duration {
+	if now.Sub(c.lastFrame) > silence {
+		now = c.lastFrame
+	}
+	return max(now.Sub(c.lastKeyframe)-c.silent, time.Millisecond)
 }
 
 // measure ends a window of counters when sampleTime has passed.
@@ -173,7 +189,7 @@ func (l *layer) health(now time.Time) LayerHealth {
 		Packets: c.Packets, Lost: l.order.lost, Asked: c.Asked, Recovered: c.Recovered, Duplicates: c.Duplicates,
 		KeyframeRequests: c.KeyframeRequests, KeyframesAnswered: c.KeyframesAnswered,
 		LargePackets: c.LargePackets, LargestPacket: c.largest,
-		TimestampJumps: c.timing.jumps, Queue: c.timing.queue.Seconds(),
+		TimestampJumps: c.timing.jumps, Queue: c.timing.queue.Seconds(), tried: c.tried,
 	}
 	if h.behind, h.within = c.timing.drift(); h.within > 0 {
 		h.Drift = math.Round(1e6 * h.behind.Seconds() / h.within.Seconds())
@@ -201,7 +217,7 @@ func (l *layer) health(now time.Time) LayerHealth {
 		for _, d := range c.intervals {
 			longest = max(longest, d)
 		}
-		if open := now.Sub(c.lastKeyframe); longest == 0 || open > longest {
+		if open := c.sinceKeyframe(now); longest == 0 || open > longest {
 			longest = open
 		}
 		h.KeyframeInterval = longest.Seconds()

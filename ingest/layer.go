@@ -47,7 +47,8 @@ type layer struct {
 	unanswered  int       // packets requested since something last came again
 	lossesSeen  uint64    // for which a key frame has been requested
 	asked       time.Time // when a key frame was last requested
-	answered    bool      // a key frame followed within answerTime
+	heard       bool      // something followed within answerTime
+	answered    bool      // a key frame did
 	keyframes   uint64    // of the hub's layer, when last read
 	hadKeyframe bool      // in this session
 	backward    uint64    // frames of the hub's layer from earlier sessions
@@ -124,6 +125,10 @@ func (l *layer) deliver(p packet) {
 	}
 	if !l.video() {
 		return
+	}
+	if d := p.arrival.Sub(l.asked); !l.heard && d > 0 && d < answerTime {
+		l.heard = true
+		l.counts.tried++
 	}
 	if n := l.writer.Layer().Stats().Keyframes; n != l.keyframes {
 		l.keyframes, l.hadKeyframe = n, true

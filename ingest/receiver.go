@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	maxPayload = 1500 // bytes, as in the hub
-	maxStep    = 3000 // a larger step back must be seen twice to be believed (RFC 3550 appendix A.1)
+	maxPayload = 1500   // bytes, as in the hub
+	maxStep    = 3000   // a larger step back must be seen twice to be believed (RFC 3550 appendix A.1)
+	maxPace    = 20_000 // packets a second; where more than these seem to be missing, the numbers have jumped
 )
 
 // receiver takes the packets of one broadcaster to the hub. It is called by the transport's goroutines and by the
@@ -120,6 +121,11 @@ func (r *receiver) original(s *rtpSource, h *rtp.Header, payload []byte, now tim
 		l.rebase(s, h.SequenceNumber, h.Timestamp, now)
 		seq, timestamp = s.extend(h.SequenceNumber, h.Timestamp)
 		fresh = true
+	}
+	if ahead := seq - s.highest; s.reception.started && ahead > maxStep &&
+		float64(ahead) > maxPace*now.Sub(l.lastArrival).Seconds() {
+		l.rebase(s, h.SequenceNumber, h.Timestamp, now)
+		seq, timestamp = s.extend(h.SequenceNumber, h.Timestamp)
 	}
 	s.jumped = -1
 	if fresh {

@@ -201,6 +201,27 @@ func TestSourceJumpsBack(t *testing.T) {
 	b.same(0, 1, 3, 4)
 }
 
+// An encoder that begins again may begin with higher numbers. Nothing is lost then.
+func TestSourceJumpsAhead(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	b.take(video(firefoxVideo, 100, 0, 0))
+	b.take(video(firefoxVideo, 101, 3000, 1))
+	b.now = b.now.Add(33 * time.Millisecond)
+	b.take(video(firefoxVideo, 20101, 1<<30, 2))
+	b.take(video(firefoxVideo, 20102, 1<<30+3000, 3))
+	b.same(0, 1, 2, 3)
+	if l := b.receiver.health(b.now)[0]; l.Lost != 0 || l.TimestampJumps != 0 {
+		t.Errorf("%d lost, %d jumps", l.Lost, l.TimestampJumps)
+	}
+	got := b.packets(siaran.KindVideo, "")
+	if step := got[2].Seq - got[1].Seq; step != 2 { // viewers see a loss, as frames may be missing
+		t.Errorf("a step of %d", step)
+	}
+	if step := got[2].Timestamp - got[1].Timestamp; step < 2900 || step > 3000 {
+		t.Errorf("a step of the timestamps of %d", step)
+	}
+}
+
 func TestLongOutage(t *testing.T) {
 	b := newBench(t, readOffer(t, "whip-firefox"))
 	b.take(video(firefoxVideo, 1, 0, 0))
@@ -311,6 +332,81 @@ func TestKeyframeIntervalIsNoMatterWhenAsked(t *testing.T) {
 		if got := len(h.Warnings) == 0; got != answers || h.Layers[0].KeyframeRequests != 1 {
 			t.Errorf("answering is %v: %+v", answers, h)
 		}
+	}
+}
+
+// A layer that the broadcaster stops for a while, or a screen that does not change, says nothing about key frames.
+func TestKeyframeIntervalIsWithoutSilence(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	check := func(when string) {
+		t.Helper()
+		h := Health{Connected: true, Layers: b.receiver.health(b.now)}
+		h.warn()
+		if i := h.Layers[0].KeyframeInterval; i < 0.9 || i > 3 || h.Layers[0].KeyframeRequests != 0 {
+			t.Errorf("%s: interval of %v s, %d requests", when, i, h.Layers[0].KeyframeRequests)
+		}
+		for _, w := range h.Warnings {
+			if w.Code == "keyframes" {
+				t.Errorf("%s: %s", when, w.Text)
+			}
+		}
+	}
+	n, start := 0, b.now
+	send := func(frames int) {
+		for range frames {
+			p := video(firefoxVideo, uint16(n), uint32(b.now.Sub(start).Seconds()*90000), n+1)
+			if n%100 == 0 {
+				p.Payload = vp8(true, n)
+			}
+			b.take(p)
+			b.receiver.dueKeyframeRequests(b.now, false)
+			n++
+			b.now = b.now.Add(10 * time.Millisecond)
+		}
+	}
+	send(350)
+	for _, quiet := range []time.Duration{5 * time.Second, 20 * time.Second} {
+		for range 10 {
+			b.now = b.now.Add(quiet / 10)
+			b.receiver.dueKeyframeRequests(b.now, false)
+			check("in a silence")
+		}
+		send(20)
+		check("after a silence")
+		send(280)
+		check("later")
+	}
+}
+
+// A browser without a camera cannot answer the requests of viewers.
+func TestRequestsInASilenceAreNotHeldAgainstAnEncoder(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	n, key := 0, true
+	send := func() {
+		for range 600 {
+			p := video(firefoxVideo, uint16(n), uint32(n)*900, n+1)
+			if key {
+				p.Payload = vp8(true, n)
+			}
+			b.take(p)
+			out, _ := b.receiver.dueKeyframeRequests(b.now, false)
+			key = pictureLosses(out) > 0
+			n++
+			b.now = b.now.Add(10 * time.Millisecond)
+		}
+	}
+	send()
+	for range 9 {
+		b.now = b.now.Add(time.Second)
+		b.publication.Writer(siaran.KindVideo, "").Layer().RequestKeyframe()
+		b.receiver.dueKeyframeRequests(b.now, true)
+	}
+	send()
+	h := Health{Connected: true, Layers: b.receiver.health(b.now)}
+	h.warn()
+	warned := slices.ContainsFunc(h.Warnings, func(w Warning) bool { return w.Code == "keyframes" })
+	if l := h.Layers[0]; warned || l.KeyframeRequests < 8 || l.KeyframesAnswered != 1 {
+		t.Errorf("%+v, %v", l, h.Warnings)
 	}
 }
 

@@ -157,8 +157,8 @@ func (h *Health) warnOfNetwork(l LayerHealth) {
 func (h *Health) warnOf(l LayerHealth) {
 	h.warnOfNetwork(l)
 	h.warnOfBitstream(l)
-	// An encoder that sends key frames on request, as browsers do, need not send more.
-	answers := l.KeyframesAnswered > 0 && 2*l.KeyframesAnswered >= l.KeyframeRequests
+	// An encoder that sends key frames on request, as browsers do, need not send more. It cannot while it has no picture.
+	answers := l.KeyframesAnswered > 0 && 2*l.KeyframesAnswered >= l.tried
 	if l.KeyframeInterval > maxKeyframeInterval && !answers && l.Idle < maxIdle {
 		h.add("keyframes", "Key frames are %.0f seconds apart. Set the key frame interval to 2 seconds: viewers "+
 			"see a picture sooner and recover faster.", l.KeyframeInterval)
