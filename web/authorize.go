@@ -47,6 +47,26 @@ type demand struct {
 	opens  bool   // the request opens a session
 }
 
+// authorizeAfterBody is authorize for changes to a stream, once their body has been read, or is wrong. It may come many
+// seconds after the token: whoever has lost the right meanwhile would still make use of it, even to make keys that are
+// good.
+func (s *Server) authorizeAfterBody(c echo.Context, wrong error) (grant, error) {
+	if isCutOff(c, wrong) {
+		return grant{}, wrong
+	}
+	g, err := s.authorize(c, access.Publish)
+	if err == nil {
+		err = wrong
+	}
+	return g, err
+}
+
+// isCutOff reports whether the client has gone, or was too slow, before all of the body had come: then nobody can be
+// asked any more on behalf of the request.
+func isCutOff(c echo.Context, wrong error) bool {
+	return wrong != nil && c.Request().Context().Err() != nil
+}
+
 // authorizeFor is authorize for any stream and token. The caller learns nothing about a private stream unless its
 // token allows scope.
 func (s *Server) authorizeFor(ctx context.Context, c echo.Context, d demand) (grant, error) {

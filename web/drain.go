@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -38,26 +39,36 @@ type drainView struct {
 // administering is for those alone who may do everything.
 func (s *Server) administering(next echo.HandlerFunc) echo.HandlerFunc {
 	return s.changing(func(c echo.Context) error {
-		claims, err := s.verify(c.Request().Context(), c, bearer(c.Request()))
-		if err != nil {
+		if err := s.isAdministrator(c); err != nil {
 			return err
-		}
-		if !claims.IsAdmin() {
-			return fail(notAllowed, "this takes a token for all streams with the scope admin")
 		}
 		return next(c)
 	})
 }
 
-// startDrain begins a drain, of which the body may say how long it takes.
+func (s *Server) isAdministrator(c echo.Context) error {
+	claims, err := s.verify(c.Request().Context(), c, bearer(c.Request()))
+	if err == nil && !claims.IsAdmin() {
+		err = fail(notAllowed, "this takes a token for all streams with the scope admin")
+	}
+	return err
+}
+
+// startDrain begins a drain, of which the body may say how long it takes. Like authorizeAfterBody it looks at the token
+// after that.
 func (s *Server) startDrain(c echo.Context) error {
 	var body struct {
 		Seconds *float64 `json:"seconds"`
 	}
+	var wrong error
 	if r := c.Request(); r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		if err := readJSON(c, &body); err != nil {
-			return err
-		}
+		wrong = readJSON(c, &body)
+	}
+	if isCutOff(c, wrong) {
+		return wrong
+	}
+	if err := cmp.Or(s.isAdministrator(c), wrong); err != nil {
+		return err
 	}
 	within := s.cfg.Drainer.DrainTime()
 	if body.Seconds != nil {

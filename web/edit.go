@@ -34,12 +34,10 @@ type streamEdit struct {
 
 // editStream changes what its owner decides about a stream, and for administrators the owner. It makes a new stream.
 func (s *Server) editStream(c echo.Context) error {
-	g, err := s.authorize(c, access.Publish)
-	if err != nil {
-		return err
-	}
 	var edit streamEdit
-	if err := readJSON(c, &edit); err != nil {
+	wrong := readJSON(c, &edit)
+	g, err := s.authorizeAfterBody(c, wrong)
+	if err != nil {
 		return err
 	}
 	change, err := edit.clean(g.claims)

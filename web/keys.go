@@ -61,11 +61,8 @@ func (k keyRequest) expires(by access.Claims, now time.Time) time.Time {
 // tokens of the stream, and one for watching does not. What revoked tokens have opened ends, except the sessions of
 // the token that makes the request.
 func (s *Server) makeKey(c echo.Context) error {
-	g, err := s.authorize(c, access.Publish)
-	if err != nil {
-		return err
-	}
-	key, err := readKeyRequest(c)
+	key, wrong := readKeyRequest(c)
+	g, err := s.authorizeAfterBody(c, wrong)
 	if err != nil {
 		return err
 	}

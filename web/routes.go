@@ -40,7 +40,7 @@ func (s *Server) routes() {
 	s.get("/api/streams/:stream/health", s.health)
 	s.get("/api/tokens/self", s.showToken)
 	s.route("/api/drain", methods{
-		"GET": s.administering(s.showDrain), "POST": s.administering(s.startDrain), "DELETE": s.administering(s.stopDrain),
+		"GET": s.administering(s.showDrain), "POST": s.changing(s.startDrain), "DELETE": s.administering(s.stopDrain),
 	}, "Accept-Post", echo.MIMEApplicationJSON)
 	s.get("/api/ice", s.showICE)
 	s.get("/api/openapi.yaml", s.openAPI)
