@@ -1,9 +1,12 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"siaran"
 	"siaran/web/access"
@@ -150,4 +153,43 @@ func TestBoundOfViewers(t *testing.T) {
 	s.must(err)
 	s.must(b.Join(siaran.Viewer{ID: "second"}))
 	wantProblem(t, open(), 503)
+}
+
+// pulling is a Cluster that has every stream.
+type pulling struct {
+	alone
+	hub   *siaran.Hub
+	media recording
+}
+
+func (p pulling) Ensure(_ context.Context, name siaran.StreamName) error {
+	pub, err := p.hub.PublishFrom(name, "relay",
+		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}}, siaran.Origin{Relayed: true})
+	for i, packet := range p.media {
+		if err != nil {
+			return err
+		}
+		err = pub.Writer(siaran.KindVideo, "").Write(
+			int64(i), packet.timestamp, packet.marker, packet.payload, time.Now())
+	}
+	return err
+}
+
+// TestBoundOfViewersOfAPull: it holds for those too for whom the stream is pulled.
+func TestBoundOfViewersOfAPull(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.Cluster = pulling{alone{c.Node}, c.Hub, recorded(t, "vp8")} })
+	one := 1
+	_, err := s.listing.Edit(t.Context(), "cats", siaran.StreamEdit{MaxViewers: &one})
+	s.must(err)
+	r := s.do(call{method: "POST", path: "/whep/cats", body: offer(t, "whep-chromium")}.with(sdpBody...))
+	if r.StatusCode != 201 {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	b, err := s.hub.Broadcast("cats")
+	s.must(err)
+	s.must(b.Join(siaran.Viewer{ID: "first"}))
+	if err := b.Join(siaran.Viewer{ID: "second"}); !errors.Is(err, siaran.ErrStreamFull) {
+		t.Errorf("a second viewer: %v", err)
+	}
 }

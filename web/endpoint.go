@@ -149,6 +149,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 		asked := time.Now()
 		if err = s.cfg.Cluster.Ensure(ctx, name); err == nil {
 			trace.Part("pull", asked, time.Now())
+			s.limitViewers(g.stream) // it was not here before
 			if err = s.checkDepth(ctx, name); err == nil {
 				answer, err = s.answer(ctx, c, p, g, offer)
 			}
