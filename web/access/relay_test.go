@@ -92,6 +92,9 @@ func TestRelayWatchesAnyStreamAndDoesNothingElse(t *testing.T) {
 	if err := mixed.Check(Publish, Target{Stream: "cats"}); !errors.Is(err, ErrForbidden) || mixed.has(Admin) {
 		t.Errorf("with other scopes beside: %v", err)
 	}
+	if _, err := s.MintRelay(AllStreams, "edge 1"); err == nil {
+		t.Error("all streams at once can be passed on")
+	}
 	if admin := (Claims{Stream: AllStreams, Scopes: []Scope{Admin}}); admin.IsRelay() {
 		t.Error("an administrator is taken for a server")
 	}

@@ -121,6 +121,9 @@ func (c Claims) check() error {
 		if !scope.known() {
 			return fmt.Errorf("there is no scope %q: choose publish, watch, admin or metrics", scope)
 		}
+		if scope == Relay && c.Stream == AllStreams {
+			return errors.New("a server passes one stream on: the scope relay does not go with '*'")
+		}
 		if scope == Metrics && c.Stream != AllStreams {
 			return errors.New("metrics are of all streams: the scope metrics goes with '*'")
 		}
