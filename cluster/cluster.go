@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -22,6 +23,9 @@ const (
 	maxPulls    = 1000
 	Linger      = 30 * time.Second // a stream stays here for so long after its last viewer
 )
+
+// ErrHidden is a siaran.ErrUnknownStream of a parent that has the stream, but does not take this server's token for it.
+var ErrHidden = fmt.Errorf("%w: it is not for this server", siaran.ErrUnknownStream)
 
 // Source is a server that streams are pulled from.
 //
@@ -70,6 +74,7 @@ type source struct {
 // Session is a session at the parent.
 type Session struct {
 	URL       string // secret; empty if there is none
+	Stream    siaran.StreamName
 	Answer    []byte
 	Broadcast siaran.BroadcastID
 	StartedAt time.Time

@@ -301,12 +301,23 @@ func (d *Directory) keep(name siaran.StreamName, a answer) {
 	if a.last = before.last; a.err == nil {
 		a.last = &a.stream
 	}
-	if !known && len(d.answers) >= maxAnswers {
-		now := time.Now()
-		maps.DeleteFunc(d.answers, func(_ siaran.StreamName, a answer) bool { return now.After(a.until) })
-		if len(d.answers) >= maxAnswers {
-			return
-		}
+	if !known && !d.makeRoom() {
+		return
 	}
 	d.answers[name] = a
+}
+
+// makeRoom forgets answers that are no longer good, if there are too many, and reports whether there is room then. What
+// the parent has said of its streams goes last: while it is away, that decides who may watch, and anybody can make up
+// names. The caller holds d.mu.
+func (d *Directory) makeRoom() bool {
+	now := time.Now()
+	for _, heard := range []bool{false, true} {
+		if len(d.answers) >= maxAnswers {
+			maps.DeleteFunc(d.answers, func(_ siaran.StreamName, a answer) bool {
+				return now.After(a.until) && (a.last == nil || heard)
+			})
+		}
+	}
+	return len(d.answers) < maxAnswers
 }

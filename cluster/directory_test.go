@@ -43,6 +43,30 @@ func TestMadeUpNames(t *testing.T) {
 	})
 }
 
+// TestRulesOutlastMadeUpNames: what the parent has said of a stream is known while it is away, however many names
+// strangers make up.
+func TestRulesOutlastMadeUpNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		d := w.cluster.cfg.Above.(*Directory)
+		if _, err := d.Stream(t.Context(), cats); err != nil {
+			t.Fatal(err)
+		}
+		w.set(func() { w.lookErr = errors.New("away") })
+		for n := range 2 * maxAnswers {
+			_, _ = d.Stream(t.Context(), siaran.StreamName(fmt.Sprint("n", n)))
+			time.Sleep(time.Second / askedNames)
+		}
+		if len(d.answers) > maxAnswers {
+			t.Errorf("%d answers are kept", len(d.answers))
+		}
+		if _, known := d.Last(cats); !known {
+			t.Error("the rules of a stream of the parent's are forgotten")
+		}
+	})
+}
+
 // TestAnswersAreGoodForASecond, or until the parent says that something has changed.
 func TestAnswersAreGoodForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -226,7 +226,7 @@ func (l *Listing) mine(ctx context.Context, name siaran.StreamName) error {
 		return err
 	}
 	switch _, err := l.directory.Stream(ctx, name); {
-	case err == nil:
+	case err == nil, errors.Is(err, ErrHidden): // it is private there, and would be public here
 		return siaran.ErrAbove
 	case errors.Is(err, siaran.ErrUnknownStream):
 		return nil

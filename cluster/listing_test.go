@@ -66,6 +66,13 @@ func TestListingOfAnEdge(t *testing.T) {
 	if s, err := l.Stream(ctx, "dogs"); err != nil || s.KeyGeneration != 0 {
 		t.Errorf("what is here has become the parent's: %+v, %v", s, err)
 	}
+	w.set(func() { w.lookErr = ErrHidden })
+	if err := l.Claim(ctx, "secret", "edge", "", 0); !errors.Is(err, siaran.ErrAbove) {
+		t.Errorf("a private stream that the parent does not let us have becomes ours, and public: %v", err)
+	}
+	if _, err := l.Stream(ctx, "secret"); !errors.Is(err, siaran.ErrUnknownStream) {
+		t.Errorf("a private stream that the parent does not let us have: %v", err)
+	}
 	down := errors.New("down")
 	w.set(func() { w.lookErr, w.openErr = down, down })
 	w.cluster.cfg.Above.(*Directory).expire()

@@ -16,6 +16,7 @@ import (
 
 const (
 	maxEvent   = 8 << 20          // bytes
+	maxStream  = 64 << 10         // of one stream's JSON; many are kept
 	maxStreams = 10_000           // of one event
 	silence    = 45 * time.Second // the parent sends something every 15 s
 )
@@ -47,10 +48,13 @@ type rulesText struct {
 	TokenGeneration int    `json:"tokenGeneration"`
 }
 
+// isDate reports whether a time can be written as JSON in any time zone, which goes up to the year 9999.
+func isDate(t time.Time) bool { year := t.UTC().Year(); return year > 1900 && year < 9999 }
+
 // parseStream reads a stream. One that is private comes with its rules, or it is not for us.
 func parseStream(text []byte) (siaran.Stream, error) {
 	var v streamText
-	if err := json.Unmarshal(text, &v); err != nil {
+	if err := json.Unmarshal(text, &v); err != nil || len(text) > maxStream {
 		return siaran.Stream{}, errWrongStream
 	}
 	return v.stream()
@@ -79,7 +83,7 @@ func (v streamText) stream() (siaran.Stream, error) {
 			return siaran.Stream{}, errWrongStream
 		}
 	}
-	if v.StartedAt != nil {
+	if v.StartedAt != nil && isDate(*v.StartedAt) {
 		s.StartedAt = *v.StartedAt
 	}
 	if v.Rules != nil {
@@ -123,7 +127,7 @@ func (p *Parent) follow(
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, maxBody)) // without it there is only the status to tell
-		return refusal(res, body)
+		return p.refusal(res, body)
 	}
 	if kind := contentType(res); kind != "text/event-stream" {
 		return wrongType(kind, "text/event-stream")

@@ -113,20 +113,20 @@ func (p *Parent) Open(ctx context.Context, name siaran.StreamName, offer []byte)
 		return cluster.Session{}, err
 	}
 	if res.StatusCode != http.StatusCreated {
-		return cluster.Session{}, refusal(res, body)
+		return cluster.Session{}, p.refusal(res, body)
 	}
 	location, err := res.Location() // resolved against the request's URL
 	if err != nil || downgrade(res.Request.URL, location) {
 		return cluster.Session{}, errors.New("the parent names no session that can be ended: is it a Siaran server?")
 	}
-	s := cluster.Session{URL: location.String(), Answer: body}
+	s := cluster.Session{URL: location.String(), Stream: name, Answer: body}
 	if kind := contentType(res); kind != "application/sdp" {
 		return s, wrongType(kind, "application/sdp")
 	}
 	if id := res.Header.Get(HeaderBroadcast); isID(id) {
 		s.Broadcast = siaran.BroadcastID(id)
 	}
-	if at, err := time.Parse(time.RFC3339Nano, res.Header.Get(HeaderStarted)); err == nil {
+	if at, err := time.Parse(time.RFC3339Nano, res.Header.Get(HeaderStarted)); err == nil && isDate(at) {
 		s.StartedAt = at
 	}
 	if way := res.Header.Get(HeaderWay); way != "" {
@@ -151,12 +151,8 @@ func (p *Parent) Close(ctx context.Context, s cluster.Session) {
 	if err != nil {
 		return
 	}
-	parts := strings.Split(to.Path, "/") // the name of the stream is the last but one
-	name := siaran.StreamName("")
-	if len(parts) > 2 {
-		name = siaran.StreamName(parts[len(parts)-2])
-	}
-	if _, _, err := p.once(ctx, http.MethodDelete, to, name, ""); err != nil {
+	// The token is for the stream that was asked for: which one the address names is the parent's choice.
+	if _, _, err := p.once(ctx, http.MethodDelete, to, s.Stream, ""); err != nil {
 		p.cfg.Logger.Debug("a session could not be ended at the parent, which will notice by itself", "error", err)
 	}
 }
@@ -168,7 +164,7 @@ func (p *Parent) Stream(ctx context.Context, name siaran.StreamName) (siaran.Str
 		return siaran.Stream{}, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return siaran.Stream{}, refusal(res, body)
+		return siaran.Stream{}, p.refusal(res, body)
 	}
 	if kind := contentType(res); kind != "application/json" {
 		return siaran.Stream{}, wrongType(kind, "application/json")
@@ -303,7 +299,7 @@ func wrongType(got, want string) error {
 }
 
 // refusal is the error for an answer that is a refusal.
-func refusal(res *http.Response, body []byte) error {
+func (p *Parent) refusal(res *http.Response, body []byte) error {
 	var problem struct{ Detail, Code string }
 	kind := contentType(res)
 	if kind == "application/problem+json" {
@@ -314,8 +310,11 @@ func refusal(res *http.Response, body []byte) error {
 		if kind != "application/problem+json" {
 			return wrongType(kind, "application/problem+json")
 		}
-		if res.StatusCode == http.StatusConflict {
+		switch {
+		case res.StatusCode == http.StatusConflict:
 			return siaran.ErrNotLive
+		case res.StatusCode != http.StatusNotFound && p.cfg.Token != nil: // other secrets, or clocks that disagree
+			return cluster.ErrHidden
 		}
 		return siaran.ErrUnknownStream // also if it exists: not for this server
 	case http.StatusLoopDetected:

@@ -82,6 +82,52 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestTokenIsForTheStreamThatWasAskedFor, whichever the parent names in the address of the session.
+func TestTokenIsForTheStreamThatWasAskedFor(t *testing.T) {
+	for _, location := range []string{"/whep/dogs/id", "/whep/*/id", "/id"} {
+		shown := ""
+		p, _ := ask(t, func(w http.ResponseWriter, r *http.Request) {
+			shown = r.Header.Get("Authorization")
+			w.Header().Set("Content-Type", "application/sdp")
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusCreated)
+		})
+		s, err := p.Open(t.Context(), cats, []byte("offer"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Close(t.Context(), s)
+		if shown != "Bearer token-for-cats" {
+			t.Errorf("%s is ended with %q", location, shown)
+		}
+	}
+}
+
+// TestOddDates: what cannot be written as JSON is not taken. One such stream would spoil the list of all.
+func TestOddDates(t *testing.T) {
+	for _, at := range []string{"9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"} {
+		p, _ := ask(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"name":"cats","status":"live","startedAt":%q}`, at)
+				return
+			}
+			w.Header().Set("Content-Type", "application/sdp")
+			w.Header().Set("Location", "/whep/cats/id")
+			w.Header().Set(HeaderStarted, at)
+			w.WriteHeader(http.StatusCreated)
+		})
+		stream, err := p.Stream(t.Context(), cats)
+		if err != nil || !stream.StartedAt.IsZero() {
+			t.Errorf("%s: %v, %v", at, stream.StartedAt, err)
+		}
+		session, err := p.Open(t.Context(), cats, []byte("offer"))
+		if err != nil || !session.StartedAt.IsZero() {
+			t.Errorf("%s: %v, %v", at, session.StartedAt, err)
+		}
+	}
+}
+
 // TestRefusals: what the parent says becomes what callers can act on, or words for the log.
 func TestRefusals(t *testing.T) {
 	problem := func(status int, body string) http.HandlerFunc {
@@ -112,8 +158,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		"unknown":   {problem(404, "{}"), siaran.ErrUnknownStream, ""},
 		"not live":  {problem(409, "{}"), siaran.ErrNotLive, ""},
-		"private":   {problem(401, "{}"), siaran.ErrUnknownStream, ""},
-		"forbidden": {problem(403, "{}"), siaran.ErrUnknownStream, ""},
+		"private":   {problem(401, "{}"), cluster.ErrHidden, ""},
+		"forbidden": {problem(403, "{}"), cluster.ErrHidden, ""},
 		"circle":    {problem(508, `{"code":"loop"}`), siaran.ErrLoop, ""},
 		"far":       {problem(508, `{"code":"too-far"}`), siaran.ErrTooFar, ""},
 		"full":      {problem(503, "{\"detail\":\"no\\u001b[31m room\"}"), nil, "503 (service unavailable): no[31m room"},
@@ -189,15 +235,16 @@ func TestTrustIsToldOnce(t *testing.T) {
 func TestStreamsOfTheParent(t *testing.T) {
 	rules := `"rules":{"owner":"firebase:x","keyGeneration":3,"tokenGeneration":2}`
 	for text, want := range map[string]error{
-		`{"name":"cats","status":"live","visibility":"public"}`:                   nil,
-		`{"name":"cats","status":"live"}`:                                         nil,
-		`{"name":"cats","status":"offline","visibility":"private",` + rules + `}`: nil,
-		`{"name":"cats","status":"live","visibility":"private"}`:                  siaran.ErrUnknownStream,
-		`{"name":"cats","status":"live","visibility":"odd",` + rules + `}`:        siaran.ErrUnknownStream,
-		`{"name":"dogs","status":"live"}`:                                         errWrongStream,
-		`{"name":"../x","status":"live"}`:                                         errWrongStream,
-		`{"name":"cats","status":"dancing"}`:                                      errWrongStream,
-		`[]`:                                                                      errWrongStream,
+		`{"name":"cats","status":"live","visibility":"public"}`:                            nil,
+		`{"name":"cats","status":"live"}`:                                                  nil,
+		`{"name":"cats","status":"offline","visibility":"private",` + rules + `}`:          nil,
+		`{"name":"cats","status":"live","visibility":"private"}`:                           siaran.ErrUnknownStream,
+		`{"name":"cats","status":"live","visibility":"odd",` + rules + `}`:                 siaran.ErrUnknownStream,
+		`{"name":"dogs","status":"live"}`:                                                  errWrongStream,
+		`{"name":"../x","status":"live"}`:                                                  errWrongStream,
+		`{"name":"cats","status":"dancing"}`:                                               errWrongStream,
+		`[]`:                                                                               errWrongStream,
+		`{"name":"cats","status":"live","title":"` + strings.Repeat("x", maxStream) + `"}`: errWrongStream,
 	} {
 		p, _ := ask(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -205,7 +252,7 @@ func TestStreamsOfTheParent(t *testing.T) {
 		})
 		s, err := p.Stream(t.Context(), cats)
 		if !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("%s: %+v, %v", text, s, err)
+			t.Errorf("%.200s: %.200s, %v", text, fmt.Sprintf("%+v", s), err)
 		}
 		if strings.Contains(text, rules) && err == nil &&
 			(s.Owner != "firebase:x" || s.KeyGeneration != 3 || *s.TokenGeneration != 2) {
