@@ -33,11 +33,13 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 	unknownKey := filepath.Join(dir, "unknown.yaml")
 	otherKey := filepath.Join(dir, "other.yaml")
 	group := filepath.Join(dir, "group.yaml")
+	long := filepath.Join(dir, "long.yaml")
 	for path, text := range map[string]string{
 		badYAML:    "listen: [",
 		unknownKey: "lisen: :8080\n",
 		otherKey:   "max_viewers: 3\nport: 8080\n",
 		group:      "listen: {a: b}\n",
+		long:       "listen: 8080\n#" + strings.Repeat(" ", maxConfigFile) + "\nlisen: :8080\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -61,6 +63,7 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"serve --config=" + unknownKey, 2, `no setting "lisen": did you mean listen?`},
 		{"serve --config=" + otherKey, 2, `no setting "port": siaran serve --help`},
 		{"serve --config=" + group, 2, "listen"},
+		{"serve --config=" + long, 2, "more than"},
 		{"serve --listen 8080", 2, "host:port"},
 		{"serve --udp :99999", 2, "--udp"},
 		{"serve --grace 2h", 2, "--grace"},

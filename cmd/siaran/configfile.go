@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,14 @@ func readConfigFile(path string) (*configFile, error) {
 	}
 	defer f.Close() // it is only read
 	c := &configFile{path: path}
-	err = yaml.NewDecoder(io.LimitReader(f, maxConfigFile)).Decode(&c.values)
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("the configuration file cannot be read: %w", err)
+	}
+	if len(text) > maxConfigFile { // cut off, it could be a valid one
+		return nil, fmt.Errorf("%s has more than %d bytes: is it a configuration file?", path, maxConfigFile)
+	}
+	err = yaml.NewDecoder(bytes.NewReader(text)).Decode(&c.values)
 	if err != nil && !errors.Is(err, io.EOF) { // an empty file is fine
 		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
