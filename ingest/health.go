@@ -81,6 +81,7 @@ type counts struct {
 	KeyframeRequests, KeyframesAnswered                                        uint64
 
 	tried     uint64    // see LayerHealth
+	again     uint64    // bytes of duplicates
 	last      time.Time // arrival of the newest media
 	largest   int       // packet in bytes, as viewers get it
 	fullIntra uint8     // sequence number of the last full intra request
@@ -121,6 +122,7 @@ func (c *counts) add(p packet, v verdict) {
 	}
 	if v == duplicate {
 		c.Duplicates++
+		c.again += uint64(len(p.payload))
 	}
 }
 
@@ -163,7 +165,8 @@ func (c *counts) sinceKeyframe(now time.Time) time.Duration {
 
 // measure ends a window of counters when sampleTime has passed.
 func (c *counts) measure(now time.Time, lost uint64) {
-	present := sample{now, c.Packets, c.Bytes, c.frames, lost, c.Recovered}
+	// Without duplicates: browsers send thousands of them to find out what the path carries.
+	present := sample{now, c.Packets - c.Duplicates, c.Bytes - c.again, c.frames, lost, c.Recovered}
 	before := c.window
 	if before.at.IsZero() {
 		c.window = present

@@ -44,6 +44,7 @@ type layer struct {
 	lastSeq, lastTime int64 // of the newest packet, in the layer's numbers
 	lastArrival       time.Time
 
+	repairs     bool      // retransmissions come by an SSRC of their own
 	unanswered  int       // packets requested since something last came again
 	lossesSeen  uint64    // for which a key frame has been requested
 	asked       time.Time // when a key frame was last requested

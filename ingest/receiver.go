@@ -79,7 +79,7 @@ func (r *receiver) rtp(data []byte, now time.Time) {
 	}
 	payload, ok := stripPadding(h, data[n:])
 	s := r.demux.find(h)
-	if s == nil || s.retired || !ok || len(payload) > maxPayload {
+	if s == nil || !ok || len(payload) > maxPayload || s.retired && !s.returns(now) {
 		return
 	}
 	if r.first.IsZero() {
@@ -139,7 +139,7 @@ func (r *receiver) original(s *rtpSource, h *rtp.Header, payload []byte, now tim
 	r.put(s, packet{
 		seq: seq + s.seqOffset, timestamp: timestamp, marker: h.Marker,
 		payload: payload, descriptor: l.descriptor(h), arrival: l.arrival(timestamp, now),
-	})
+	}, false)
 }
 
 // repair handles a retransmission: the sequence number of the original, then its payload (RFC 4588 section 4).
@@ -164,10 +164,11 @@ func (r *receiver) repair(s *rtpSource, h *rtp.Header, payload []byte, now time.
 	r.put(original, packet{
 		seq: seq + original.seqOffset, timestamp: timestamp + original.timeOffset, marker: h.Marker,
 		payload: payload[2:], descriptor: s.layer.descriptor(h), arrival: now,
-	})
+	}, true)
 }
 
-func (r *receiver) put(s *rtpSource, p packet) {
+// put takes a packet of a layer. repair: it is a retransmission for sure.
+func (r *receiver) put(s *rtpSource, p packet, repair bool) {
 	l := s.layer
 	if len(p.payload) > 0 {
 		p.payload = append([]byte(nil), p.payload...)
@@ -182,7 +183,8 @@ func (r *receiver) put(s *rtpSource, p packet) {
 	if was != taken {
 		l.unanswered = 0
 	}
-	if was == recovered && m.attempts > 0 {
+	l.repairs = l.repairs || repair
+	if was == recovered && m.attempts > 0 && (repair || !l.repairs) { // otherwise it was late
 		l.counts.Recovered++
 	}
 	if len(l.order.gaps) > gaps {

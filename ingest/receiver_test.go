@@ -201,6 +201,74 @@ func TestSourceJumpsBack(t *testing.T) {
 	b.same(0, 1, 3, 4)
 }
 
+// An encoder goes back to an SSRC that it has used before, as one does with two sources to switch between.
+func TestSourceReturns(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	send := func(ssrc uint32, seq uint16, frame int) {
+		b.take(video(ssrc, seq, uint32(frame)*3000, frame))
+		b.now = b.now.Add(33 * time.Millisecond)
+	}
+	other := uint32(firefoxVideo + 1)
+	send(firefoxVideo, 500, 0)
+	send(firefoxVideo, 501, 1)
+	send(other, 9, 2)
+	send(firefoxVideo, 502, 99) // was under way
+	send(other, 10, 3)
+	b.now = b.now.Add(returnTime)
+	send(firefoxVideo, 300, 4)
+	send(firefoxVideo, 301, 5)
+	send(other, 11, 99)
+	b.same(0, 1, 2, 3, 4, 5)
+	if l := b.receiver.health(b.now)[0]; l.Lost != 0 || l.Duplicates != 0 {
+		t.Errorf("%d lost, %d duplicates", l.Lost, l.Duplicates)
+	}
+}
+
+// A packet that comes by itself after it has been asked for was late, and not lost.
+func TestLatePacketsAreNotRepairs(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	b.take(video(firefoxVideo, 1, 0, 0))
+	for n := uint16(1); n < 40; n += 2 {
+		late, next := video(firefoxVideo, n+1, uint32(n)*3000, int(n)), video(firefoxVideo, n+2, uint32(n+1)*3000, int(n+1))
+		b.take(next)
+		b.pass(10 * time.Millisecond)
+		if n == 1 {
+			b.take(repairOf(firefoxRepair, 1, late)) // this one was lost
+			continue
+		}
+		b.take(late)
+		b.take(repairOf(firefoxRepair, n, late))
+	}
+	if l := b.receiver.health(b.now)[0]; l.Asked != 20 || l.Recovered != 1 || l.Lost != 0 {
+		t.Errorf("%d asked, %d recovered, %d lost", l.Asked, l.Recovered, l.Lost)
+	}
+}
+
+func TestDuplicatesAreNotInTheRates(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	for n := range 400 {
+		p := video(firefoxVideo, uint16(n), uint32(n)*900, n+1)
+		if n == 0 {
+			p.Payload = vp8(true, n)
+		}
+		if n%10 != 5 { // lost
+			for range 10 {
+				b.take(p)
+			}
+		}
+		b.now = b.now.Add(10 * time.Millisecond)
+		b.receiver.dueFeedback(b.now, &b.times)
+		b.receiver.measure(b.now)
+	}
+	l := b.receiver.health(b.now)[0]
+	if size := len(vp8(false, 1)); l.Bitrate > 100*size*8 || l.Bitrate < 50*size*8 {
+		t.Errorf("%d bits a second", l.Bitrate)
+	}
+	if l.LossPercent < 5 || l.LossPercent > 15 {
+		t.Errorf("%v %% lost", l.LossPercent)
+	}
+}
+
 // An encoder that begins again may begin with higher numbers. Nothing is lost then.
 func TestSourceJumpsAhead(t *testing.T) {
 	b := newBench(t, readOffer(t, "whip-firefox"))

@@ -6,6 +6,10 @@ import (
 	"siaran"
 )
 
+// returnTime is how long the SSRC that feeds a layer must have been silent before an earlier one may feed it again.
+// What was under way when the other one began has arrived by then.
+const returnTime = time.Second
+
 // restartGap is the step in a layer's numbers when its SSRC changes or restarts: more than the hub takes for a loss.
 const restartGap = 1 << 12
 
@@ -26,6 +30,15 @@ type rtpSource struct {
 	jumped      int64 // the number expected after a step back that is not believed yet, -1 for none
 	reception   reception
 	senderClock senderClock
+}
+
+// returns reports whether an SSRC whose layer another one has fed since feeds it again, and forgets its numbers then.
+func (s *rtpSource) returns(now time.Time) bool {
+	if s.repair || now.Sub(s.layer.lastArrival) < returnTime {
+		return false
+	}
+	*s = rtpSource{ssrc: s.ssrc, layer: s.layer, jumped: -1}
+	return true
 }
 
 // extend unwraps a packet's numbers without advancing.
