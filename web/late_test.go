@@ -40,8 +40,8 @@ func (s *site) doLate(c call, meanwhile func()) (status int) {
 	return r.StatusCode
 }
 
-// TestRightsWithdrawnBeforeTheBody: whoever holds a request back until a token is revoked gains nothing by it, above all
-// no new token.
+// TestRightsWithdrawnBeforeTheBody: whoever holds a request back until a token is revoked gains nothing by it, least of
+// all a new token.
 func TestRightsWithdrawnBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	drainer := &emptying{}
