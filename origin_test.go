@@ -57,6 +57,26 @@ func TestOriginMayBeUnknown(t *testing.T) {
 	}
 }
 
+// TestOriginDoesNotTakeAnId that another stream's broadcast has: who follows broadcasts by their ids would take the two
+// for one.
+func TestOriginDoesNotTakeAnId(t *testing.T) {
+	h := NewHub(testGrace, newSampleFramer)
+	defer h.Close()
+	own, err := h.Publish("dogs", "owner", testTracks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := own.Broadcast().ID()
+	b := relay(t, h, Origin{ID: id}).Broadcast()
+	if b.ID() == id || b.ID() == "" {
+		t.Errorf("the broadcast of another stream is %q too", id)
+	}
+	drawn := b.ID()
+	if relay(t, h, Origin{ID: id}).Broadcast() != b || b.ID() != drawn {
+		t.Error("it is another broadcast when its parent says so again")
+	}
+}
+
 // TestViewersFollowToTheNextBroadcast has an origin that begins another broadcast, and a broadcaster who comes to this
 // server when the origin is gone.
 func TestViewersFollowToTheNextBroadcast(t *testing.T) {

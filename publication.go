@@ -35,6 +35,11 @@ func (h *Hub) PublishFrom(stream StreamName, owner string, tracks []TrackSpec, o
 	if h.closed {
 		return nil, ErrClosed
 	}
+	for name, other := range h.broadcasts { // what is kept by id must not be that of two
+		if name != stream && other.id == origin.ID {
+			origin.ID = ""
+		}
+	}
 	b := h.broadcasts[stream]
 	if b != nil && b.owner != owner {
 		switch {
