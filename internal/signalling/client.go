@@ -82,6 +82,10 @@ func (c *Client) session(res *http.Response, body []byte) (*Session, error) {
 			"the server names no session (its %d response has no Location): is this a WHIP or WHEP endpoint?",
 			res.StatusCode)
 	}
+	if c.token != "" && res.Request.URL.Scheme == "https" && location.Scheme != "https" {
+		return nil, errors.New("refused a session at an address of plain HTTP, where the token could be read: " +
+			"is the server's --base-url right?")
+	}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if kind != "application/sdp" && !c.Lenient {
 		return nil, fmt.Errorf("the server answers with %q instead of application/sdp: is this a WHIP or WHEP endpoint?",

@@ -104,7 +104,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestTokenIsNotSentInTheClear after a redirect from HTTPS to HTTP; without a token nothing can be read.
+// TestTokenIsNotSentInTheClear when a server with HTTPS names an address of HTTP; without one nothing can be read.
 func TestTokenIsNotSentInTheClear(t *testing.T) {
 	plain := serve(t, map[string]http.HandlerFunc{"POST /there": echo("/session")})
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/there", http.StatusTemporaryRedirect))
@@ -115,6 +115,15 @@ func TestTokenIsNotSentInTheClear(t *testing.T) {
 	}
 	if _, err := New(secure.Client(), "").Post(t.Context(), parseURL(t, secure.URL), "x"); err != nil {
 		t.Errorf("without a token: %v", err)
+	}
+	there := httptest.NewTLSServer(echo(plain.URL + "/session"))
+	t.Cleanup(there.Close)
+	_, err = New(there.Client(), "secret").Post(t.Context(), parseURL(t, there.URL), "x")
+	if err == nil || !strings.Contains(err.Error(), "plain HTTP") {
+		t.Errorf("with a session that is there: %v", err)
+	}
+	if _, err := New(there.Client(), "").Post(t.Context(), parseURL(t, there.URL), "x"); err != nil {
+		t.Errorf("with a session that is there, without a token: %v", err)
 	}
 }
 
