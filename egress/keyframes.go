@@ -71,11 +71,33 @@ func (t *track) tick(w *worker, now time.Time) {
 	if t.sel != nil && !t.muted {
 		t.decide(w, now)
 	}
-	if t.wanted.IsZero() || now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
+	if t.wanted.IsZero() || t.asItIs {
 		return
 	}
-	if t.asItIs || t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
+	if stopped, sure := t.followed(); sure && t.wanted.After(stopped) {
+		if now.Sub(stopped) > silentLayer {
+			t.wanted = time.Time{} // it asks only because nothing comes, as browsers do
+		}
+		return
+	}
+	if now.Sub(t.wanted) < answerTime || now.Sub(t.restarted) < restartInterval || t.catching {
+		return
+	}
+	if t.repeats >= maxRepeatedStarts && t.layer.Head() == t.stood {
 		return
 	}
 	t.cursor = -1
+}
+
+// followed is when the newest packet has come, and whether it is sure that a viewer has followed the picture until
+// then: it was not just started, and has missed no packet of late. It is not sure where that does not matter, because
+// no more than a few seconds would be seen again.
+func (t *track) followed() (until time.Time, sure bool) {
+	keyframe, _ := t.layer.Keyframe()
+	first, newest := t.layer.Get(keyframe), t.layer.Get(t.layer.Head()-1)
+	if first == nil || newest == nil || newest.Arrival.Sub(first.Arrival) < oldGroup {
+		return until, false
+	}
+	lately := newest.Arrival.Add(-silentLayer)
+	return newest.Arrival, t.restarted.Before(lately) && t.missed.Before(lately)
 }

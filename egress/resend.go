@@ -36,6 +36,7 @@ func (t *track) resend(w *worker, l *link, number uint16, now time.Time) {
 	if !ok {
 		return
 	}
+	t.missed = now
 	p, how := t.recall(out)
 	if p == nil || t.useless(&how) || !t.repair.take(now, out, t.roundTrip, t.sent) {
 		w.stats.unrepaired.Add(1)

@@ -52,8 +52,9 @@ type track struct {
 
 	wanted    time.Time // since when the viewer has been asking for a key frame; zero: it is not asking
 	restarted time.Time
-	stood     int64 // the layer's head when the viewer was last started
-	repeats   int   // how often it was restarted with that same head
+	missed    time.Time // when it last asked for packets
+	stood     int64     // the layer's head when the viewer was last started
+	repeats   int       // how often it was restarted with that same head
 	gate      lossGate
 	hold      hold
 	inKey     bool  // within a key frame, while only those are sent
