@@ -98,7 +98,8 @@ func (e *streamEdit) checkOwner(claims access.Claims) error {
 	return nil
 }
 
-// cleanText trims a text and replaces its control characters by spaces, except line breaks in a description.
+// cleanText trims a text and replaces its control characters by spaces, except line breaks in a description. What turns
+// the direction of the text after it, which may be another's, is left out.
 func cleanText(text *string, what string, limit int) error {
 	if text == nil {
 		return nil
@@ -106,6 +107,9 @@ func cleanText(text *string, what string, limit int) error {
 	*text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && (r != '\n' || limit == maxTitle) {
 			return ' '
+		}
+		if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return -1
 		}
 		return r
 	}, *text))

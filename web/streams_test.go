@@ -205,7 +205,7 @@ func TestOneStream(t *testing.T) {
 		return s.do(call{method: "PATCH", path: "/api/streams/cats", token: token, body: body}.with(jsonBody...))
 	}
 	var got streamDetail
-	r := edit(cats, `{"title":"  My\tcats\u0000 ","description":"one\ntwo","unknown":{"x":1},"visibility":null}`)
+	r := edit(cats, `{"title":"  My\t\u202ecats\u0000 ","description":"one\ntwo","unknown":{"x":1},"visibility":null}`)
 	if r.StatusCode != 200 {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
