@@ -38,16 +38,18 @@ func (s *Server) answer(offer *sdp.Offer, b *siaran.Broadcast, l *link, child bo
 			siaran.ErrUnacceptable, codecsOf(b))
 	}
 	accepted := func(i int) bool { return plans[i] != nil || carriesBundle(offer, &offer.Sections[i]) }
-	var mids []string
+	var mids []string // of the group; none is answered where none is offered (RFC 9143 section 7.3)
 	for i := range plans {
-		if accepted(i) {
+		if offer.Grouped && accepted(i) {
 			mids = append(mids, offer.Sections[i].Mid)
 		}
 	}
 	a := sdp.NewAnswer(offer, uint64(random32()))
 	a.Attribute("ice-lite", "")
 	a.Attribute("ice-options", sdp.ICEOptions)
-	a.Attribute("group", "BUNDLE "+strings.Join(mids, " "))
+	if offer.Grouped {
+		a.Attribute("group", "BUNDLE "+strings.Join(mids, " "))
+	}
 	a.Attribute("msid-semantic", " WMS *")
 	addresses := s.socket.Addresses()
 	transport := sdp.Transport{

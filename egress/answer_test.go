@@ -215,3 +215,32 @@ func checkAnswer(t *testing.T, offer *sdp.Offer, text string, plans []plan) {
 		}
 	}
 }
+
+// TestNoGroupIsAnsweredWhereNoneIsOffered: one section alone needs none.
+func TestNoGroupIsAnsweredWhereNoneIsOffered(t *testing.T) {
+	socket, err := mediaport.Open(":0", mediaport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	s, b := &Server{socket: socket}, broadcastOf(t, siaran.Codec{Name: siaran.VP8, ClockRate: 90000})
+	for _, group := range []string{"", "a=group:BUNDLE 0\r\n"} {
+		offer, err := sdp.ParseOffer([]byte("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + group +
+			"m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n" +
+			"a=fingerprint:sha-256 " + strings.Repeat("AB:", 31) + "AB\r\na=setup:actpass\r\na=mid:0\r\na=recvonly\r\n" +
+			"a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := answeringLink(socket, offer)
+		answer, _, err := s.answer(offer, b, l, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, text := range map[string]string{"first": string(answer), "a restart's": string(l.restarts.Marshal())} {
+			if got := strings.Contains(text, "a=group:BUNDLE 0"); got != (group != "") {
+				t.Errorf("offered %q, in the %s answer: %v", group, what, got)
+			}
+		}
+	}
+}
