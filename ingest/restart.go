@@ -131,8 +131,8 @@ func (s *muxSession) moves(_ *stun.Message, _, remote ice.Candidate, _ *ice.Cand
 }
 
 // inwardCheck is what pion gets in place of a check that names c, nil if the check was not made with c. nominates
-// reports whether it has USE-CANDIDATE. Neither knows anything of what stands behind the check's integrity: anybody who
-// has captured a check can add to it there.
+// reports whether it has USE-CANDIDATE. Attributes after MESSAGE-INTEGRITY are ignored: an attacker may have added them
+// to a captured check.
 func (s *muxSession) inwardCheck(b []byte, c *credentials) (told []byte, nominates bool) {
 	m := decoded(b)
 	if m == nil || !integral(m, c.password) {

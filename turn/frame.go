@@ -82,8 +82,8 @@ func addressesWhole(m *stun.Message) bool {
 	return true
 }
 
-// cutTail takes off what stands behind a message's integrity. That does not cover it, so anybody who has captured the
-// message can have added it, and it must not be looked at (RFC 8489 section 14.5).
+// cutTail removes the attributes after MESSAGE-INTEGRITY, which does not cover them: an attacker may have added them to
+// a captured message (RFC 8489 section 14.5).
 func cutTail(m *stun.Message) {
 	end := stunHeader
 	for i, a := range m.Attributes {
