@@ -157,7 +157,8 @@ func (h *Health) warnOfNetwork(l LayerHealth) {
 func (h *Health) warnOf(l LayerHealth) {
 	h.warnOfNetwork(l)
 	h.warnOfBitstream(l)
-	// An encoder that sends key frames on request, as browsers do, need not send more. It cannot while it has no picture.
+	// An encoder that sends key frames on request, as browsers do, need not send more. Requests during silence do not
+	// count.
 	answers := l.KeyframesAnswered > 0 && 2*l.KeyframesAnswered >= l.tried
 	if l.KeyframeInterval > maxKeyframeInterval && !answers && l.Idle < maxIdle {
 		h.add("keyframes", "Key frames are %.0f seconds apart. Set the key frame interval to 2 seconds: viewers "+

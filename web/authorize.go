@@ -47,9 +47,9 @@ type demand struct {
 	opens  bool   // the request opens a session
 }
 
-// authorizeAfterBody is authorize for changes to a stream, once their body has been read, or is wrong. It may come many
-// seconds after the token: whoever has lost the right meanwhile would still make use of it, even to make keys that are
-// good.
+// authorizeAfterBody is authorize for a change to a stream, called once its body has been read; wrong is what is wrong
+// with the body, if anything. A client may send the body seconds after the headers. A token that is revoked in between
+// must not count: it could be used to make a new, valid key.
 func (s *Server) authorizeAfterBody(c echo.Context, wrong error) (grant, error) {
 	if isCutOff(c, wrong) {
 		return grant{}, wrong

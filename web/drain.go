@@ -54,8 +54,8 @@ func (s *Server) isAdministrator(c echo.Context) error {
 	return err
 }
 
-// startDrain begins a drain, of which the body may say how long it takes. Like authorizeAfterBody it looks at the token
-// after that.
+// startDrain begins a drain, of which the body may say how long it takes. Like authorizeAfterBody it checks the token
+// after it has read the body.
 func (s *Server) startDrain(c echo.Context) error {
 	var body struct {
 		Seconds *float64 `json:"seconds"`

@@ -98,8 +98,8 @@ func (e *streamEdit) checkOwner(claims access.Claims) error {
 	return nil
 }
 
-// cleanText trims a text and replaces its control characters by spaces, except line breaks in a description. What turns
-// the direction of the text after it, which may be another's, is left out.
+// cleanText trims a text and replaces its control characters by spaces, except line breaks in a description. It
+// removes characters that override the direction of text: they would also affect what a page shows after it.
 func cleanText(text *string, what string, limit int) error {
 	if text == nil {
 		return nil
