@@ -15,12 +15,15 @@ import (
 	"siaran/internal/codec"
 )
 
+const mediaSSRC = 1
+
 // witness is a sealer that remembers what went out under each index of each SSRC.
 type witness struct {
 	t    *testing.T
 	sent map[packetIndex][]byte
 	next map[uint32]int64 // by SSRC
 	same int              // times that a packet went out again
+	last []byte           // header of the newest packet that is no repair
 }
 
 type packetIndex struct {
@@ -45,8 +48,19 @@ func (w *witness) seal(room, payload []byte, index int64) (int, error) {
 	if last, begun := w.next[id.ssrc]; begun && (index < last || index > last+1<<14) || !begun && index >= 1<<15 {
 		w.t.Fatalf("index %d after %d: a receiver could not derive the rollover counter", index, last-1)
 	}
+	if id.ssrc == mediaSSRC {
+		w.frameEnds(plain[:headerSize], index > w.next[id.ssrc])
+	}
 	w.sent[id], w.next[id.ssrc] = plain, index+1
 	return len(plain), nil
+}
+
+// frameEnds checks that a frame of which the end is missing is followed by a gap: it is not taken for a whole one.
+func (w *witness) frameEnds(header []byte, gap bool) {
+	if w.last != nil && !bytes.Equal(w.last[4:8], header[4:8]) && w.last[1]&0x80 == 0 && !gap {
+		w.t.Fatalf("%x, of a frame whose end was not sent, is followed by %x, of another", w.last, header)
+	}
+	w.last = header
 }
 
 // TestOneIndexOnePacket: AES-GCM gives its key away when two packets go out under one index (RFC 7714 section 5.3).
@@ -124,7 +138,7 @@ func oneIndexOnePacket(t *testing.T, rtx uint8, perFrame int) {
 	l.media = seen
 	v := newViewer(l, []plan{{
 		Kind: siaran.KindVideo, ClockRate: 90000, Layers: layers,
-		PayloadType: 96, SSRC: 1, RTXPayloadType: rtx, RTXSSRC: 2,
+		PayloadType: 96, SSRC: mediaSSRC, RTXPayloadType: rtx, RTXSSRC: 2,
 	}}, nil)
 	track := v.tracks[0]
 	if rtx != 0 {

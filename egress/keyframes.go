@@ -32,8 +32,17 @@ func (t *track) begin(keyframe int64) {
 	case t.sel != nil:
 		t.sel.restart()
 	case !t.asItIs:
-		t.seq.jump(t.layer, keyframe)
+		t.jump(keyframe)
 	}
+}
+
+// jump makes in the next packet. A frame that has not gone out whole leaves a gap in the numbers, or a viewer would take
+// it for a whole one.
+func (t *track) jump(in int64) {
+	if t.cut {
+		t.seq.next++
+	}
+	t.seq.jump(t.layer, in)
 }
 
 // keep reports whether a viewer that gets key frames only gets this packet. The timestamp says which packets belong to
@@ -41,7 +50,7 @@ func (t *track) begin(keyframe int64) {
 func (t *track) keep(p *siaran.Packet) bool {
 	if p.Keyframe {
 		t.inKey, t.key = true, p.Timestamp
-		t.seq.jump(t.layer, p.Seq)
+		t.jump(p.Seq)
 		if t.gate.leave() {
 			t.inKey = false
 			return true

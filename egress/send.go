@@ -14,8 +14,12 @@ func (t *track) send(w *worker, l *link, p *siaran.Packet, edge int64, now time.
 		how.pad = t.shared.padding(p.Seq)
 	}
 	begins := p.Timestamp != t.time.in // this is a frame's first packet
+	if t.sel != nil && t.cut && begins && p.Keyframe {
+		t.sel.lost = true
+	}
 	how.timestamp = uint32(t.time.at(p.Timestamp, edge))
 	out := t.assign(p, &how)
+	t.cut = t.Kind == siaran.KindVideo && !p.FrameEnd && !how.marker
 	if t.estimate != nil && len(p.Payload)+int(how.pad) <= extensionRoom {
 		size := headerSize + 8 + len(p.Payload) + int(how.pad) + packetOverhead
 		how.number, how.numbered = t.estimate.Sent(now, size), t.NumberID != 0

@@ -55,6 +55,7 @@ type track struct {
 	missed    time.Time // when it last asked for packets
 	stood     int64     // the layer's head when the viewer was last started
 	repeats   int       // how often it was restarted with that same head
+	cut       bool      // the newest packet was not the last of its frame
 	gate      lossGate
 	hold      hold
 	inKey     bool  // within a key frame, while only those are sent

@@ -80,7 +80,9 @@ type world struct {
 
 	nextFrame, nextSound, nextReport, nextTick time.Time
 	read                                       uint64
-	sent                                       int // bytes
+	newest                                     uint16 // number that was sent
+	cut                                        bool   // that packet was not the last of its frame
+	sent                                       int    // bytes
 	firstRTX                                   int64
 	nextLoss                                   time.Time
 	lies                                       func([]byte) []byte // what the viewer makes of its feedback
@@ -382,6 +384,7 @@ func (x *world) reportLoss() {
 
 // enter puts a packet into the bottleneck.
 func (x *world) enter(b []byte, size int) {
+	x.number(b)
 	wait := max(0, x.free.Sub(x.now))
 	x.queue = max(x.queue, wait)
 	if wait > x.most || x.loss > 0 && x.random.Float64() < x.loss {
@@ -401,6 +404,20 @@ func (x *world) enter(b []byte, size int) {
 	}
 	x.last = at
 	x.transit = append(x.transit, arrival{x.free, at, b})
+}
+
+// number looks at the number of a packet that was sent. One may be left out behind a frame that was not sent whole.
+func (x *world) number(b []byte) {
+	if b[1]&0x7f != 96 {
+		return
+	}
+	n := binary.BigEndian.Uint16(b[2:])
+	if x.cut && n == x.newest+2 {
+		x.missing[n-1] = true
+	}
+	if int16(n-x.newest) > 0 {
+		x.newest, x.cut = n, b[1]&0x80 == 0
+	}
 }
 
 // changeRate makes what is in the bottleneck leave at the rate of the moment.
