@@ -36,8 +36,8 @@ func (t *track) begin(keyframe int64) {
 	}
 }
 
-// jump makes in the next packet. A frame that has not gone out whole leaves a gap in the numbers, or a viewer would take
-// it for a whole one.
+// jump makes in the next packet. A frame that has not gone out whole leaves a gap in the numbers, so that a viewer does
+// not take it for a whole one.
 func (t *track) jump(in int64) {
 	if t.cut {
 		t.seq.next++

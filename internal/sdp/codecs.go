@@ -11,6 +11,10 @@ import (
 // staticCodecs are the payload types that need no a=rtpmap (RFC 3551 section 6).
 var staticCodecs = map[uint8]string{0: "PCMU/8000", 8: "PCMA/8000", 9: "G722/8000"}
 
+// With the marker bit, packets of these payload types look like RTCP, which has the same port (RFC 5761 section 4). A
+// picture has one in each frame; sound, hardly any.
+const firstOfRTCP, lastOfRTCP = 64, 95
+
 // readCodecs reads the payload types of the m= line and their attributes.
 func (s *Section) readCodecs(formats []string, own attributes) error {
 	if s.Kind == siaran.KindOther {
@@ -26,6 +30,7 @@ func (s *Section) readCodecs(formats []string, own attributes) error {
 	}
 	seen := make(map[uint8]bool)
 	repairs := make(map[uint8]uint8)
+	asRTCP := uint8(0)
 	for _, format := range formats {
 		pt, err := payloadType(format)
 		if err != nil {
@@ -47,6 +52,10 @@ func (s *Section) readCodecs(formats []string, own attributes) error {
 			return err
 		}
 		codec.FMTP = parameters[pt]
+		if s.Kind == siaran.KindVideo && pt >= firstOfRTCP && pt <= lastOfRTCP {
+			asRTCP = pt
+			continue
+		}
 		if codec.Name == "RTX" {
 			if apt, err := payloadType(Parameter(codec.FMTP, "apt")); err == nil && repairs[apt] == 0 {
 				repairs[apt] = pt
@@ -57,6 +66,9 @@ func (s *Section) readCodecs(formats []string, own attributes) error {
 				return malformed("more than %d codecs", maxCodecs)
 			}
 		}
+	}
+	if len(s.Codecs) == 0 && asRTCP != 0 && !s.Rejected {
+		return unacceptable("payload type %d cannot be told from RTCP on the same port; use 96 to 127", asRTCP)
 	}
 	for i := range s.Codecs {
 		s.Codecs[i].RTX = repairs[s.Codecs[i].PayloadType]

@@ -267,6 +267,11 @@ func TestParseOfferTakesWhatIsOdd(t *testing.T) {
 			codecs := o.Sections[0].Codecs
 			return len(codecs) == 2 && codecs[0].Name == siaran.VP9 && codecs[1].Name == siaran.VP8
 		}},
+		{"payload types of RTCP", strings.Replace(offerWith("", testTransport+testVideo+"a=rtpmap:72 VP9/90000\r\n"+
+			"a=rtpmap:73 rtx/90000\r\na=fmtp:73 apt=96\r\n"), "SAVPF 96", "SAVPF 72 96 73", 1), func(o *Offer) bool {
+			codecs := o.Sections[0].Codecs
+			return len(codecs) == 1 && codecs[0].Name == siaran.VP8 && codecs[0].RTX == 0
+		}},
 		{"several fingerprints", offerWith("a=fingerprint:sha-1 00\r\n",
 			strings.Replace(testTransport, "a=fingerprint:sha-256", "a=fingerprint:md5 00\r\na=fingerprint:SHA-256",
 				1)+testVideo), func(o *Offer) bool {
@@ -342,8 +347,8 @@ func TestParseOfferRefuses(t *testing.T) {
 		{"many extensions", good + numbered(maxExtensions+1, "a=extmap:1 urn:%d\r\n"), siaran.ErrMalformedOffer},
 		{"many extensions of the session", offerWith(numbered(maxExtensions+1, "a=extmap:1 urn:%d\r\n"),
 			testTransport+testVideo), siaran.ErrMalformedOffer},
-		{"many codecs", strings.Replace(good, "SAVPF 96", "SAVPF"+numbered(maxCodecs+1, " %d"), 1) +
-			numbered(maxCodecs+1, "a=rtpmap:%d VP8/90000\r\n"), siaran.ErrMalformedOffer},
+		{"many codecs", strings.Replace(good, "SAVPF 96", "SAVPF"+numbered(maxCodecs, " %d")+" 99", 1) +
+			numbered(maxCodecs, "a=rtpmap:%d VP8/90000\r\n") + "a=rtpmap:99 VP8/90000\r\n", siaran.ErrMalformedOffer},
 		{"much feedback", good + numbered(maxFeedback+1, "a=rtcp-fb:96 x%d\r\n"), siaran.ErrMalformedOffer},
 		{"much feedback for all", good + numbered(maxFeedback+1, "a=rtcp-fb:* x%d\r\n"), siaran.ErrMalformedOffer},
 		{"many rids", good + numbered(maxRIDs+1, "a=rid:%d send\r\n"), siaran.ErrMalformedOffer},
@@ -395,6 +400,8 @@ func TestParseOfferRefuses(t *testing.T) {
 			siaran.ErrUnacceptable},
 		{"simulcast of audio", offerWith("a=group:BUNDLE 0 1\r\n",
 			testTransport+testVideo+audio+"a=rid:1 send\r\na=rid:2 send\r\na=simulcast:send 1;2\r\n"), siaran.ErrUnacceptable},
+		{"payload types of RTCP alone", strings.ReplaceAll(strings.Replace(good, "SAVPF 96", "SAVPF 72", 1), ":96 ", ":72 "),
+			siaran.ErrUnacceptable},
 		{"nine layers", good + layers + "a=simulcast:send 0;1;2;3;4;5;6;7;8\r\n", siaran.ErrUnacceptable},
 	}
 	for _, value := range hostileSimulcast {
