@@ -37,6 +37,8 @@ type stage struct {
 	start  time.Time
 	from   netip.Addr // where offers come from
 	child  bool       // they come from a server
+
+	answered func() // called after each offer that has an answer
 }
 
 const stream = siaran.StreamName("cats")
@@ -245,7 +247,11 @@ func (s *stage) offer(text []byte) (siaran.Answer, error) {
 	if s.child {
 		return s.server.OfferToChild(context.Background(), stream, "key:relay edge", text)
 	}
-	return s.server.Offer(context.Background(), stream, "", s.from, text)
+	answer, err := s.server.Offer(context.Background(), stream, "", s.from, text)
+	if err == nil && s.answered != nil {
+		s.answered()
+	}
+	return answer, err
 }
 
 func (p *peer) close() {

@@ -89,10 +89,12 @@ func (p *progress) outcome(why error) string {
 	switch {
 	case errors.Is(why, siaran.ErrTooManySessions), errors.Is(why, siaran.ErrShare):
 		return "full"
+	case errors.Is(why, siaran.ErrStreamFull): // since the offer
+		return "stream_full"
 	case errors.Is(why, errPanic):
 		return "fault"
 	case !errors.Is(why, errSetup) && ending(why) != "failed":
-		return "given_up" // by the viewer, or because the broadcast is over
+		return "given_up" // by the viewer, or because nobody wants it here any more
 	}
 	switch p.stage {
 	case stageOffered, stageAnswered:
@@ -113,7 +115,7 @@ func ending(why error) string {
 		name string
 	}{
 		{errLeft, "left"}, {errEnded, "left"}, {errConsent, "lost"}, {errKicked, "kicked"}, {errBanned, "banned"},
-		{errPanic, "fault"},
+		{errMoved, "moved"}, {errWithdrawn, "withdrawn"}, {errPanic, "fault"},
 		{siaran.ErrEnded, "stream_ended"}, {siaran.ErrClosed, "closing"},
 	} {
 		if errors.Is(why, known.err) {

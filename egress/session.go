@@ -19,13 +19,14 @@ import (
 )
 
 var (
-	errSetup   = errors.New("the viewer did not connect in time")
-	errConsent = errors.New("the viewer's consent has expired")
-	errEnded   = errors.New("ended through its URL")
-	errKicked  = errors.New("kicked")
-	errBanned  = errors.New("banned for the broadcast")
-	errLeft    = errors.New("left")
-	errPanic   = errors.New("a fault of the server")
+	errSetup     = errors.New("the viewer did not connect in time")
+	errConsent   = errors.New("the viewer's consent has expired")
+	errEnded     = errors.New("ended through its URL")
+	errKicked    = errors.New("kicked")
+	errBanned    = errors.New("banned for the broadcast")
+	errWithdrawn = errors.New("the viewer may no longer watch")
+	errLeft      = errors.New("left")
+	errPanic     = errors.New("a fault of the server")
 )
 
 // session is one viewer from its offer to its end. It has a goroutine only while it connects and while it is taken

@@ -111,6 +111,16 @@ func (s *Server) End(id siaran.SessionID) error {
 	return nil
 }
 
+// Withdraw ends a session whose viewer may no longer watch. It fails with ErrUnknownSession, also if the viewer has
+// just left.
+func (s *Server) Withdraw(id siaran.SessionID) error {
+	sess, err := s.find(id)
+	if err == nil {
+		sess.end(errWithdrawn)
+	}
+	return err
+}
+
 // Kick ends the session of a viewer of a stream. It fails with ErrUnknownSession if the viewer is not watching it.
 func (s *Server) Kick(stream siaran.StreamName, viewer siaran.ViewerID) error {
 	s.mu.Lock()

@@ -316,6 +316,7 @@ func TestLimitedTime(t *testing.T) {
 	s.live("cats")
 	w.mustOpen("/whep/cats", "")
 	testutil.Eventually(t, "the viewer's session ends", func() bool { return !s.there(w) })
+	s.withdrawn()
 	if v.count() != 0 {
 		t.Errorf("asked %d times", v.count())
 	}

@@ -40,6 +40,8 @@ type Viewers interface {
 	// OfferToChild is Offer for another server that passes the stream on.
 	OfferToChild(ctx context.Context, stream siaran.StreamName, owner string, offer []byte) (siaran.Answer, error)
 	Kick(stream siaran.StreamName, viewer siaran.ViewerID) error
+	// Withdraw ends a session whose viewer may no longer watch. It fails with ErrUnknownSession.
+	Withdraw(id siaran.SessionID) error
 	// Ban is Kick for all sessions of a viewer, who then stays out of the broadcast. It says how many sessions these
 	// were. It also fails with ErrUnidentified and ErrTooManyBans.
 	Ban(stream siaran.StreamName, viewer siaran.ViewerID) (ended int, by siaran.BannedBy, err error)

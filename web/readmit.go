@@ -69,7 +69,7 @@ func (s *Server) sendAway(l leased, why string) {
 		}
 		return
 	}
-	if s.cfg.Egress.End(l.session) == nil {
+	if s.cfg.Egress.Withdraw(l.session) == nil {
 		s.log.Info("viewer sent away: the site does not allow it any more",
 			"stream", l.stream, "session", l.session.String(), "why", why)
 	}

@@ -202,6 +202,7 @@ func TestViewersEndWithTheRightToWatch(t *testing.T) {
 				return
 			}
 			testutil.Eventually(t, "the viewer is sent away", func() bool { return !s.there(v) })
+			s.withdrawn()
 			testutil.Eventually(t, "it is forgotten", func() bool {
 				s.server.rights.mu.Lock()
 				defer s.server.rights.mu.Unlock()
@@ -209,6 +210,14 @@ func TestViewersEndWithTheRightToWatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// withdrawn waits until the log says of a viewer that it has not left by itself.
+func (s *site) withdrawn() {
+	s.t.Helper()
+	testutil.Eventually(s.t, "the log says why the viewer has gone", func() bool {
+		return strings.Contains(s.log.String(), `why="the viewer may no longer watch"`)
+	})
 }
 
 // TestKeysAreBeingRenewed: the database may have the new generation before it is known here who has asked for it.

@@ -54,7 +54,7 @@ func (s *Server) withdrawOf(stream siaran.Stream, there bool) {
 	g.SetLimit(atOnce)
 	for id, why := range viewers {
 		g.Go(func() error {
-			if s.cfg.Egress.End(id) == nil {
+			if s.cfg.Egress.Withdraw(id) == nil {
 				s.events.add(eventWithdrawn, stream.Name, why.Error())
 				s.log.Info("viewer sent away: it may no longer watch",
 					"stream", stream.Name, "session", id.String(), "why", why)

@@ -13,7 +13,9 @@ var (
 	joinOutcomes = append([]string{
 		"connected", "no_check", "no_proof", "no_handshake", "given_up", "fault",
 	}, siaran.Refusals...)
-	leaveReasons     = []string{"left", "lost", "kicked", "banned", "stream_ended", "closing", "fault", "failed"}
+	leaveReasons = []string{
+		"left", "lost", "kicked", "banned", "withdrawn", "moved", "stream_ended", "closing", "fault", "failed",
+	}
 	publishOutcomes  = append([]string{"connected", "no_connection", "given_up"}, siaran.Refusals...)
 	publisherReasons = []string{
 		"hung_up", "stopped", "closing", "fault", "flood", "lost", "no_media", "taken_over", "ended", "failed",
