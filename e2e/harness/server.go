@@ -69,7 +69,7 @@ func Config(dir string) server.Config {
 		Listen: "127.0.0.1:0", UDP: "127.0.0.1:0", Data: dir, Node: "test",
 		ListingConfig: server.ListingConfig{ListingPlace: server.ListingPlace{Listing: "sqlite"}, Presence: "documents"},
 		Grace:         2 * time.Minute, MaxBroadcasts: 100, PerOwner: 4, MaxLayers: 3, MaxBitrate: 100e6, MaxViewers: 1000,
-		MaxPacketRate: 20_000, MaxJoins: 1000, MaxEvents: 10_000,
+		MaxPacketRate: 20_000, MaxJoins: 1000, MaxEvents: 10_000, SourceShare: 25,
 		Burst: 64 << 10, SetupTimeout: time.Minute,
 		LoadConfig: server.LoadConfig{MaxLoad: 0}, // tests run on busy machines, where it would refuse viewers, rightly
 		LogFormat:  "text", LogLevel: slog.LevelInfo,

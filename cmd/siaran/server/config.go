@@ -111,11 +111,11 @@ func (c *Config) checkLimits() error {
 	say(c.RingMemory < leastRingMemory, "--ring-memory %d: give 16M or more", c.RingMemory)
 	say(c.MaxViewers < 1, "--max-viewers %d: give 1 or more", c.MaxViewers)
 	say(c.MaxPacketRate < 1000, "--max-packet-rate %d: give 1000 or more", c.MaxPacketRate)
-	say(c.MaxJoins < 1 || c.MaxJoins > 1_000_000, "--max-joins %d: give 1 or more", c.MaxJoins)
+	say(c.MaxJoins < 1 || c.MaxJoins > 1_000_000, "--max-joins %d: give 1 to 1000000", c.MaxJoins)
 	say(c.MaxHandshakes < 0, "--max-handshakes %d: give 1 or more", c.MaxHandshakes)
 	say(c.MaxEvents < 1, "--max-event-streams %d: give 1 or more", c.MaxEvents)
 	say(c.StreamViewers < 0, "--max-viewers-per-stream %d: give 1 or more, or 0 for no bound", c.StreamViewers)
-	say(c.SourceShare < 0 || c.SourceShare > 100, "--source-share %d: give 1 to 100 percent", c.SourceShare)
+	say(c.SourceShare < 1 || c.SourceShare > 100, "--source-share %d: give 1 to 100 percent", c.SourceShare)
 	say(c.Burst < 2000, "--burst %d: give 2000 bytes or more", c.Burst)
 	say(c.DSCP < 0 || c.DSCP > 63, "--dscp %d: give 0 to 63", c.DSCP)
 	say(c.SetupTimeout < time.Second || c.SetupTimeout > 5*time.Minute,

@@ -18,7 +18,7 @@ func testConfig(dir string) Config {
 		Listen: "127.0.0.1:0", UDP: "127.0.0.1:0", Data: dir, Node: "test",
 		ListingConfig: ListingConfig{ListingPlace: ListingPlace{Listing: "sqlite"}, Presence: "documents"},
 		Grace:         30 * time.Second, MaxBroadcasts: 100, PerOwner: 4, MaxLayers: 3, MaxBitrate: 100e6, MaxViewers: 1000,
-		MaxPacketRate: 20_000, MaxJoins: 1000, MaxEvents: 10_000,
+		MaxPacketRate: 20_000, MaxJoins: 1000, MaxEvents: 10_000, SourceShare: 25,
 		Burst: 64 << 10, SetupTimeout: 15 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 		AuthConfig: AuthConfig{Dev: true},  // an emulator may be in the environment
 		LoadConfig: LoadConfig{MaxLoad: 0}, // the machine may be busy with other tests
