@@ -62,7 +62,7 @@ func (s *server) openAdmin(ctx context.Context) (err error) {
 		return explainListen("admin-listen", s.cfg.AdminListen, err)
 	}
 	s.closers = append(s.closers, closeListener(s.admin))
-	if !s.onLoopback() && s.certs == nil {
+	if !s.onLoopback() && !s.cfg.HTTPS() {
 		s.logger.Warn("the port for operators is not on loopback and has no HTTPS: whoever can read the network there can " +
 			"read admin tokens; give --admin-listen an address of loopback or of a private network")
 	}

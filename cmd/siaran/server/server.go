@@ -88,7 +88,8 @@ type server struct {
 //   - the data folder is locked before anything in it is read, and closed after all that writes to it;
 //   - certificates need the data folder (ACME keeps them there) and the redirect port (it answers HTTP-01 challenges);
 //   - the relay needs the secret, the media port and the certificates;
-//   - media sessions need the certificate in the data folder, the listing to report to, and the relayed addresses;
+//   - media sessions need the certificate in the data folder, the listing to report to, the relayed addresses, and the
+//     tracer;
 //   - authentication and web come last, because they use everything else.
 //
 // Parts close in the opposite order.
@@ -101,8 +102,8 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openData,
-		s.openTLS, s.openAdmin, s.openTracing, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
+		s.openPorts, s.openMediaTCP, s.openDiscovery, s.openRedirect, s.openAdmin, s.openData,
+		s.openTLS, s.openTracing, s.openRelay, s.openMedia, s.openAuth, s.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err

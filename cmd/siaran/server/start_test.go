@@ -30,6 +30,19 @@ func TestServerThatCannotStart(t *testing.T) {
 			[]string{"--udp", "in use", "another"},
 		},
 		{
+			"busy port for operators",
+			func(t *testing.T, c *server.Config) {
+				c.AdminListen = strings.TrimPrefix(running.URL, "http://")
+				c.Data = filepath.Join(c.Data, "untouched")
+				t.Cleanup(func() {
+					if _, err := os.Stat(c.Data); err == nil {
+						t.Error("it has made the data folder")
+					}
+				})
+			},
+			[]string{"--admin-listen", "in use", "another port"},
+		},
+		{
 			"unknown address",
 			func(_ *testing.T, c *server.Config) { c.Listen = "192.0.2.1:0" },
 			[]string{"--listen 192.0.2.1:0"},
