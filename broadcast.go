@@ -22,7 +22,7 @@ type EndReason string
 const (
 	EndStopped  EndReason = "stopped"  // by the broadcaster
 	EndVanished EndReason = "vanished" // no media came during the grace time
-	EndReplaced EndReason = "replaced" // the same broadcaster came back with other tracks
+	EndReplaced EndReason = "replaced" // by another broadcast, or by the same one on another server
 	EndByOwner  EndReason = "ended"    // through the API
 	EndShutdown EndReason = "shutdown"
 	EndCrashed  EndReason = "crashed" // its server died; set by a sweep of the listing

@@ -38,7 +38,7 @@ type receiver struct {
 	last     time.Time // arrival of the newest packet of a layer
 	rate     rate
 	packets  rate
-	dropped  uint64  // packets over the accepted bitrate
+	dropped  uint64  // packets over the accepted bitrate or packet rate
 	seqs     []int64 // scratch
 }
 

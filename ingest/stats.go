@@ -33,7 +33,7 @@ type Received struct {
 	Asked               uint64 // requests to send a packet again
 	Recovered           uint64 // packets that came after a request
 	Duplicates          uint64 // packets that came again, or too late
-	Dropped             uint64 // packets over the accepted bitrate
+	Dropped             uint64 // packets over the accepted bitrate or packet rate
 	KeyframeRequests    uint64 // sent
 	KeyframesAnswered   uint64 // a key frame followed within a second
 	BackwardFrames, Odd uint64 // frames with a timestamp before the previous one's; jumps of timestamps

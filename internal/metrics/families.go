@@ -34,7 +34,8 @@ var (
 	inAsked    = counter("siaran_received_nack_packets_total", "Packets that broadcasters were asked to send again.")
 	inRepaired = counter("siaran_received_repaired_packets_total", "Packets that came after they were asked for.")
 	inTwice    = counter("siaran_received_duplicate_packets_total", "Packets that came again or too late.")
-	inDropped  = counter("siaran_received_dropped_packets_total", "Packets dropped because they were over --max-bitrate.")
+	inDropped  = counter("siaran_received_dropped_packets_total", "Packets dropped because they were over --max-bitrate "+
+		"or --max-packet-rate.")
 	inBackward = counter("siaran_received_backward_frames_total", "Frames with a timestamp before the one before "+
 		"(B-frames).")
 	inJumps   = counter("siaran_received_timestamp_jumps_total", "Timestamps that have jumped by more than a second.")

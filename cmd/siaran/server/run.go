@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ShutdownTime is the longest time that a server may take to end.
+// ShutdownTime is the longest time that a server may take to end, after --drain has passed.
 const ShutdownTime = 20 * time.Second
 
 // NewLogger returns a logger that writes to w in the configured format and from the configured level, which can be
