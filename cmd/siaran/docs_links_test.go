@@ -14,7 +14,7 @@ import (
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	quotedFile   = regexp.MustCompile("`([\\w./-]+\\.(?:go|js|yaml|md))`")
-	quotedCall   = regexp.MustCompile("`(?:\\w+\\.)*(\\w+)\\(\\)`")
+	quotedCall   = regexp.MustCompile("`(?:\\w+\\.)*?((?:\\w+\\.)?\\w+)\\(\\)`")
 	namedFile    = regexp.MustCompile(`\b[\w/]+\.(?:go|yaml|md)\b`)
 	testCommand  = regexp.MustCompile("`[^`]*go test\\s([^`]*)`")
 	codeBlock    = regexp.MustCompile("(?ms)^```.*?^```$")
@@ -168,11 +168,12 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(kept, " ", "-")
 }
 
-// declaredFunctions returns the names of all functions and methods in Go and JavaScript files of the repository.
+// declaredFunctions returns the names of all functions and methods in Go and JavaScript files of the repository, those
+// of methods in Go also with their types, as in Hub.Publish.
 func declaredFunctions(t *testing.T, root string) map[string]bool {
 	t.Helper()
-	inGo := regexp.MustCompile(`(?m)^func (?:\([^)]*\) )?(\w+)(?:\[[^\]]*\])?\(`)
-	inJS := regexp.MustCompile(`(?m)^\s*(?:export )?(?:async )?(?:function )?#?(\w+)\(.*\{$`)
+	inGo := regexp.MustCompile(`(?m)^func (?:\((?:\w+ )?\*?(\w+)[^)]*\) )?(\w+)(?:\[[^\]]*\])?\(`)
+	inJS := regexp.MustCompile(`(?m)^\s*(?:export )?(?:async )?(?:function )?#?()(\w+)\(.*\{$`)
 	names := map[string]bool{}
 	walk(t, root, func(path string) {
 		declared := map[string]*regexp.Regexp{".go": inGo, ".js": inJS}[filepath.Ext(path)]
@@ -180,7 +181,10 @@ func declaredFunctions(t *testing.T, root string) map[string]bool {
 			return
 		}
 		for _, m := range declared.FindAllStringSubmatch(string(harness.ReadFile(t, path)), -1) {
-			names[m[1]] = true
+			names[m[2]] = true
+			if m[1] != "" {
+				names[m[1]+"."+m[2]] = true
+			}
 		}
 	})
 	return names
