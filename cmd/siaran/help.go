@@ -54,21 +54,21 @@ var serveHelp = map[string]string{
 		"empty to switch it off.",
 	"turn-host": "Name or address at which clients reach the relay (default: --public-ip, else the host of " +
 		"--base-url, else the host that the client has used for this server).",
-	"turn-allocations": "Relayed addresses at the same time. A browser takes up to three for each viewer (default " +
-		"${default}).",
-	"turn-per-source": "Relayed addresses, and connections to the relay, of one client address or IPv6 /64; one /24 " +
-		"or IPv6 /48 may have twice as many (default ${default}).",
-	"turn-bitrate": "Bits per second of one relayed client, each way (default ${default}).",
+	"turn-allocations": "Most relayed addresses at the same time. A browser takes up to three for each viewer " +
+		"(default ${default}).",
+	"turn-per-source": "Most relayed addresses, and connections to the relay, of one client address or IPv6 /64; one " +
+		"/24 or IPv6 /48 may have twice as many (default ${default}).",
+	"turn-bitrate": "Most bits per second of one relayed client, each way (default ${default}).",
 	"ice-server": "Another STUN or TURN server for clients, such as " +
 		"turn:user:password@turn.example.org:3478?transport=udp. May be repeated.",
-	"ice-server-secret": "Secret shared with the TURN servers that are given without a user, for credentials that " +
-		"expire.",
+	"ice-server-secret": "Secret for those TURN servers of --ice-server that have no user:password. The server makes " +
+		"credentials from it that expire.",
 
 	"tls-cert": "Certificate with its chain, PEM. The server then speaks HTTPS. A new certificate in the file is " +
 		"picked up without a restart.",
 	"tls-key": "Key of the certificate, PEM.",
-	"acme": "Domain to get a certificate for, from Let's Encrypt, and to speak HTTPS with. By using it you agree to " +
-		"the terms of the authority. May be repeated.",
+	"acme": "Domain of this server. The server gets a certificate for it from Let's Encrypt, and speaks HTTPS. By " +
+		"using it you agree to the terms of the authority. May be repeated.",
 	"acme-email": "Address at which the authority may contact you.",
 	"acme-ca":    "Directory of another certificate authority (default: that of Let's Encrypt).",
 	"acme-root":  "Root certificate for the HTTPS of a private certificate authority, PEM.",
@@ -87,20 +87,21 @@ var serveHelp = map[string]string{
 	"presence": "What Firestore stores about viewers: documents (one for each viewer), counts (only their number) " +
 		"or off (default ${default}).",
 	"parent": "Server to pull streams from that this one does not have, such as https://origin.example.org.",
-	"front-url": "Address that leads viewers to any of the servers, such as https://live.example.org. Pages of a server " +
-		"that has died go on there.",
+	"front-url": "Address that leads viewers to any of the servers, such as https://live.example.org. Pages whose " +
+		"server has died reload from there.",
 	"region": "Where this server stands, such as jakarta: viewers go to a server of the same region if they can. " +
 		"For --listing firestore with --secret-file.",
 	"secret-file": "File with the secret that several servers share, in place of the one in the data folder: 32 bytes, " +
-		"or a line with them in base64. Tokens made with that of a further file are accepted too.",
-	"max-children": "Servers that pull streams from this one, one for each stream, at the same time (default ${default}).",
-	"node":         "Name of this server in the listing (default: the host name).",
+		"or a line with them in base64. May be given twice: the first secret signs, and tokens of both are accepted.",
+	"max-children": "Pulls by other servers at the same time. A server that pulls two streams counts twice (default " +
+		"${default}).",
+	"node": "Name of this server in the listing (default: the host name).",
 
-	"auth-webhook": "Address that is asked about each who publishes and watches, such as " +
+	"auth-webhook": "Address that the server asks whether a broadcaster or a viewer may come in, such as " +
 		"https://www.example.org/siaran/may; see docs/auth.md.",
-	"auth-webhook-fail": "What to do while that address does not answer: closed (nobody comes in) or open (who has " +
-		"the token that the stream needs) (default ${default}).",
-	"webhook": "Address that is told, signed, of each broadcast and of viewers, such as " +
+	"auth-webhook-fail": "What to do while that address does not answer: closed (nobody comes in) or open (everybody " +
+		"comes in who has the token that the stream needs) (default ${default}).",
+	"webhook": "Address that gets a signed message about each broadcast and about viewers, such as " +
 		"https://www.example.org/siaran; see docs/webhooks.md. May be repeated.",
 	"webhook-secret-file": "File with the secret that requests to --webhook and --auth-webhook are signed with: " +
 		"whsec_ and 24 to 64 bytes in base64. Several lines sign with each. SIARAN_WEBHOOK_SECRET may hold it instead.",
@@ -109,8 +110,8 @@ var serveHelp = map[string]string{
 	"grace": "How long viewers wait for a broadcaster that has vanished (default ${default}).",
 	"keep-viewers": "How long viewers stay after their broadcaster has stopped, in case it starts again; " +
 		"0s: they go at once (default ${default}).",
-	"drain": "How long the server takes to send everybody away when it is told to end, if there is another one where " +
-		"they can go; 0s: it ends at once (default ${default}).",
+	"drain": "How long the server takes to send everybody to other servers before it ends. For servers that have " +
+		"others beside them. 0s: it ends at once (default ${default}).",
 
 	"max-broadcasts":           "Broadcasts at the same time (default ${default}).",
 	"max-broadcasts-per-owner": "Broadcasts of one account at the same time (default ${default}).",
@@ -119,17 +120,16 @@ var serveHelp = map[string]string{
 	"max-packet-rate":          "Packets per second of one broadcast; anything above is dropped (default ${default}).",
 	"ring-memory": "Memory for all packets that are kept for viewers, such as 512M (default: a quarter of the " +
 		"machine's memory).",
-	"max-load": "How busy the server may be before it takes no further viewers, as a percentage of the processor time " +
-		"that it may use; half of the rest is for other servers. 0: it does not look at that, nor at how late its workers " +
-		"are (default ${default}).",
+	"max-load": "Percentage of its processor time at which the server takes no further viewers. Half of the rest is " +
+		"kept for servers that pull from it. 0 switches this check off, and the one for late workers (default ${default}).",
 	"max-egress": "Bits per second that the server may send to viewers and other servers, such as 700M. It takes no " +
 		"further viewers at nine tenths (default: no bound).",
 	"max-viewers": "Viewers at the same time (default ${default}).",
-	"max-joins": "Viewers that begin to join in a second; others are told to come again a little later, at different " +
-		"times (default ${default}).",
+	"max-joins": "Viewers that may begin to join in a second. Others are told to try again, each at another time " +
+		"(default ${default}).",
 	"max-handshakes": "Handshakes of viewers that are worked on at the same time (default: four for each CPU).",
-	"max-event-streams": "Pages that follow what is live, or wait for a stream, at the same time; and as many viewers " +
-		"that follow their session (default ${default}).",
+	"max-event-streams": "Event streams of pages at the same time. Viewers' sessions may have as many again (default " +
+		"${default}).",
 	"max-viewers-per-stream": "Viewers of one stream at the same time; its owner can set a lower bound (default: as " +
 		"many as --max-viewers allows).",
 	"burst": "Bytes that are sent to one viewer back to back; the rest of a large frame is paced (default " +
@@ -201,8 +201,8 @@ var benchHelp = map[string]string{
 var tokenHelp = map[string]string{
 	"data":   "Data folder of the server (default ${default}).",
 	"stream": "Stream that the token is for; '*' for all streams.",
-	"scope": "What the token allows: publish, watch or admin; or, with '*', metrics: to read these and nothing else. " +
-		"May be repeated.",
+	"scope": "What the token allows: publish, watch or admin. With --stream '*' also metrics, which allows reading " +
+		"metrics and nothing else. May be repeated.",
 	"secret-file":      serveHelp["secret-file"],
 	"listing":          serveHelp["listing"],
 	"firebase-project": serveHelp["firebase-project"],
