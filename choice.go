@@ -28,11 +28,11 @@ func (c LayerChoice) Check(video *Track) error {
 	}
 	for _, n := range []*int{c.Spatial, c.Temporal, c.MaxSpatial, c.MaxTemporal} {
 		if n != nil && (*n < 0 || *n > MaxLayerID) {
-			return fmt.Errorf("%w: a spatial or temporal layer is a number from 0 to %d", ErrUnacceptable, MaxLayerID)
+			return fmt.Errorf("%w: a spatial or temporal layer must be a number from 0 to %d", ErrUnacceptable, MaxLayerID)
 		}
 	}
 	if c.MaxWidth < 0 || c.MaxHeight < 0 {
-		return fmt.Errorf("%w: a size is a number of pixels above 0", ErrUnacceptable)
+		return fmt.Errorf("%w: a size must be 0 (no limit) or more pixels", ErrUnacceptable)
 	}
 	if c.RID == "" {
 		return nil

@@ -18,7 +18,8 @@ const NoSites EmbedSites = "none"
 const maxEmbedSites = 20
 
 // ErrEmbedSites is the error for a list of sites that cannot be used. What is wrong is in its text.
-var ErrEmbedSites = errors.New("embedSites is a list of sites such as https://example.org or https://*.example.org")
+var ErrEmbedSites = errors.New(
+	"embedSites must be a list of sites such as https://example.org or https://*.example.org")
 
 // ParseEmbedSites reads a list of sites. ["*"] stands for every site, and an empty list for none. It fails with
 // ErrEmbedSites.

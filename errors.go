@@ -24,15 +24,16 @@ var (
 	ErrTooManySessions = errors.New("the server has as many sessions as it can serve")
 	ErrStreamFull      = errors.New("the stream has as many viewers as it may have")
 	ErrBanned          = errors.New("the broadcaster has sent you away for the rest of this broadcast")
-	ErrTooManyBans     = errors.New("so many viewers are banned from this broadcast that no more can be")
-	ErrUnidentified    = errors.New("nothing identifies this viewer: it has no token, and its address is not known")
-	ErrShare           = errors.New("your address or network has as many sessions as it may have; end some of them first")
-	ErrClosed          = errors.New("the server is shutting down")
+	ErrTooManyBans     = errors.New("this broadcast has as many bans as it may have: make the stream private, and " +
+		"renew its keys")
+	ErrUnidentified = errors.New("nothing identifies this viewer: it has no token, and its address is not known")
+	ErrShare        = errors.New("your address or network has as many sessions as it may have; end some of them first")
+	ErrClosed       = errors.New("the server is shutting down")
 
 	// Of streams that come from another server, the parent.
 	ErrParent = errors.New("the server that has the stream does not answer; try again in a moment")
-	ErrAbove  = errors.New("the stream is that of another server, the parent of this one: use it there")
-	ErrWay    = errors.New("the way is not a short list of servers")
+	ErrAbove  = errors.New("this server has the stream from its parent: make the request there")
+	ErrWay    = errors.New("the header Siaran-Path is not a short list of server names")
 	ErrLoop   = errors.New("the request goes in a circle: a server is its own parent, or two have the same --node")
-	ErrTooFar = errors.New("the stream has passed as many servers as it may: pull it from one of those before")
+	ErrTooFar = errors.New("the stream has passed too many servers: pull it from one that is nearer to the broadcaster")
 )

@@ -218,7 +218,7 @@ func wholeNumber(c echo.Context, name string, usual, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > most {
-		return 0, fail(invalidParameter, "%s is a number from 0 to %d", name, most)
+		return 0, fail(invalidParameter, "%s must be a number from 0 to %d", name, most)
 	}
 	return n, nil
 }

@@ -70,11 +70,11 @@ func (e *streamEdit) clean(claims access.Claims) (siaran.StreamEdit, error) {
 		return change, err
 	}
 	if v := e.Visibility; v != nil && *v != siaran.VisibilityPublic && *v != siaran.VisibilityPrivate {
-		return change, fail(invalidValue, "visibility is 'public' or 'private'")
+		return change, fail(invalidValue, "visibility must be 'public' or 'private'")
 	}
 	if n := e.MaxViewers; n != nil && (*n < 0 || *n > maxViewersOfStream) {
 		return change, fail(invalidValue,
-			"maxViewers is a number up to %d, or 0 for as many as the server allows", maxViewersOfStream)
+			"maxViewers must be a number up to %d, or 0 for as many as the server allows", maxViewersOfStream)
 	}
 	if e.EmbedSites != nil {
 		sites, err := siaran.ParseEmbedSites(*e.EmbedSites)
@@ -93,7 +93,7 @@ func (e *streamEdit) checkOwner(claims access.Claims) error {
 		return fail(notAllowed, "only an administrator can give a stream to another account")
 	case *e.Owner != "" && !access.IsAccount(*e.Owner):
 		return fail(invalidValue,
-			"owner is the account that owns the stream, such as 'firebase:UID', or empty")
+			"owner must be the account that owns the stream, such as 'firebase:UID', or empty")
 	}
 	return nil
 }

@@ -28,10 +28,10 @@ func readKeyRequest(c echo.Context) (k keyRequest, err error) {
 		}
 	}
 	if k.Scope != access.Publish && k.Scope != access.Watch {
-		return k, fail(invalidValue, "scope is 'publish' or 'watch'")
+		return k, fail(invalidValue, "scope must be 'publish' or 'watch'")
 	}
 	if k.TTL < 0 || k.TTL > maxTTL {
-		return k, fail(invalidValue, "ttl is in seconds and at most ten years")
+		return k, fail(invalidValue, "ttl must be a number of seconds from 0 to %d", maxTTL)
 	}
 	return k, nil
 }

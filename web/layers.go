@@ -88,7 +88,7 @@ func (r *layerRequest) check() error {
 		{"maxWidth", &r.MaxWidth, math.MaxUint16}, {"maxHeight", &r.MaxHeight, math.MaxUint16},
 	} {
 		if member.value != nil && (*member.value < 0 || *member.value > member.most) {
-			return fail(invalidValue, "%s is a number from 0 to %d", member.name, member.most)
+			return fail(invalidValue, "%s must be a number from 0 to %d", member.name, member.most)
 		}
 	}
 	return nil

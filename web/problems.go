@@ -34,14 +34,14 @@ var (
 		"The address exists, but not with the method of the request.",
 		"Use one of the methods in the header Allow of the answer.")
 	httpsNeeded = kind(http.StatusMethodNotAllowed, "https-needed", "The port only leads to HTTPS",
-		"The port sends clients on to HTTPS, which goes for reading and for opening a session, and for nothing else.",
+		"This port redirects to HTTPS what reads, and what opens a session. It refuses everything else.",
 		"Use the address that begins with https://. That of a session is in Location of the answer that has opened it.")
 	malformedRequest = kind(http.StatusBadRequest, "malformed-request", "The request has no address that can be used",
 		"The address of the request is not a path, or the header Host is not the name or the address of a host.",
 		"Ask for a path, which begins with a slash, and send the Host of the URL.")
 	tooSlow = kind(http.StatusRequestTimeout, "too-slow", "The request came too slowly",
 		"The body did not arrive in time.",
-		"Send it again. If it happens often, the connection of the client loses much, or its length is wrong.")
+		"Send it again. If it happens often, the network of the client loses many packets, or Content-Length is wrong.")
 	tooLarge = kind(http.StatusRequestEntityTooLarge, "too-large", "The body is too large",
 		"The body has more bytes than the operation takes. The detail says how many that are.",
 		"Send less. Offers are rarely larger than 20 KB: a client that sends more offers needless codecs.")
@@ -148,10 +148,10 @@ var (
 		"The name belongs to no account, because it was first used with a key.",
 		"Choose another name, use a key, or have an administrator give the stream to the account.")
 	tooManyNames = kind(http.StatusForbidden, "too-many-names", "The account has too many names",
-		"An account may own a number of names, and this one has them.",
+		"The account owns as many names as it may own.",
 		"Use one of them, or delete one.")
-	tooManyBroadcasts = kind(http.StatusForbidden, "too-many-broadcasts", "The account broadcasts too often at once",
-		"An account may have a number of streams live at the same time, and this one has them.",
+	tooManyBroadcasts = kind(http.StatusForbidden, "too-many-broadcasts", "The account has too many broadcasts",
+		"The account has as many live streams as it may have.",
 		"End one of them first.")
 	noPicture = kind(http.StatusNotFound, "no-picture", "There is no picture now",
 		"The stream is not live on this server, has no video, or its first key frame has not come yet.",
@@ -189,7 +189,7 @@ var (
 		"A viewer's session has no event of this name, or the list of names is empty.",
 		"Name events that the detail lists, or send no body for all.")
 	tooManyEvents = kind(http.StatusTooManyRequests, "too-many-event-streams", "The session has too many event streams",
-		"A session may have a few event streams, and this one has them.",
+		"The session has as many event streams as it may have.",
 		"End one of them with DELETE.")
 	noSuchViewer = kind(http.StatusNotFound, "no-such-viewer", "There is no such viewer here",
 		"The viewer has gone, or watches on another server.",
@@ -207,7 +207,7 @@ var (
 		"The owner of the stream has said which sites may show it, and this one is not among them.",
 		"The owner can add the site (embedSites).")
 	shareUsedUp = kind(http.StatusTooManyRequests, "share-used-up", "The address has too many sessions",
-		"One address or network may have a share of the sessions, and this one has it.",
+		"The address, or its network, has as many of the sessions as it may have.",
 		"End some of them first. If many people share an address, the operator can raise the limits.")
 	streamFull = kind(http.StatusServiceUnavailable, "stream-full", "The stream is full",
 		"The owner of the stream, or the operator, has limited the number of viewers.",
@@ -223,11 +223,10 @@ var (
 		"None of the servers of the cluster has room for another viewer.",
 		"Try again after the seconds in Retry-After. The operator can start more servers.")
 	tooManyJoins = kind(http.StatusServiceUnavailable, "joins", "Very many viewers come at the moment",
-		"The server lets so many viewers in a second, so that nobody who watches already notices.",
+		"The server lets in a limited number of viewers per second, so that those who already watch notice nothing.",
 		"Try again after the seconds in Retry-After, which differ so that not all come back together.")
 	busy = kind(http.StatusServiceUnavailable, "busy", "The server takes nobody else for the moment",
-		"The server has so much to do that further viewers would be felt by those who are here. The detail says what it "+
-			"lacks.",
+		"More viewers would harm those who are here. The detail says what the server lacks.",
 		"Try again after the seconds in Retry-After, which differ so that not all come back together.")
 	noAnswerInTime = kind(http.StatusServiceUnavailable, "no-answer-in-time", "The answer was not ready in time",
 		"The server, or something that it asks, is too slow.",
@@ -249,7 +248,7 @@ var (
 		"GET /api/drain shows how far it is.")
 	notDraining = kind(http.StatusConflict, "not-draining", "The server is not draining",
 		"There is nothing to take back, or it is too late.",
-		"GET /api/drain shows how it is.")
+		"GET /api/drain shows its state.")
 	serverError = kind(http.StatusInternalServerError, "server-error", "Something went wrong in the server",
 		"This is a fault of the server.",
 		"The log of the server has the details. Please report it.")
@@ -270,6 +269,6 @@ var (
 		"A server is its own parent, directly or through others, or two servers have the same --node.",
 		"Correct --parent or --node.")
 	tooFar = kind(http.StatusLoopDetected, "too-far", "The stream has passed too many servers",
-		"A stream may pass a number of servers one after the other, and has passed as many.",
+		"The stream has passed as many servers, one after the other, as it may pass.",
 		"Pull it from a server that is nearer to the broadcaster.")
 )

@@ -69,12 +69,12 @@ func (s *Server) listStreams(c echo.Context) error {
 	case "all":
 		q.All = true
 	default:
-		return fail(invalidParameter, "status is 'live' or 'all'")
+		return fail(invalidParameter, "status must be 'live' or 'all'")
 	}
 	if limit := c.QueryParam("limit"); limit != "" {
 		n, err := strconv.Atoi(limit)
 		if err != nil || n < 1 || n > maxList {
-			return fail(invalidParameter, "limit is a number from 1 to 1000")
+			return fail(invalidParameter, "limit must be a number from 1 to %d", maxList)
 		}
 		q.Limit = n
 	}
@@ -99,7 +99,7 @@ func (s *Server) listStreams(c echo.Context) error {
 		}
 		q.Owner, q.Private = claims.Account, true
 	default:
-		return fail(invalidParameter, "owner is 'me'")
+		return fail(invalidParameter, "owner must be 'me'")
 	}
 	bodies, err := s.listed(c.Request().Context(), q)
 	if err != nil {

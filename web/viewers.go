@@ -69,7 +69,7 @@ func (s *Server) kickViewer(c echo.Context) error {
 			By    siaran.BannedBy `json:"by"`
 		}{ended, by})
 	}
-	return fail(invalidParameter, "ban is 'broadcast', or left out")
+	return fail(invalidParameter, "ban must be 'broadcast', or left out")
 }
 
 func kickFailed(err error) error {
