@@ -163,7 +163,7 @@ func TestParentDiesAndReturns(t *testing.T) {
 		if _, offers := w.asked(); offers < 5 || offers > 14 {
 			t.Errorf("%d offers in 10 s", offers)
 		}
-		if n := w.log.lines("cannot be had"); n != 1 {
+		if n := w.log.lines("cannot get streams"); n != 1 {
 			t.Errorf("%d lines about it", n)
 		}
 		w.set(func() { w.openErr, w.lookErr = nil, nil })

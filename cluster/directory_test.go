@@ -109,7 +109,7 @@ func TestForgedWaysConcernNobodyElse(t *testing.T) {
 				t.Errorf("a circle: %v", err)
 			}
 		}
-		if n := w.log.lines("cannot be had"); n != 0 {
+		if n := w.log.lines("cannot get streams"); n != 0 {
 			t.Errorf("%d lines about it", n)
 		}
 		ensure(t, w)
@@ -150,7 +150,7 @@ func TestParentIsLost(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		<-changed
 		want("")
-		if n := w.log.lines("cannot be had"); n != 1 {
+		if n := w.log.lines("cannot get streams"); n != 1 {
 			t.Errorf("%d lines about it", n)
 		}
 		stop()

@@ -96,7 +96,7 @@ func (p *Peers) link(n siaran.Node) *link {
 	log := p.log.With("parent", n.Name)
 	to, err := p.dial(n)
 	if err != nil {
-		log.Warn("a server of the cluster cannot be asked for streams", "url", n.URL, "error", err)
+		log.Warn("cannot pull from this server of the cluster: check its --base-url", "url", n.URL, "error", err)
 		return nil
 	}
 	l := &link{source: source{Source: to, node: n.Name, trouble: &trouble{log: log}}, url: n.URL}

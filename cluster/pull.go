@@ -82,10 +82,10 @@ func (p *pull) serve(ctx context.Context, s *running) (over bool) {
 		case <-s.Done():
 			p.end(s)
 			if err := s.Err(); errors.Is(err, siaran.ErrEnded) || errors.Is(err, siaran.ErrTakenOver) {
-				p.log.Info("the broadcast has ended here", "why", err)
+				p.log.Info("the broadcast has ended here", "reason", err)
 				return true
 			}
-			p.log.Info("the parent's media has ended", "why", s.Err())
+			p.log.Info("the parent's media has ended", "reason", s.Err())
 			p.cluster.cfg.Above.failed(s.from)
 			return false
 		case <-ctx.Done():

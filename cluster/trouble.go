@@ -35,6 +35,6 @@ func (t *trouble) of(what string, err error) {
 		t.log.Info("the parent answers again")
 	case err != nil && err.Error() != t.text && (t.text == "" || time.Since(t.said) >= quiet):
 		t.what, t.text, t.said = what, err.Error(), time.Now()
-		t.log.Warn("streams of the parent cannot be had", "while", what, "error", err)
+		t.log.Warn("cannot get streams from the parent; will retry", "while", what, "error", err)
 	}
 }

@@ -83,7 +83,8 @@ func (s *Server) connected(sess *session, v *viewer) error {
 	defer s.mu.Unlock()
 	if sess.child {
 		sess.viewer.Store(v)
-		s.cfg.Logger.Info("child connected", "stream", sess.broadcast.Stream(), "child", sess.owner)
+		s.cfg.Logger.Info("child connected",
+			"stream", sess.broadcast.Stream(), "child", sess.owner, "session", sess.id.String())
 		return nil
 	}
 	if s.full() {
@@ -97,7 +98,8 @@ func (s *Server) connected(sess *session, v *viewer) error {
 	s.viewersBy.Add(sess.from)
 	sess.viewer.Store(v)
 	s.joins.outcomes.Count("connected")
-	s.cfg.Logger.Info("viewer connected", "stream", sess.broadcast.Stream(), "viewer", sess.viewerID)
+	s.cfg.Logger.Info("viewer connected",
+		"stream", sess.broadcast.Stream(), "viewer", sess.viewerID, "session", sess.id.String())
 	return nil
 }
 

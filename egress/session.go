@@ -216,10 +216,10 @@ func (s *session) end(why error) {
 	}
 	if s.child {
 		s.server.cfg.Logger.Log(context.Background(), level, "child gone",
-			"stream", s.broadcast.Stream(), "child", s.owner, "why", why)
+			"stream", s.broadcast.Stream(), "child", s.owner, "session", s.id.String(), "reason", why)
 	} else {
 		s.server.cfg.Logger.Log(context.Background(), level, "viewer gone",
-			"stream", s.broadcast.Stream(), "viewer", s.viewerID, "why", why)
+			"stream", s.broadcast.Stream(), "viewer", s.viewerID, "session", s.id.String(), "reason", why)
 	}
 	close(s.done)
 }

@@ -142,7 +142,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 	}
 	sess := newSession(s, c.Stream, c.Owner, &sdp.Offer{}, l)
 	sess.pulled, sess.trace = &Pulled{session: sess}, measure.TraceOf(ctx)
-	sess.log = s.log.With("of", "parent", "stream", c.Stream, "session", sess.id.String())
+	sess.log = s.log.With("from", "parent", "stream", c.Stream, "session", sess.id.String())
 	sess.receiver.rate.limit, sess.receiver.packets.limit = 0, 0 // the parent has applied its limits
 	to := sess.sinks()
 	var start *pullStart // set before the parent can send

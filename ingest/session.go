@@ -28,7 +28,7 @@ var (
 	errHungUp      = errors.New("the broadcaster hung up")
 	errStopped     = errors.New("stopped")
 	errShutdown    = errors.New("the server is shutting down")
-	errFaulty      = errors.New("an internal error of the server")
+	errFaulty      = errors.New("a fault of the server")
 	errReports     = errors.New("it sends reports about too many SSRCs")
 	errHandshake   = errors.New("its DTLS handshake has too much data")
 	errUnconnected = errors.New("the connection failed")
@@ -98,7 +98,7 @@ func newSession(server *Server, stream siaran.StreamName, owner string, offer *s
 		wake: make(chan struct{}, 1), aborted: make(chan error, 1),
 		endRequests: make(chan ending, 1), done: make(chan struct{}),
 	}
-	s.log = server.log.With("of", "broadcaster", "stream", stream, "session", s.id.String())
+	s.log = server.log.With("from", "broadcaster", "stream", stream, "session", s.id.String())
 	s.receiver = newReceiver(s.wake)
 	limits := server.limits.Load()
 	s.receiver.rate.limit, s.receiver.packets.limit = limits.MaxBitrate/8, limits.MaxPacketRate

@@ -197,7 +197,8 @@ func (r *Reporter) work(ctx context.Context) {
 			return
 		}
 		if r.retry == 0 {
-			r.log.Warn("the listing fails; broadcasts go on, and will be listed again when it is back", "error", err)
+			r.log.Warn("cannot write to the listing; broadcasts go on, and are listed again when it is back",
+				"error", err)
 		}
 		r.backlog.failed()
 		r.retry = min(max(2*r.retry, firstRetry), lastRetry)

@@ -65,13 +65,13 @@ func (s *Server) askAgain(ctx context.Context, l leased) {
 func (s *Server) sendAway(l leased, why string) {
 	if l.scope == access.Publish {
 		if s.cfg.Hub.EndOf(l.stream, l.owner, siaran.EndByOwner) == nil {
-			s.log.Info("broadcast ended: the site does not allow it any more", "stream", l.stream, "why", why)
+			s.log.Info("broadcast ended: the site does not allow it any more", "stream", l.stream, "reason", why)
 		}
 		return
 	}
 	if s.cfg.Egress.Withdraw(l.session) == nil {
 		s.log.Info("viewer sent away: the site does not allow it any more",
-			"stream", l.stream, "session", l.session.String(), "why", why)
+			"stream", l.stream, "session", l.session.String(), "reason", why)
 	}
 }
 

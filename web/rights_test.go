@@ -216,7 +216,7 @@ func TestViewersEndWithTheRightToWatch(t *testing.T) {
 func (s *site) withdrawn() {
 	s.t.Helper()
 	testutil.Eventually(s.t, "the log says why the viewer has gone", func() bool {
-		return strings.Contains(s.log.String(), `why="the viewer may no longer watch"`)
+		return strings.Contains(s.log.String(), `reason="the viewer may no longer watch"`)
 	})
 }
 

@@ -48,7 +48,7 @@ func (s *Server) withdrawOf(stream siaran.Stream, there bool) {
 	viewers, owner, why := s.rights.refused(stream, there, time.Now())
 	if why != nil && s.cfg.Hub.EndOf(stream.Name, owner, siaran.EndByOwner) == nil {
 		s.events.add(eventWithdrawn, stream.Name, why.Error())
-		s.log.Info("broadcast ended: it may no longer be published", "stream", stream.Name, "why", why)
+		s.log.Info("broadcast ended: it may no longer be published", "stream", stream.Name, "reason", why)
 	}
 	var g errgroup.Group
 	g.SetLimit(atOnce)
@@ -57,7 +57,7 @@ func (s *Server) withdrawOf(stream siaran.Stream, there bool) {
 			if s.cfg.Egress.Withdraw(id) == nil {
 				s.events.add(eventWithdrawn, stream.Name, why.Error())
 				s.log.Info("viewer sent away: it may no longer watch",
-					"stream", stream.Name, "session", id.String(), "why", why)
+					"stream", stream.Name, "session", id.String(), "reason", why)
 			}
 			return nil
 		})

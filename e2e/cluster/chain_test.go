@@ -55,7 +55,7 @@ func TestCircles(t *testing.T) {
 		node(t, "right", secret, at(right), below("http://"+left)),
 	} {
 		wantStatus(t, s.Config.Node, answered(t, s, harness.Cats, ""), http.StatusLoopDetected)
-		if lines(s, "cannot be had") == 0 {
+		if lines(s, "cannot get streams") == 0 {
 			t.Errorf("%s does not say so", s.Config.Node)
 		}
 	}

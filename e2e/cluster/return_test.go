@@ -88,7 +88,7 @@ func TestParentReturns(t *testing.T) {
 	if n := lines(edge, "viewer gone"); n != 0 {
 		t.Errorf("%d viewers were sent away", n)
 	}
-	if lines(edge, "cannot be had") == 0 {
+	if lines(edge, "cannot get streams") == 0 {
 		t.Error("nothing says that the parent was away")
 	}
 	harness.Eventually(t, "the new origin counts them", func() bool { return again.Stream(t, harness.Cats).Viewers == 5 })

@@ -104,7 +104,8 @@ func (a *ACME) Run(ctx context.Context) error {
 	for _, domain := range a.cfg.Domains {
 		asking.Go(func() {
 			if err := a.manage(ctx, domain); err != nil && ctx.Err() == nil {
-				a.log.Error("cannot get a certificate for the domain; gave up", "domain", domain, "err", err)
+				a.log.Error("gave up on a certificate for the domain: check its DNS records and that ports 443 or 80 lead here, "+
+					"then restart the server", "domain", domain, "error", err)
 			}
 		})
 	}
@@ -150,7 +151,7 @@ func (a *ACME) onEvent(_ context.Context, event string, data map[string]any) err
 		}
 		a.log.Warn("no certificate yet: the authority must reach this server under the domain, "+
 			"at port 443 or (with --redirect) 80; it is tried again",
-			"domain", data["identifier"], "err", reason(err))
+			"domain", data["identifier"], "error", reason(err))
 	}
 	return nil
 }

@@ -124,7 +124,8 @@ func (f *Files) reload(told bool) {
 	}
 	if told || again && !f.warned {
 		f.warned = true
-		f.log.Warn("the new certificate cannot be used, the old one stays", "err", err, "until", f.Until())
+		f.log.Warn("the new certificate cannot be used, so the old one stays: correct the files of --tls-cert and --tls-key",
+			"error", err, "until", f.Until())
 	}
 	for i := range text {
 		if text[i] == nil {

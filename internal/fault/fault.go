@@ -43,7 +43,7 @@ func (l *Log) Recover(where string, then func()) {
 	l.mu.Unlock()
 	if due {
 		trace := debug.Stack()
-		l.log.Error("a fault of this server; please report it", "where", where, "panic", fmt.Sprint(r), "so far", count,
+		l.log.Error("a fault of this server; please report it", "where", where, "panic", fmt.Sprint(r), "count", count,
 			"stack", string(trace[:min(len(trace), stack)]))
 	}
 	if then != nil {

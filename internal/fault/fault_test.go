@@ -30,7 +30,7 @@ func TestRecover(t *testing.T) {
 	}
 	l.told = l.told.Add(-time.Minute)
 	fail("again")
-	if !strings.Contains(out.String(), `"so far"=4`) {
+	if !strings.Contains(out.String(), `count=4`) {
 		t.Errorf("a minute later: %s", &out)
 	}
 }

@@ -73,7 +73,8 @@ func (m *Monitor) tell(now time.Time, s State) {
 	m.told, m.toldAt = s, now
 	switch {
 	case s.Children != "":
-		m.log.Warn("too busy: no further viewers are taken, and no further servers that pull", "cause", s.Children)
+		m.log.Warn("too busy: no further viewers or pulls by other servers are taken; those who are here stay",
+			"cause", s.Children)
 	case s.Viewers != "":
 		m.log.Warn("too busy: no further viewers are taken; those who are here stay", "cause", s.Viewers)
 	default:

@@ -53,7 +53,9 @@ func Open(ctx context.Context, version, node string, logger *slog.Logger) (*Trac
 	}
 	// These are of the whole process. The SDK tells them of settings that it passes over.
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("tracing", "error", short(err)) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		logger.Warn("a problem with traces; check the OTEL_ variables", "error", short(err))
+	}))
 
 	own := []attribute.KeyValue{semconv.ServiceName("siaran"), semconv.ServiceVersion(version)}
 	if node != "" {

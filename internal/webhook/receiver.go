@@ -96,7 +96,8 @@ func (r *receiver) send(ctx context.Context, stream siaran.StreamName, it item) 
 		r.counts.outcomes[o].Add(1)
 	}
 	if o != taken && r.givesUp(stream, it, answer, now) {
-		r.log.Error("a webhook message is given up", "stream", stream, "id", it.id, "status", answer.Status,
+		r.log.Error("gave up on a webhook message: its receiver refused it, or did not take it for too long; "+
+			"check the receiver's log", "stream", stream, "id", it.id, "status", answer.Status,
 			"age", now.Sub(it.at).Round(time.Second))
 		r.counts.givenUp.Add(1)
 		r.forget(it)

@@ -141,7 +141,7 @@ func TestPoison(t *testing.T) {
 		pass(time.Hour)
 		w.want(0, "cats", "ended")
 		st := w.sender.Stats()
-		if !strings.Contains(w.log.String(), "given up") || st.GivenUp != 1 || st.Refused != mostRefusals {
+		if !strings.Contains(w.log.String(), "gave up") || st.GivenUp != 1 || st.Refused != mostRefusals {
 			t.Errorf("%+v, %s", st, w.log)
 		}
 	})
