@@ -53,7 +53,7 @@ type Broadcast struct {
 	id          BroadcastID
 	owner       string
 	origin      Origin
-	arriving    bool            // it was relayed, and its broadcaster is about to feed it here
+	arriving    bool            // it was pulled, and its broadcaster is about to feed it here
 	expected    *BroadcastState // what it was before the server was started again; nil once it has tracks
 	status      Status          // offline before the first media, and after the end
 	started     time.Time
@@ -248,7 +248,7 @@ func (b *Broadcast) endIn(d time.Duration, reason EndReason) {
 // state is State for callers that hold hub.mu.
 func (b *Broadcast) state() BroadcastState {
 	s := BroadcastState{
-		ID: b.id, Stream: b.stream, Owner: b.owner, Relayed: b.relayed(), Moves: b.origin.Moves, Status: b.status,
+		ID: b.id, Stream: b.stream, Owner: b.owner, Pulled: b.pulled(), Moves: b.origin.Moves, Status: b.status,
 		StartedAt: b.started, EndedAt: b.ended, EndReason: b.reason,
 		Viewers: b.audience(), PeakViewers: b.peak, TotalViewers: b.total,
 	}
@@ -276,7 +276,7 @@ type BroadcastState struct {
 	ID        BroadcastID
 	Stream    StreamName
 	Owner     string
-	Relayed   bool // it comes from another server
+	Pulled    bool // it comes from another server
 	Moves     int  // how often it has gone on at another server than before
 	Status    Status
 	StartedAt time.Time // of the first media

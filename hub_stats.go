@@ -11,7 +11,7 @@ import (
 type HubStats struct {
 	Starting, Live, Interrupted int // broadcasts; those that are starting have no media yet
 	Kept                        int // broadcasts that are over and keep their viewers for the next one
-	Relayed                     int // of the live and interrupted ones, those that come from another server
+	Pulled                      int // of the live and interrupted ones, those that come from another server
 	Viewers                     int // here, and at servers that pass broadcasts on
 	Below                       int // of these, at servers that pass broadcasts on
 
@@ -38,8 +38,8 @@ func (h *Hub) Stats() HubStats {
 		default:
 			s.Interrupted++
 		}
-		if b.relayed() && !b.started.IsZero() {
-			s.Relayed++
+		if b.pulled() && !b.started.IsZero() {
+			s.Pulled++
 		}
 		all := b.audience()
 		s.Viewers += all

@@ -70,7 +70,7 @@ type Layer struct {
 	granted       int        // bytes that they may cost at present; taken from budget
 	lastTimestamp int64
 	tsOffset      int64 // of the writer that wrote last
-	relayed       bool  // that writer's broadcast came from another server
+	pulled        bool  // that writer's broadcast came from another server
 	lastArrival   time.Time
 	keyframeOpen  bool      // the newest key frame has not ended yet
 	keyframeStamp int64     // its timestamp

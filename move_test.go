@@ -22,7 +22,7 @@ func TestBroadcastMovesHere(t *testing.T) {
 		moved := Origin{ID: "far", StartedAt: testTime, Moves: 3}
 		first, err := h.PublishFrom("cats", "owner", testTracks, moved)
 		noError(t, err)
-		if s := b.State(); !s.Relayed || s.Status != StatusInterrupted {
+		if s := b.State(); !s.Pulled || s.Status != StatusInterrupted {
 			t.Errorf("before its media: %+v", s)
 		}
 		first.Abandon() // it has not connected: the pull may come back, and the broadcaster after it
@@ -33,7 +33,7 @@ func TestBroadcastMovesHere(t *testing.T) {
 		take(t, f, 1)
 		write(t, again.Writer(KindVideo, ""), 1, 0, vp8Key, time.Now())
 		c := take(t, f, 1)[0]
-		if s := c.State; s.ID != "far" || s.Relayed || s.Moves != 3 || s.Owner != "owner" || s.Status != StatusLive ||
+		if s := c.State; s.ID != "far" || s.Pulled || s.Moves != 3 || s.Owner != "owner" || s.Status != StatusLive ||
 			!s.StartedAt.Equal(testTime) || len(c.Joined) != 1 {
 			t.Errorf("%+v", c)
 		}
@@ -58,7 +58,7 @@ func TestBroadcastMovesAway(t *testing.T) {
 			t.Error("it was not given up")
 		}
 		wantEnded(t, p, ErrTakenOver)
-		if s := b.State(); !s.Relayed || s.Status != StatusInterrupted || s.Viewers != 1 {
+		if s := b.State(); !s.Pulled || s.Status != StatusInterrupted || s.Viewers != 1 {
 			t.Errorf("%+v", s)
 		}
 		relay(t, h, Origin{ID: b.ID()})

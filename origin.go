@@ -6,7 +6,7 @@ import "time"
 type Origin struct {
 	ID        BroadcastID // drawn here when empty
 	StartedAt time.Time   // its first media's arrival here when zero
-	Relayed   bool        // it comes from another server
+	Pulled    bool        // it comes from another server
 	Moves     int         // how often the broadcast has gone on at another server than before
 }
 
@@ -22,7 +22,7 @@ type Whereabouts struct {
 // from makes b a broadcast of this owner and origin. If it is another broadcast than before, the one before has ended;
 // its viewers stay and become those of the next. The caller holds hub.mu and has released the publication.
 func (b *Broadcast) from(owner string, origin Origin) {
-	other := origin.ID != "" && origin.ID != b.id || origin.ID == "" && b.origin.Relayed && !origin.Relayed
+	other := origin.ID != "" && origin.ID != b.id || origin.ID == "" && b.origin.Pulled && !origin.Pulled
 	if other {
 		id := origin.ID
 		if id == "" {
@@ -32,15 +32,15 @@ func (b *Broadcast) from(owner string, origin Origin) {
 	} else {
 		origin.Moves = max(origin.Moves, b.origin.Moves)
 	}
-	if b.arriving = !other && b.relayed() && !origin.Relayed; b.arriving {
+	if b.arriving = !other && b.pulled() && !origin.Pulled; b.arriving {
 		b.status = StatusInterrupted // until it is fed
 	}
 	b.owner, b.origin = owner, origin
 }
 
-// relayed reports whether the broadcast comes from another server, or has come from there until now and has no media of
+// pulled reports whether the broadcast comes from another server, or has come from there until now and has no media of
 // its broadcaster yet. The caller holds hub.mu.
-func (b *Broadcast) relayed() bool { return b.origin.Relayed || b.arriving }
+func (b *Broadcast) pulled() bool { return b.origin.Pulled || b.arriving }
 
 // renew ends a broadcast for everybody but its viewers. To them b is now the stream's next broadcast, which has no
 // media yet. The caller holds hub.mu.
@@ -57,8 +57,8 @@ func (b *Broadcast) renew(reason EndReason, id BroadcastID) {
 	}
 }
 
-// forsaken reports whether the broadcast is relayed and no session feeds it. The caller holds hub.mu.
-func (b *Broadcast) forsaken() bool { return b.relayed() && b.publication == nil }
+// forsaken reports whether the broadcast is pulled and no session feeds it. The caller holds hub.mu.
+func (b *Broadcast) forsaken() bool { return b.pulled() && b.publication == nil }
 
 // Yield makes a broadcast that goes on at another server one that comes from there: its session ends with ErrTakenOver,
 // and its viewers wait for what PublishFrom brings under the new owner. It reports whether the stream's broadcast is
@@ -67,11 +67,11 @@ func (h *Hub) Yield(stream StreamName, id BroadcastID, owner string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := h.broadcasts[stream]
-	if b == nil || b.id != id || b.origin.Relayed {
+	if b == nil || b.id != id || b.origin.Pulled {
 		return false
 	}
 	b.release(ErrTakenOver)
-	b.owner, b.origin.Relayed, b.arriving = owner, true, false
+	b.owner, b.origin.Pulled, b.arriving = owner, true, false
 	if b.expected != nil {
 		h.end(b, EndReplaced)
 		return true
@@ -82,13 +82,13 @@ func (h *Hub) Yield(stream StreamName, id BroadcastID, owner string) bool {
 }
 
 // Taken reports whether somebody else than owner has the stream, so that Publish would fail with ErrStreamTaken;
-// relayed says whether what is there comes from another server.
-func (h *Hub) Taken(stream StreamName, owner string) (taken, relayed bool) {
+// pulled says whether what is there comes from another server.
+func (h *Hub) Taken(stream StreamName, owner string) (taken, pulled bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := h.broadcasts[stream]
 	if b == nil || b.owner == owner || b.forsaken() || b.kept() {
 		return false, false
 	}
-	return true, b.origin.Relayed
+	return true, b.origin.Pulled
 }

@@ -11,7 +11,7 @@ import (
 // relay publishes the test tracks as those of a broadcast of another server, and writes the beginning of it.
 func relay(t *testing.T, h *Hub, origin Origin) *Publication {
 	t.Helper()
-	origin.Relayed = true
+	origin.Pulled = true
 	p, err := h.PublishFrom("cats", "relay", testTracks, origin)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestRelayedBroadcastIsThatOfItsOrigin(t *testing.T) {
 	f := h.Feed()
 	p := relay(t, h, Origin{ID: "far", StartedAt: testTime})
 	s := take(t, f, 1)[0].State
-	if s.ID != "far" || !s.StartedAt.Equal(testTime) || !s.Relayed || s.Status != StatusLive || s.Owner != "relay" {
+	if s.ID != "far" || !s.StartedAt.Equal(testTime) || !s.Pulled || s.Status != StatusLive || s.Owner != "relay" {
 		t.Errorf("%+v", s)
 	}
 	b := p.Broadcast()
@@ -49,7 +49,7 @@ func TestOriginMayBeUnknown(t *testing.T) {
 	defer h.Close()
 	b := relay(t, h, Origin{}).Broadcast()
 	id := b.ID()
-	if s := b.State(); id == "" || !s.Relayed || s.StartedAt.IsZero() {
+	if s := b.State(); id == "" || !s.Pulled || s.StartedAt.IsZero() {
 		t.Errorf("%+v", s)
 	}
 	if relay(t, h, Origin{}).Broadcast() != b || b.ID() != id {
@@ -110,7 +110,7 @@ func TestViewersFollowToTheNextBroadcast(t *testing.T) {
 					t.Errorf("the end is told as %+v", c)
 				}
 				if c := changes[1]; c.State.ID == "first" || c.State.Status != StatusLive || c.State.Viewers != 1 ||
-					c.State.Relayed != (name == "of the origin") || !slices.Equal(ids(c.Joined), []ViewerID{"v"}) {
+					c.State.Pulled != (name == "of the origin") || !slices.Equal(ids(c.Joined), []ViewerID{"v"}) {
 					t.Errorf("the next is told as %+v", c)
 				}
 				time.Sleep(2 * testGrace)

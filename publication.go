@@ -19,7 +19,7 @@ type Publication struct {
 
 // Publish begins, continues or takes over the broadcast of a stream. The stream becomes live with its first media.
 //
-// When the same owner is already publishing, that publication ends with ErrTakenOver. A relayed broadcast that no
+// When the same owner is already publishing, that publication ends with ErrTakenOver. A pulled broadcast that no
 // session feeds gives way to any owner, and its viewers stay if the tracks fit. Publish fails with ErrStreamTaken when
 // another owner has the stream, with ErrTooManySessions when there is no memory for its layers, and with ErrClosed.
 // tracks must hold at most one audio and one video track, and at least one of them.
@@ -105,7 +105,7 @@ func (b *Broadcast) attach() *Publication {
 	b.publication = p
 	for _, t := range b.tracks() {
 		for _, l := range t.Layers {
-			w := &Writer{layer: l, broadcast: b, framer: b.hub.newFramer(t.Codec.Name), relayed: b.origin.Relayed}
+			w := &Writer{layer: l, broadcast: b, framer: b.hub.newFramer(t.Codec.Name), pulled: b.origin.Pulled}
 			l.mu.Lock()
 			l.writer = w
 			l.mu.Unlock()

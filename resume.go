@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// resumeLead is how much further a relayed layer's timestamps may have gone than time has, while nothing came.
+// resumeLead is how much further a pulled layer's timestamps may have gone than time has, while nothing came.
 const resumeLead = 2 * time.Second
 
-// resume is splice for a relayed broadcast that goes on where the writer before left it, whichever parent it comes from
+// resume is splice for a pulled broadcast that goes on where the writer before left it, whichever parent it comes from
 // now. Its packets have the timestamps that they had before, in 32 bits, and the first ones may be here already, as a
 // parent begins with its cached key frame. Those are left out: if viewers saw them twice, they would be behind by as
 // much from then on. resume reports false, and changes nothing, if this is not such a case. prefixes is how many
 // packets are to be put before this one. The caller holds layer.mu.
 func (w *Writer) resume(seq, timestamp int64, payload []byte, prefixes int64, arrival time.Time) bool {
 	l := w.layer
-	if !w.relayed || !l.relayed || l.lastArrival.IsZero() {
+	if !w.pulled || !l.pulled || l.lastArrival.IsZero() {
 		return false
 	}
 	after := int64(int32(uint32(timestamp + l.tsOffset - l.lastTimestamp)))

@@ -16,7 +16,7 @@ type relaySession struct {
 
 func relayAgain(t *testing.T, h *Hub, origin Origin) relaySession {
 	t.Helper()
-	origin.Relayed = true
+	origin.Pulled = true
 	p, err := h.PublishFrom("cats", "relay", testTracks, origin)
 	if err != nil {
 		t.Fatal(err)

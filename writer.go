@@ -16,7 +16,7 @@ type Writer struct {
 	begun     bool
 	last      int64 // the broadcaster's sequence number, once begun
 	spliced   bool
-	relayed   bool // it feeds what comes from another server
+	pulled    bool // it feeds what comes from another server
 	seqOffset int64
 	tsOffset  int64
 	clock     *Clock // in the broadcaster's timestamps, until spliced
@@ -66,7 +66,7 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 		if !w.resume(seq, timestamp, payload, int64(len(frame.Prefix)), arrival) {
 			w.splice(seq, timestamp, arrival)
 		}
-		l.tsOffset, l.relayed = w.tsOffset, w.relayed
+		l.tsOffset, l.pulled = w.tsOffset, w.pulled
 	}
 	if seq+int64(len(frame.Prefix))+w.seqOffset < l.head.Load() { // it is here already; see resume
 		w.seqOffset += int64(len(frame.Prefix))

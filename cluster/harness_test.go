@@ -198,7 +198,7 @@ func (w *world) Pull(
 		return nil, ctx.Err()
 	}
 	p := &fakePull{done: make(chan struct{})}
-	p.publication, err = w.hub.PublishFrom(name, Owner, tracks(layers), siaran.Origin{ID: s.Broadcast, Relayed: true})
+	p.publication, err = w.hub.PublishFrom(name, Owner, tracks(layers), siaran.Origin{ID: s.Broadcast, Pulled: true})
 	if err != nil {
 		return nil, err
 	}

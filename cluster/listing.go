@@ -65,7 +65,7 @@ func (l *Listing) pulled(name siaran.StreamName) (state siaran.BroadcastState, h
 		return state, false
 	}
 	state = b.State()
-	return state, state.Relayed
+	return state, state.Pulled
 }
 
 // Streams implements siaran.Listing. What is live at the parent comes with what is live here.

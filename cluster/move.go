@@ -54,7 +54,7 @@ func (c *Cluster) yield(ctx context.Context) {
 // movedAway reports whether a broadcast of this server is listed as one that goes on elsewhere. Of two servers that it
 // has moved to at once, that one has it which is listed.
 func (c *Cluster) movedAway(state siaran.BroadcastState) bool {
-	if state.Relayed {
+	if state.Pulled {
 		return false
 	}
 	w, listed := c.cfg.Above.whereabouts(state.Stream)

@@ -88,7 +88,7 @@ func TestBroadcasterLeaves(t *testing.T) {
 				}
 				w.move("r0-0", 0) // as it was before it came here
 				time.Sleep(time.Second)
-				if s := p.Broadcast().State(); s.Relayed {
+				if s := p.Broadcast().State(); s.Pulled {
 					t.Fatal("it was given up")
 				}
 				w.move("r0-0", 2)
@@ -97,7 +97,7 @@ func TestBroadcasterLeaves(t *testing.T) {
 					t.Errorf("its session: %v", p.Err())
 				}
 				s := p.Broadcast().State()
-				if sessions > 0 && (!s.Relayed || s.Status != siaran.StatusLive || s.ID != "b1") {
+				if sessions > 0 && (!s.Pulled || s.Status != siaran.StatusLive || s.ID != "b1") {
 					t.Errorf("%+v", s)
 				}
 				if sessions == 0 && s.Status != siaran.StatusOffline {

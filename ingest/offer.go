@@ -72,9 +72,9 @@ func (s *Server) answer(
 // origin is that of the broadcast that a broadcaster's session is going to feed. contested reports whether it is taken
 // from another server where it may be fed.
 func (s *Server) origin(stream siaran.StreamName, owner string) (o siaran.Origin, contested bool, err error) {
-	taken, relayed := s.hub.Taken(stream, owner)
+	taken, pulled := s.hub.Taken(stream, owner)
 	switch {
-	case taken && (!relayed || s.cfg.Moves == nil):
+	case taken && (!pulled || s.cfg.Moves == nil):
 		return o, false, siaran.ErrStreamTaken
 	case s.cfg.Moves == nil || s.hub.Holds(stream, owner):
 		return o, false, nil

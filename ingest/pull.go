@@ -181,7 +181,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrParent, err)
 	}
-	origin := siaran.Origin{ID: response.Broadcast, StartedAt: response.StartedAt, Relayed: true}
+	origin := siaran.Origin{ID: response.Broadcast, StartedAt: response.StartedAt, Pulled: true}
 	start = newPullStart(sess, answer, agreed, origin)
 	if err := t.accept(answer, func() { sess.abort(errHandshake) }); err != nil {
 		return nil, fmt.Errorf("%w: its answer: %w", ErrParent, err)

@@ -155,7 +155,7 @@ func TestPullFromFullICE(t *testing.T) {
 			}
 			follow(t, b.Video().Layers[0], 50)
 			follow(t, b.Audio().Layers[0], 50)
-			if s := b.State(); s.ID == "" || s.StartedAt.IsZero() || !s.Relayed {
+			if s := b.State(); s.ID == "" || s.StartedAt.IsZero() || !s.Pulled {
 				t.Errorf("%+v", s)
 			}
 			p.Close()

@@ -174,7 +174,7 @@ func TestPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.State(); s.ID != parentBroadcast || !s.Relayed || s.StartedAt.IsZero() || s.Owner != "relay" ||
+	if s := b.State(); s.ID != parentBroadcast || !s.Pulled || s.StartedAt.IsZero() || s.Owner != "relay" ||
 		s.Status != siaran.StatusLive || b != p.Broadcast() {
 		t.Errorf("%+v", s)
 	}

@@ -43,7 +43,7 @@ func (b *backlog) add(changes []siaran.Change) (moved bool) {
 	defer b.mu.Unlock()
 	for _, c := range changes {
 		e := b.byID[c.State.ID]
-		if c.State.Relayed {
+		if c.State.Pulled {
 			b.forget(func(known *entry) bool { return known == e })
 			moved = moved || e != nil
 			continue

@@ -34,16 +34,16 @@ func TestBacklogForgetsWhatWasNeverTried(t *testing.T) {
 	}
 }
 
-// TestBacklogLeavesOutWhatIsRelayed, also if it has begun here.
-func TestBacklogLeavesOutWhatIsRelayed(t *testing.T) {
+// TestBacklogLeavesOutWhatIsPulled, also if it has begun here.
+func TestBacklogLeavesOutWhatIsPulled(t *testing.T) {
 	b := newBacklog()
 	here, there := listingtest.State("a", siaran.StatusLive), listingtest.State("b", siaran.StatusLive)
-	there.Relayed = true
+	there.Pulled = true
 	b.add([]siaran.Change{{State: here}, {State: there}})
 	if parts := b.next(time.Now()); len(parts) != 1 || parts[0].change.State.Stream != "a" {
 		t.Errorf("%+v are to be written", parts)
 	}
-	here.Relayed = true
+	here.Pulled = true
 	b.add([]siaran.Change{{State: here}})
 	if parts := b.next(time.Now().Add(time.Hour)); len(parts) != 0 || len(b.living()) != 0 {
 		t.Errorf("%+v are to be written, %v live", parts, b.living())

@@ -43,7 +43,7 @@ func (s *Server) withSite(ctx context.Context, c echo.Context, d demand) (grant,
 		return s.admitToPublish(ctx, c, d)
 	}
 	g, err := s.ownRules(ctx, c, d)
-	if err != nil || !d.opens || g.claims.IsRelay() {
+	if err != nil || !d.opens || g.claims.IsChild() {
 		return g, err
 	}
 	g.site, _, err = s.ask(ctx, c, d, g.claims.Owner(), "")

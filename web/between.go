@@ -17,8 +17,8 @@ const (
 	headerStarted   = "Siaran-Started"
 )
 
-// relaying is the key in the echo.Context of a request that another server with our secret makes.
-const relaying = "relaying"
+// fromChild is the key in the echo.Context of a request that another server with our secret makes.
+const fromChild = "fromChild"
 
 // between handles what is special about the requests of other servers: they say which way they have come, and are
 // refused if that is a circle, or too long.
@@ -37,16 +37,16 @@ func (s *Server) between(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		c.SetRequest(r.WithContext(siaran.WithWay(r.Context(), way)))
-		if claims, err := s.cfg.Secret.Verify(r.Context(), bearer(r)); err == nil && claims.IsRelay() {
-			c.Set(relaying, true)
+		if claims, err := s.cfg.Secret.Verify(r.Context(), bearer(r)); err == nil && claims.IsChild() {
+			c.Set(fromChild, true)
 			c.Response().Header().Set(headerNode, siaran.Way{s.cfg.Node}.String())
 		}
 		return next(c)
 	}
 }
 
-// isRelay reports whether another server with our secret makes the request.
-func isRelay(c echo.Context) bool { return c.Get(relaying) == true }
+// isChild reports whether another server with our secret makes the request.
+func isChild(c echo.Context) bool { return c.Get(fromChild) == true }
 
 // checkDepth fails for the request of another server if a stream has passed too many already.
 func (s *Server) checkDepth(ctx context.Context, name siaran.StreamName) error {

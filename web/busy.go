@@ -29,7 +29,7 @@ var busyWords = map[load.Cause]string{
 func (s *Server) roomFor(c echo.Context, choice Choice) error {
 	state := s.cfg.Load()
 	cause, counted := state.Viewers, &s.tooBusy.viewers
-	if isRelay(c) {
+	if isChild(c) {
 		cause, counted = state.Children, &s.tooBusy.servers
 	}
 	if cause == "" || choice.To.URL != "" {

@@ -15,7 +15,7 @@ import (
 func (s *Server) checkSite(c echo.Context, stream siaran.Stream) error {
 	r := c.Request()
 	origin := r.Header.Get(echo.HeaderOrigin)
-	if origin == "" || isRelay(c) || s.ownSite(r, origin) || stream.EmbedSites.Allow(origin) {
+	if origin == "" || isChild(c) || s.ownSite(r, origin) || stream.EmbedSites.Allow(origin) {
 		return nil
 	}
 	return fail(siteNotAllowed,

@@ -164,7 +164,7 @@ type pulling struct {
 
 func (p pulling) Ensure(_ context.Context, name siaran.StreamName) error {
 	pub, err := p.hub.PublishFrom(name, "relay",
-		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}}, siaran.Origin{Relayed: true})
+		[]siaran.TrackSpec{{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}}}, siaran.Origin{Pulled: true})
 	for i, packet := range p.media {
 		if err != nil {
 			return err

@@ -88,7 +88,7 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	if s.leaving.Load() {
 		return siaran.ErrClosed
 	}
-	if !isRelay(c) {
+	if !isChild(c) {
 		if err := p.limit.take(c); err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (s *Server) readOffer(c echo.Context, p *protocol) ([]byte, error) {
 	if len(offer) == 0 {
 		return nil, fail(malformedOffer, "%v: the body is empty", siaran.ErrMalformedOffer)
 	}
-	if isRelay(c) {
+	if isChild(c) {
 		return offer, nil
 	}
 	return offer, p.limit.takeN(c, len(offer)/offerUnit)
@@ -206,7 +206,7 @@ func (s *Server) answer(
 	case <-ctx.Done():
 		return siaran.Answer{}, ctx.Err()
 	}
-	if p.scope == access.Watch && g.claims.IsRelay() {
+	if p.scope == access.Watch && g.claims.IsChild() {
 		return s.cfg.Egress.OfferToChild(ctx, g.stream.Name, g.claims.Owner(), offer)
 	}
 	return p.sessions.Offer(ctx, g.stream.Name, g.claims.Owner(), s.client(c), offer)

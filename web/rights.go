@@ -260,7 +260,7 @@ func (h held) refusal(scope access.Scope, stream siaran.Stream, there bool, now 
 	if h.claims.Owner() == "" {
 		return access.ErrNoToken
 	}
-	if scope == access.Watch && h.claims.IsRelay() {
+	if scope == access.Watch && h.claims.IsChild() {
 		return nil // that server looks after its viewers
 	}
 	// A broadcast goes on when its token expires, and accounts outlive their tokens.

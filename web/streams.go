@@ -127,7 +127,7 @@ func (s *Server) showStream(c echo.Context) error {
 		return siaran.ErrUnknownStream
 	}
 	detail := detailOf(g.stream)
-	if g.claims.IsRelay() {
+	if g.claims.IsChild() {
 		if detail.Rules, err = s.rulesOf(g.stream); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ const tracing = "trace"
 func (s *Server) trace(
 	ctx context.Context, c echo.Context, name siaran.StreamName, g grant, began time.Time,
 ) (context.Context, measure.Trace) {
-	if s.cfg.Tracer == nil || isRelay(c) || g.claims.IsRelay() {
+	if s.cfg.Tracer == nil || isChild(c) || g.claims.IsChild() {
 		return ctx, measure.NoTrace
 	}
 	r := c.Request()

@@ -119,7 +119,7 @@ func (k *keeper) take(changes []siaran.Change) (others bool) {
 		_, known := k.live[s.ID]
 		switch {
 		case s.EndReason == siaran.EndShutdown: // here to stay
-		case s.Relayed, s.Status == siaran.StatusOffline: // what is relayed is pulled again when asked for
+		case s.Pulled, s.Status == siaran.StatusOffline: // what is pulled comes again when it is asked for
 			delete(k.live, s.ID)
 			others = others || known
 		default:

@@ -10,7 +10,7 @@ var (
 
 	broadcasts = gauge("siaran_broadcasts", "Broadcasts by state: starting (no media yet), live, interrupted, kept "+
 		"(over, but viewers wait for the next).", "state")
-	relayed = gauge("siaran_broadcasts_relayed", "Broadcasts, of those live and interrupted, that come from another "+
+	pulled = gauge("siaran_broadcasts_pulled", "Broadcasts, of those live and interrupted, that come from another "+
 		"server.")
 	broadcastsBegan = counter("siaran_broadcasts_begun_total", "Broadcasts that have had media.")
 	broadcastsEnded = counter("siaran_broadcasts_ended_total", "Broadcasts that are over.", "reason")

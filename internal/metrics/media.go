@@ -34,7 +34,7 @@ func collectHub(o output, s siaran.HubStats) {
 	put(o, broadcasts, s.Live, "live")
 	put(o, broadcasts, s.Interrupted, "interrupted")
 	put(o, broadcasts, s.Kept, "kept")
-	put(o, relayed, s.Relayed)
+	put(o, pulled, s.Pulled)
 	put(o, broadcastsBegan, s.Began)
 	for _, reason := range endReasons {
 		put(o, broadcastsEnded, s.Ended[reason], string(reason))

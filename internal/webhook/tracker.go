@@ -49,14 +49,14 @@ func (t *tracker) add(c siaran.Change, now time.Time) []message {
 	b := t.known[s.ID]
 	if b == nil {
 		list = t.replaced(s, now)
-		b = &tracked{silent: s.Relayed, status: siaran.StatusLive}
+		b = &tracked{silent: s.Pulled, status: siaran.StatusLive}
 		t.known[s.ID] = b
 		b.data = newStreamData(t.node, s)
 		b.data.EndedAt, b.data.Reason = time.Time{}, "" // it may have ended meanwhile
 		list = append(list, b.event(streamStarted, s.StartedAt)...)
 	}
 	b.data, b.lostAt = newStreamData(t.node, s), time.Time{}
-	b.silent = s.Relayed // it may move from here to another server, and back
+	b.silent = s.Pulled // it may move from here to another server, and back
 	list = append(list, b.change(c, now)...)
 	if over := !s.EndedAt.IsZero(); over {
 		list = append(list, b.flush(now)...)

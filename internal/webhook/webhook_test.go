@@ -239,7 +239,7 @@ func TestClosingIsBounded(t *testing.T) {
 func TestRelayedBroadcasts(t *testing.T) {
 	inBubble(t, 1, func(w *world) {
 		opus := siaran.TrackSpec{Codec: siaran.Codec{Name: siaran.Opus, ClockRate: 48000, Channels: 2}}
-		p, err := w.hub.PublishFrom("cats", "o", []siaran.TrackSpec{opus}, siaran.Origin{ID: "b", Relayed: true})
+		p, err := w.hub.PublishFrom("cats", "o", []siaran.TrackSpec{opus}, siaran.Origin{ID: "b", Pulled: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func (c Claims) Check(scope Scope, on Target) error {
 		return ErrForbidden
 	}
 	switch {
-	case c.IsRelay():
+	case c.IsChild():
 		return nil
 	case c.Stream != AllStreams && c.KeyGeneration != on.KeyGeneration,
 		c.Stream == AllStreams && c.Account == "" && on.TokenGeneration != nil && c.KeyGeneration != *on.TokenGeneration:

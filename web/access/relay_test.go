@@ -70,7 +70,7 @@ func TestRelayWatchesAnyStreamAndDoesNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := s.Verify(background, token)
-	if err != nil || !c.IsRelay() || time.Until(c.Expires) > relayLife || c.Owner() != "key:relay edge 1" {
+	if err != nil || !c.IsChild() || time.Until(c.Expires) > relayLife || c.Owner() != "key:relay edge 1" {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for _, on := range []Target{
@@ -95,7 +95,7 @@ func TestRelayWatchesAnyStreamAndDoesNothingElse(t *testing.T) {
 	if _, err := s.MintRelay(AllStreams, "edge 1"); err == nil {
 		t.Error("all streams at once can be passed on")
 	}
-	if admin := (Claims{Stream: AllStreams, Scopes: []Scope{Admin}}); admin.IsRelay() {
+	if admin := (Claims{Stream: AllStreams, Scopes: []Scope{Admin}}); admin.IsChild() {
 		t.Error("an administrator is taken for a server")
 	}
 }

@@ -201,15 +201,15 @@ func (s *Secret) revoked(c Claims) error {
 }
 
 func (c Claims) has(scope Scope) bool {
-	if c.IsRelay() {
+	if c.IsChild() {
 		return scope == Watch
 	}
 	return slices.Contains(c.Scopes, scope) || slices.Contains(c.Scopes, Admin) ||
 		scope == Watch && slices.Contains(c.Scopes, Publish)
 }
 
-// IsRelay reports whether the claims are those of another server that passes the stream on.
-func (c Claims) IsRelay() bool { return slices.Contains(c.Scopes, Relay) }
+// IsChild reports whether the claims are those of another server that passes the stream on.
+func (c Claims) IsChild() bool { return slices.Contains(c.Scopes, Relay) }
 
 // MintRelay makes a token with which another server that has this secret lets this one, node, have a stream.
 func (s *Secret) MintRelay(stream siaran.StreamName, node string) (string, error) {

@@ -168,7 +168,7 @@ type broadcastRow struct {
 	Stream    siaran.StreamName   `json:"stream"`
 	ID        siaran.BroadcastID  `json:"id"`
 	Status    siaran.Status       `json:"status"`
-	Relayed   bool                `json:"relayed"` // from another server
+	Pulled    bool                `json:"relayed"` // from another server
 	StartedAt time.Time           `json:"startedAt"`
 	Viewers   int                 `json:"viewers"` // those at other servers included
 	Video     *siaran.VideoState  `json:"video,omitempty"`
@@ -182,7 +182,7 @@ func (s *server) describeSessions(stream string, limit int) any {
 	for _, b := range s.hub.States() {
 		if len(list.Broadcasts) < limit && (name == "" || b.Stream == name) {
 			list.Broadcasts = append(list.Broadcasts, broadcastRow{
-				b.Stream, b.ID, b.Status, b.Relayed, b.StartedAt, b.Viewers, b.Video, b.Audio, b.Layers,
+				b.Stream, b.ID, b.Status, b.Pulled, b.StartedAt, b.Viewers, b.Video, b.Audio, b.Layers,
 			})
 		}
 	}

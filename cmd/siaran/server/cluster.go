@@ -170,7 +170,7 @@ func (s *server) Draining() bool { return s.draining.Load() }
 // place is web.Config.Place.
 func (s *server) place(v web.Visit) web.Choice {
 	origin := v.Stream.Node
-	if b, err := s.hub.Broadcast(v.Stream.Name); err == nil && !b.State().Relayed {
+	if b, err := s.hub.Broadcast(v.Stream.Name); err == nil && !b.State().Pulled {
 		origin = s.cfg.Node
 	}
 	self := s.node()
