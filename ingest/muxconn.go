@@ -33,7 +33,7 @@ type muxSession struct {
 	ids      mediaport.RecentIDs
 	tcpConns map[netip.AddrPort]*tcpConn // nil when TCP is not taken
 	generations
-	admission
+	filter
 }
 
 var _ mediaport.Handler = (*muxSession)(nil)
@@ -113,7 +113,7 @@ func (s *muxSession) push(data []byte, r *remote) {
 	if r.claim.Address().Addr().Is4() {
 		c = s.v4
 	}
-	if c == nil || len(data) >= maxDatagram || !s.admits(data) {
+	if c == nil || len(data) >= maxDatagram || !s.passes(data) {
 		return
 	}
 	if r.relayed {

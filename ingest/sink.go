@@ -6,7 +6,7 @@ import (
 )
 
 // maxNamedSSRCs bounds the SSRCs that the RTCP of a session names, in its report blocks too, because pion keeps state
-// for each. admission sees only the sender of a packet, as the rest is encrypted.
+// for each. filter sees only the sender of a packet, as the rest is encrypted.
 const maxNamedSSRCs = 512
 
 // sink replaces the buffer in which pion keeps the packets of one SSRC until they are read. It passes them on at once

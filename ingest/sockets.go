@@ -25,7 +25,7 @@ type sockets struct {
 
 	mu       sync.Mutex
 	expected bool // the answer is here; before it, nobody has a reason to send
-	admission
+	filter
 }
 
 func newSockets() (*sockets, error) {
@@ -33,11 +33,11 @@ func newSockets() (*sockets, error) {
 	return &sockets{Net: n, reached: make(chan struct{}, 1)}, err
 }
 
-// expect lets in what the parent that has sent this answer may send. spent is as in admission.
+// expect lets in what the parent that has sent this answer may send. spent is as in filter.
 func (s *sockets) expect(answer *sdp.Offer, spent func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.admission.expect(answer, spent)
+	s.filter.expect(answer, spent)
 	s.expected = true
 }
 
@@ -50,7 +50,7 @@ func (s *sockets) connects() {
 func (s *sockets) takes(data []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.expected || s.shut.Load() || !s.admits(data) {
+	if !s.expected || s.shut.Load() || !s.passes(data) {
 		return false
 	}
 	if !s.connected {

@@ -81,12 +81,12 @@ func (s *muxSession) part(c *tcpConn) {
 // take queues a datagram, waiting for room, and reports whether the connection goes on.
 func (s *muxSession) take(c *tcpConn, d datagram) bool {
 	s.mu.Lock()
-	admitted := s.admits(d.buf[:d.n])
-	if admitted && stun.IsMessage(d.buf[:d.n]) {
-		d.n, admitted = s.inward(c, d.buf, d.n)
+	passed := s.passes(d.buf[:d.n])
+	if passed && stun.IsMessage(d.buf[:d.n]) {
+		d.n, passed = s.inward(c, d.buf, d.n)
 	}
 	s.mu.Unlock()
-	if !admitted {
+	if !passed {
 		buffers.Put(d.buf)
 		return true
 	}

@@ -41,13 +41,13 @@ type Config struct {
 	// does.
 	Publisher func(siaran.StreamName, siaran.BroadcastID, string) string
 
-	clock  func() time.Time // judges leases, in place of the database's time
-	strict bool             // every read asks the database
-	grace  time.Duration    // in place of listenGrace
-	open   time.Duration    // in place of openTimeout
-	move   time.Duration    // in place of movePause
-	ask    time.Duration    // in place of listing.RenewPeriod, between two questions for leases
-	dial   []grpc.DialOption
+	clock   func() time.Time // judges leases, in place of the database's time
+	strict  bool             // every read asks the database
+	grace   time.Duration    // in place of listenGrace
+	open    time.Duration    // in place of openTimeout
+	migrate time.Duration    // in place of migratePause
+	ask     time.Duration    // in place of listing.RenewPeriod, between two questions for leases
+	dial    []grpc.DialOption
 }
 
 const (
@@ -70,8 +70,8 @@ type Listing struct {
 	id       string // of this handle, among those that hold a lease or sweep
 
 	mirror       *mirror
-	moved        atomic.Bool // no stream has rights in its document any more that older servers have written
-	movePause    time.Duration
+	migrated     atomic.Bool // no stream has rights in its document any more that older servers have written
+	migratePause time.Duration
 	health       health
 	stats        counters
 	writeLimiter *rate.Limiter
@@ -110,8 +110,8 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 	if cfg.grace == 0 {
 		cfg.grace = listenGrace
 	}
-	if cfg.move == 0 {
-		cfg.move = movePause
+	if cfg.migrate == 0 {
+		cfg.migrate = migratePause
 	}
 	if cfg.open == 0 {
 		cfg.open = openTimeout
@@ -135,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Listing, error) {
 	}
 	f.mirror = newMirror(f, &listenErrors, cfg.grace, cfg.ask)
 	f.tasks.Go(f.mirror.run)
-	f.tasks.Go(f.moveRights)
+	f.tasks.Go(f.migrateRights)
 	return f, nil
 }
 
@@ -144,7 +144,7 @@ func newListing(client *firestore.Client, cfg Config) *Listing {
 		client: client, presence: cfg.Presence, log: cfg.Logger, clock: newClock(cfg.clock), strict: cfg.strict,
 		proof:        cfg.Publisher,
 		id:           string(siaran.NewViewerID()),
-		movePause:    cfg.move,
+		migratePause: cfg.migrate,
 		writeLimiter: rate.NewLimiter(writesASecond, writesASecond),
 		sweepLimiter: rate.NewLimiter(sweepsASecond, sweepBatch),
 	}

@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 
 	"cloud.google.com/go/firestore"
@@ -33,6 +34,8 @@ const (
 	ownerField      = "owner"
 	generationField = "keyGeneration"
 )
+
+var errEnough = errors.New("enough has been read")
 
 func (f *Listing) rights() *firestore.CollectionRef { return f.client.Collection("rights") }
 
@@ -146,7 +149,7 @@ func (f *Listing) readOwned(ctx context.Context, of siaran.StreamQuery, limit in
 	if err != nil && err != errEnough {
 		return nil, err
 	}
-	if !f.moved.Load() {
+	if !f.migrated.Load() {
 		snaps, err := f.query(ctx, f.streams().Where(ownerField, "==", of.Owner).Limit(live.MaxLimit))
 		if err != nil {
 			return nil, err
@@ -164,7 +167,7 @@ func (f *Listing) readOwned(ctx context.Context, of siaran.StreamQuery, limit in
 // owns returns how many streams an account owns, at least most if they are as many.
 func (f *Listing) owns(tx *transaction, owner string, most int) (int, error) {
 	snaps, err := tx.query(f.rights().Where(ownerField, "==", owner).Limit(most))
-	if err != nil || len(snaps) >= most || f.moved.Load() {
+	if err != nil || len(snaps) >= most || f.migrated.Load() {
 		return len(snaps), err
 	}
 	old, err := tx.query(f.streams().Where(ownerField, "==", owner).Limit(most))

@@ -225,7 +225,7 @@ func TestCostOfRights(t *testing.T) {
 	for attempt := range 5 {
 		testutil.Eventually(t, "it follows the database", func() bool {
 			_, known := f.mirror.olderServers()
-			return known && f.moved.Load()
+			return known && f.migrated.Load()
 		})
 		name, owner := siaran.StreamName(fmt.Sprint("cats-", attempt)), fmt.Sprint("firebase:", attempt)
 		if wrong = costsOfRights(t, f, name, owner); len(wrong) == 0 {

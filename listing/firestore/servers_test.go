@@ -34,7 +34,7 @@ func TestCostOfServers(t *testing.T) {
 	for _, s := range list {
 		testutil.Eventually(t, "all know all", func() bool {
 			_, err := s.f.Live("cats")
-			return err == nil && len(s.f.Nodes()) == nodes && s.f.moved.Load() && !s.f.mirror.wantsAll()
+			return err == nil && len(s.f.Nodes()) == nodes && s.f.migrated.Load() && !s.f.mirror.wantsAll()
 		})
 	}
 	sum := func() (s Stats) {

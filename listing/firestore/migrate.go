@@ -2,7 +2,6 @@ package firestore
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -11,16 +10,14 @@ import (
 )
 
 const (
-	moveBatch = 50               // streams in one transaction
-	movePause = 15 * time.Second // until it is tried again, or looked again whether older servers have gone
+	migrateBatch = 50               // streams in one transaction
+	migratePause = 15 * time.Second // until it is tried again, or looked again whether older servers have gone
 )
 
-var errEnough = errors.New("enough has been read")
-
-// moveRights moves what older servers have written of rights to documents of their own, until the listing is closed. It
-// begins when no older server has a valid lease, because to such a server a stream without these fields belongs to
+// migrateRights moves what older servers have written of rights to documents of their own, until the listing is closed.
+// It begins when no older server has a valid lease, because to such a server a stream without these fields belongs to
 // nobody. Once all is moved it costs nothing, unless an older server comes again.
-func (f *Listing) moveRights() {
+func (f *Listing) migrateRights() {
 	select {
 	case <-f.ended.Done():
 		return
@@ -29,10 +26,10 @@ func (f *Listing) moveRights() {
 	for {
 		switch older, known := f.mirror.olderServers(); {
 		case older:
-			f.moved.Store(false)
-		case known && !f.moved.Load():
-			if err := f.moveAll(f.ended); err == nil {
-				f.moved.Store(true)
+			f.migrated.Store(false)
+		case known && !f.migrated.Load():
+			if err := f.migrateAll(f.ended); err == nil {
+				f.migrated.Store(true)
 			} else if f.ended.Err() == nil {
 				f.log.Warn("cannot move owners and key generations to documents of their own; will retry",
 					"error", f.explain("move rights", err))
@@ -41,17 +38,17 @@ func (f *Listing) moveRights() {
 		select {
 		case <-f.ended.Done():
 			return
-		case <-time.After(f.movePause):
+		case <-time.After(f.migratePause):
 		}
 	}
 }
 
-// moveAll goes through all streams that have one of the old fields.
-func (f *Listing) moveAll(ctx context.Context) error {
+// migrateAll goes through all streams that have one of the old fields.
+func (f *Listing) migrateAll(ctx context.Context) error {
 	for _, field := range []string{generationField, ownerField} {
 		for {
 			call, cancel := context.WithTimeout(ctx, patience)
-			snaps, err := f.query(call, f.streams().OrderBy(field, firestore.Asc).Limit(moveBatch))
+			snaps, err := f.query(call, f.streams().OrderBy(field, firestore.Asc).Limit(migrateBatch))
 			if err == nil && len(snaps) > 0 {
 				err = f.waitToDelete(ctx, 2*len(snaps))
 			}
@@ -62,7 +59,7 @@ func (f *Listing) moveAll(ctx context.Context) error {
 			if len(snaps) == 0 {
 				break
 			}
-			if err := f.move(ctx, snaps); err != nil {
+			if err := f.migrate(ctx, snaps); err != nil {
 				return err
 			}
 		}
@@ -70,8 +67,8 @@ func (f *Listing) moveAll(ctx context.Context) error {
 	return nil
 }
 
-// move moves the rights of some streams, in a transaction.
-func (f *Listing) move(ctx context.Context, found []*firestore.DocumentSnapshot) error {
+// migrate moves the rights of some streams, in a transaction.
+func (f *Listing) migrate(ctx context.Context, found []*firestore.DocumentSnapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var refs []*firestore.DocumentRef

@@ -24,7 +24,7 @@ func TestMove(t *testing.T) {
 	t.Parallel()
 	ctx, project := t.Context(), emulator.Project()
 	before := open(t, Config{Project: project})
-	testutil.Eventually(t, "nothing is there to move", before.moved.Load)
+	testutil.Eventually(t, "nothing is there to move", before.migrated.Load)
 	lease := func(until time.Time) {
 		t.Helper()
 		if _, err := before.node("older").Set(ctx, map[string]any{"url": "", "leaseUntil": until}); err != nil {
@@ -33,7 +33,7 @@ func TestMove(t *testing.T) {
 	}
 	lease(time.Now().Add(time.Hour))
 	want := make(map[siaran.StreamName]rights)
-	for i := range 2*moveBatch + 3 {
+	for i := range 2*migrateBatch + 3 {
 		name := siaran.StreamName(fmt.Sprintf("s%03d", i))
 		want[name] = rights{[]string{alice, bob, ""}[i%3], i % 2}
 	}
@@ -42,7 +42,7 @@ func TestMove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := open(t, Config{Project: project, Logger: testLogger(t), move: 20 * time.Millisecond})
+	f := open(t, Config{Project: project, Logger: testLogger(t), migrate: 20 * time.Millisecond})
 	check := func(when string) {
 		t.Helper()
 		for name, r := range want {
@@ -91,7 +91,7 @@ func TestMove(t *testing.T) {
 	check("while an older server runs")
 
 	lease(time.Unix(0, 0))
-	testutil.Eventually(t, "all is moved", f.moved.Load)
+	testutil.Eventually(t, "all is moved", f.migrated.Load)
 	check("afterwards")
 	snaps, err := f.query(ctx, f.streams().Query)
 	if err != nil {
@@ -117,7 +117,7 @@ func TestOlderServerComesBack(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	f := open(t, Config{Project: emulator.Project()})
-	testutil.Eventually(t, "nothing is left to move", f.moved.Load)
+	testutil.Eventually(t, "nothing is left to move", f.migrated.Load)
 	if err := f.Claim(ctx, "cats", "n", alice, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ const (
 	placesInTime = 192 // at most, of each
 )
 
-// admission decides which datagrams of a session reach pion. pion keeps state for each SSRC and each fragment of a
+// filter decides which datagrams of a session reach pion. pion keeps state for each SSRC and each fragment of a
 // handshake before it has checked that they come from the broadcaster. Its owner guards it.
-type admission struct {
+type filter struct {
 	began       time.Time
 	declared    map[uint32]struct{} // in the offer: nothing else can take their places
 	mediaSSRCs  map[uint32]struct{}
@@ -33,64 +33,64 @@ type admission struct {
 }
 
 // expect prepares for the datagrams of the broadcaster that sent the offer.
-func (a *admission) expect(offer *sdp.Offer, spent func()) {
-	a.began, a.spent = time.Now(), spent
-	a.declared = make(map[uint32]struct{})
-	a.mediaSSRCs, a.reportSSRCs = make(map[uint32]struct{}), make(map[uint32]struct{})
-	a.handshake.PartEndsRecord = true // pion/webrtc v3 has pion/dtls v2
+func (f *filter) expect(offer *sdp.Offer, spent func()) {
+	f.began, f.spent = time.Now(), spent
+	f.declared = make(map[uint32]struct{})
+	f.mediaSSRCs, f.reportSSRCs = make(map[uint32]struct{}), make(map[uint32]struct{})
+	f.handshake.PartEndsRecord = true // pion/webrtc v3 has pion/dtls v2
 	for _, s := range offer.Sections {
 		for _, ssrc := range s.SSRCs {
-			if len(a.declared) < maxSSRCs {
-				a.declared[ssrc] = struct{}{}
+			if len(f.declared) < maxSSRCs {
+				f.declared[ssrc] = struct{}{}
 			}
 		}
 	}
 }
 
-// admits reports whether pion may see a datagram (RFC 7983, RFC 5761 section 4).
-func (a *admission) admits(data []byte) bool {
+// passes reports whether pion may see a datagram (RFC 7983, RFC 5761 section 4).
+func (f *filter) passes(data []byte) bool {
 	switch {
 	case stun.IsMessage(data):
 		return true
 	case isRTP(data):
 		ssrc := binary.BigEndian.Uint32(data[8:])
-		return a.known(ssrc) || a.place(a.mediaSSRCs, maxSSRCs, ssrc)
+		return f.known(ssrc) || f.place(f.mediaSSRCs, maxSSRCs, ssrc)
 	case isRTCP(data):
 		ssrc := binary.BigEndian.Uint32(data[4:])
-		return a.known(ssrc) || a.place(a.reportSSRCs, maxReportingSSRCs, ssrc)
+		return f.known(ssrc) || f.place(f.reportSSRCs, maxReportingSSRCs, ssrc)
 	case len(data) > 0 && data[0] >= 20 && data[0] <= 63:
-		return a.admitsDTLS(data)
+		return f.passesDTLS(data)
 	}
 	return false
 }
 
 // known reports whether an SSRC has a place for RTP, which covers its RTCP as well.
-func (a *admission) known(ssrc uint32) bool {
-	if _, declared := a.declared[ssrc]; declared {
+func (f *filter) known(ssrc uint32) bool {
+	if _, declared := f.declared[ssrc]; declared {
 		return true
 	}
-	_, known := a.mediaSSRCs[ssrc]
+	_, known := f.mediaSSRCs[ssrc]
 	return known
 }
 
 // place reports whether an SSRC has a place, and gives it one while there is room.
-func (a *admission) place(among map[uint32]struct{}, room int, ssrc uint32) bool {
+func (f *filter) place(among map[uint32]struct{}, room int, ssrc uint32) bool {
 	if _, known := among[ssrc]; known {
 		return true
 	}
-	if len(among) >= room && len(among) >= room+min(int(time.Since(a.began)/placeEvery), placesInTime) {
+	if len(among) >= room && len(among) >= room+min(int(time.Since(f.began)/placeEvery), placesInTime) {
 		return false
 	}
 	among[ssrc] = struct{}{}
 	return true
 }
 
-// admitsDTLS drops datagrams that are not part of a handshake, since anybody may have sent them. A handshake with too
+// passesDTLS drops datagrams that are not part of a handshake, since anybody may have sent them. A handshake with too
 // much data ends its session, but only before it is connected: otherwise a stranger could end it.
-func (a *admission) admitsDTLS(data []byte) bool {
-	err := a.handshake.Admit(data)
-	if err == dtlsguard.ErrSpent && !a.connected {
-		a.spent()
+func (f *filter) passesDTLS(data []byte) bool {
+	err := f.handshake.Admit(data)
+	if err == dtlsguard.ErrSpent && !f.connected {
+		f.spent()
 	}
 	return err == nil
 }
@@ -99,12 +99,12 @@ func (a *admission) admitsDTLS(data []byte) bool {
 func (s *muxSession) connects() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.admission.secured()
+	s.filter.secured()
 }
 
-func (a *admission) secured() {
-	a.connected = true
-	a.handshake.Finish()
+func (f *filter) secured() {
+	f.connected = true
+	f.handshake.Finish()
 }
 
 // isRTP reports whether a datagram is RTP, not RTCP or anything else (RFC 7983, RFC 5761 section 4).
