@@ -75,14 +75,8 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 		return nil
 	}
 	p := Packet{Timestamp: timestamp + w.tsOffset, Arrival: arrival, Place: frame.Place}
-	for i, parameters := range frame.Prefix {
-		set := Packet{
-			Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: arrival,
-			Payload: parameters, Keyframe: frame.Keyframe && i == 0, Place: frame.Place,
-		}
-		set.LayerEnd = false
-		l.append(&set)
-		w.seqOffset++
+	if len(frame.Prefix) > 0 {
+		w.prefix(frame.Prefix, frame.Keyframe, seq, &p)
 	}
 	p.Seq, p.Payload, p.Marker = seq+w.seqOffset, payload, marker
 	p.Keyframe = frame.Keyframe && len(frame.Prefix) == 0
@@ -112,6 +106,19 @@ func (w *Writer) WriteDescribed(seq, timestamp int64, marker bool, payload []byt
 	}
 	w.broadcast.fed(arrival, resized)
 	return nil
+}
+
+// prefix adds packets with parameter sets before the packet p, which is numbered seq by the broadcaster.
+func (w *Writer) prefix(sets [][]byte, keyframe bool, seq int64, p *Packet) {
+	for i, parameters := range sets {
+		set := Packet{
+			Seq: seq + w.seqOffset, Timestamp: p.Timestamp, Arrival: p.Arrival,
+			Payload: parameters, Keyframe: keyframe && i == 0, Place: p.Place,
+		}
+		set.LayerEnd = false
+		w.layer.append(&set)
+		w.seqOffset++
+	}
 }
 
 // follows advances the sequence numbers to seq and reports whether there is a packet to be added. A packet without
