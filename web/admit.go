@@ -34,19 +34,19 @@ type siteRight struct {
 // withSite is authorizeFor for a server with a site that decides too. What our own rules refuse stays refused, except
 // that tokens which are not ours are the site's to judge: of those who open a session, and of those who ask about a
 // private stream.
-func (s *Server) withSite(ctx context.Context, c echo.Context, d demand) (grant, error) {
-	_, tokenErr := s.verify(ctx, c, d.token)
-	switch foreign := isForeign(d.token, tokenErr); {
-	case foreign && d.scope == access.Watch:
-		return s.admitToWatch(ctx, c, d)
-	case foreign && d.opens:
-		return s.admitToPublish(ctx, c, d)
+func (s *Server) withSite(ctx context.Context, c echo.Context, w wish) (grant, error) {
+	_, tokenErr := s.verify(ctx, c, w.token)
+	switch foreign := isForeign(w.token, tokenErr); {
+	case foreign && w.scope == access.Watch:
+		return s.admitToWatch(ctx, c, w)
+	case foreign && w.opens:
+		return s.admitToPublish(ctx, c, w)
 	}
-	g, err := s.ownRules(ctx, c, d)
-	if err != nil || !d.opens || g.claims.IsChild() {
+	g, err := s.ownRules(ctx, c, w)
+	if err != nil || !w.opens || g.claims.IsChild() {
 		return g, err
 	}
-	g.site, _, err = s.ask(ctx, c, d, g.claims.Owner(), "")
+	g.site, _, err = s.ask(ctx, c, w, g.claims.Owner(), "")
 	return g, err
 }
 
@@ -55,22 +55,22 @@ func isForeign(token string, err error) bool {
 	return token != "" && len(token) <= access.MaxToken && errors.Is(err, access.ErrBadToken)
 }
 
-func (s *Server) admitToWatch(ctx context.Context, c echo.Context, d demand) (grant, error) {
-	stream, found, err := s.lookupFor(ctx, c, d, access.Claims{}, false)
+func (s *Server) admitToWatch(ctx context.Context, c echo.Context, w wish) (grant, error) {
+	stream, found, err := s.lookupFor(ctx, c, w, access.Claims{}, false)
 	g := grant{stream: stream, found: found}
-	if err != nil || !d.opens && stream.Visibility == siaran.VisibilityPublic {
+	if err != nil || !w.opens && stream.Visibility == siaran.VisibilityPublic {
 		return g, err
 	}
-	return s.admitForeign(ctx, c, d, g)
+	return s.admitForeign(ctx, c, w, g)
 }
 
 // admitToPublish asks the site before the listing: strangers do not make it read.
-func (s *Server) admitToPublish(ctx context.Context, c echo.Context, d demand) (grant, error) {
-	g, err := s.admitForeign(ctx, c, d, grant{})
+func (s *Server) admitToPublish(ctx context.Context, c echo.Context, w wish) (grant, error) {
+	g, err := s.admitForeign(ctx, c, w, grant{})
 	if err != nil {
 		return g, err
 	}
-	if g.stream, g.found, err = s.lookupFor(ctx, c, d, g.claims, false); err != nil {
+	if g.stream, g.found, err = s.lookupFor(ctx, c, w, g.claims, false); err != nil {
 		return g, err
 	}
 	if g.stream.Owner != "" {
@@ -81,31 +81,31 @@ func (s *Server) admitToPublish(ctx context.Context, c echo.Context, d demand) (
 }
 
 // admitForeign adds to a grant what the site says about a token of its own.
-func (s *Server) admitForeign(ctx context.Context, c echo.Context, d demand, g grant) (grant, error) {
-	right, user, err := s.ask(ctx, c, d, "", d.token)
+func (s *Server) admitForeign(ctx context.Context, c echo.Context, w wish, g grant) (grant, error) {
+	right, user, err := s.ask(ctx, c, w, "", w.token)
 	if err != nil {
 		return grant{}, err
 	}
 	if user == "" {
-		sum := sha256.Sum256([]byte(d.token))
+		sum := sha256.Sum256([]byte(w.token))
 		user = "#" + hex.EncodeToString(sum[:16])
 	}
 	g.site = right
 	g.claims = access.Claims{
-		Stream: string(d.stream), Scopes: []access.Scope{d.scope}, KeyGeneration: g.stream.KeyGeneration, Site: user,
+		Stream: string(w.stream), Scopes: []access.Scope{w.scope}, KeyGeneration: g.stream.KeyGeneration, Site: user,
 	}
 	return g, nil
 }
 
-// ask asks the site about a demand, either with the subject of a token of ours or with a token of its own.
-func (s *Server) ask(ctx context.Context, c echo.Context, d demand, subject, token string) (
+// ask asks the site about a wish, either with the subject of a token of ours or with a token of its own.
+func (s *Server) ask(ctx context.Context, c echo.Context, w wish, subject, token string) (
 	right *siteRight, user string, err error,
 ) {
 	q := admission.Question{
-		Action: admission.Watch, Stream: d.stream, Source: c.RealIP(), Subject: subject, Token: token,
+		Action: admission.Watch, Stream: w.stream, Source: c.RealIP(), Subject: subject, Token: token,
 		UserAgent: c.Request().UserAgent(), Node: s.cfg.Node,
 	}
-	if d.scope == access.Publish {
+	if w.scope == access.Publish {
 		q.Action = admission.Publish
 	}
 	v, err := s.cfg.Admission.Ask(ctx, q, func() error { return s.askBudget.pay(c, subject) })

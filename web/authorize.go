@@ -35,11 +35,11 @@ func (s *Server) authorize(c echo.Context, scope access.Scope) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	return s.authorizeFor(c.Request().Context(), c, demand{scope: scope, stream: name, token: bearer(c.Request())})
+	return s.authorizeFor(c.Request().Context(), c, wish{scope: scope, stream: name, token: bearer(c.Request())})
 }
 
-// demand is what a request asks for.
-type demand struct {
+// wish is what a request asks for.
+type wish struct {
 	scope  access.Scope // access.Publish or access.Watch
 	stream siaran.StreamName
 	token  string // may be empty
@@ -69,33 +69,33 @@ func isCutOff(c echo.Context, wrong error) bool {
 
 // authorizeFor is authorize for any stream and token. The caller learns nothing about a private stream unless its
 // token allows scope.
-func (s *Server) authorizeFor(ctx context.Context, c echo.Context, d demand) (grant, error) {
+func (s *Server) authorizeFor(ctx context.Context, c echo.Context, w wish) (grant, error) {
 	if s.cfg.Admission != nil {
-		return s.withSite(ctx, c, d)
+		return s.withSite(ctx, c, w)
 	}
-	return s.ownRules(ctx, c, d)
+	return s.ownRules(ctx, c, w)
 }
 
 // ownRules decides by tokens and streams alone.
-func (s *Server) ownRules(ctx context.Context, c echo.Context, d demand) (grant, error) {
-	claims, tokenErr := s.verify(ctx, c, d.token)
-	if d.scope != access.Watch { // a token is required: without one for this stream, nothing is looked up
-		if tokenErr == nil && !claims.Concern(d.stream) {
+func (s *Server) ownRules(ctx context.Context, c echo.Context, w wish) (grant, error) {
+	claims, tokenErr := s.verify(ctx, c, w.token)
+	if w.scope != access.Watch { // a token is required: without one for this stream, nothing is looked up
+		if tokenErr == nil && !claims.Concern(w.stream) {
 			tokenErr = access.ErrForbidden
 		}
 		if tokenErr != nil {
 			return grant{}, tokenErr
 		}
 	}
-	stream, found, err := s.lookupFor(ctx, c, d, claims, tokenErr == nil)
+	stream, found, err := s.lookupFor(ctx, c, w, claims, tokenErr == nil)
 	if err != nil {
 		return grant{}, err
 	}
 	g := grant{stream: stream, found: found, claims: claims}
 	if tokenErr == nil {
-		tokenErr = claims.Check(d.scope, g.target())
+		tokenErr = claims.Check(w.scope, g.target())
 	}
-	if tokenErr != nil && d.scope == access.Watch && stream.Visibility == siaran.VisibilityPublic {
+	if tokenErr != nil && w.scope == access.Watch && stream.Visibility == siaran.VisibilityPublic {
 		g.claims = access.Claims{} // no token is needed, so a bad one counts as none: players send "Bearer undefined"
 		return g, nil
 	}

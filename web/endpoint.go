@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"siaran"
+	"siaran/internal/measure"
 	"siaran/web/access"
 )
 
@@ -88,37 +89,22 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	if s.leaving.Load() {
 		return siaran.ErrClosed
 	}
-	if !isChild(c) {
-		if err := p.limit.take(c); err != nil {
-			return err
-		}
-		if p.scope == access.Watch {
-			if err := s.join(c); err != nil {
-				return err
-			}
-		}
+	if err := s.limitOffers(c, p); err != nil {
+		return err
 	}
 	r := c.Request()
 	ctx, cancel := context.WithTimeout(r.Context(), s.openTime)
 	defer cancel()
-	d := p.demand(name, endpointToken(r))
-	d.opens = true
+	w := p.wish(name, endpointToken(r))
+	w.opens = true
 	began := time.Now()
-	g, err := s.authorizeFor(ctx, c, d)
+	g, err := s.authorizeFor(ctx, c, w)
 	ctx, trace := s.trace(ctx, c, name, g, began)
 	if err != nil {
 		return err
 	}
 	if p.scope == access.Watch {
-		if err := s.checkSite(c, g.stream); err != nil {
-			return err
-		}
-		s.limitViewers(g.stream)
-		choice := s.place(c, g.stream)
-		if err := s.roomFor(c, choice); err != nil {
-			return err
-		}
-		if sent, err := s.placed(choice).send(c); sent {
+		if sent, err := s.checkViewer(c, g.stream); sent || err != nil {
 			return err
 		}
 	}
@@ -146,13 +132,8 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	}
 	answer, err := s.answer(ctx, c, p, g, offer)
 	if errors.Is(err, siaran.ErrNotLive) && p.scope == access.Watch {
-		asked := time.Now()
-		if err = s.cfg.Cluster.Ensure(ctx, name); err == nil {
-			trace.Part("pull", asked, time.Now())
-			s.limitViewers(g.stream) // it was not here before
-			if err = s.checkDepth(ctx, name); err == nil {
-				answer, err = s.answer(ctx, c, p, g, offer)
-			}
+		if err = s.pull(ctx, g.stream, trace); err == nil {
+			answer, err = s.answer(ctx, c, p, g, offer)
 		}
 	}
 	if p.scope == access.Watch && (errors.Is(err, siaran.ErrNotLive) || errors.Is(err, siaran.ErrParent)) {
@@ -175,9 +156,45 @@ func (s *Server) open(c echo.Context, p *protocol, name siaran.StreamName) error
 	return s.created(c, p, name, answer)
 }
 
-// demand is what it takes to open a session of a stream.
-func (p *protocol) demand(name siaran.StreamName, token string) demand {
-	return demand{scope: p.scope, stream: name, token: token, media: true}
+// limitOffers fails if too many offers come, from one source or of viewers in all. Those of children are not counted.
+func (s *Server) limitOffers(c echo.Context, p *protocol) error {
+	if isChild(c) {
+		return nil
+	}
+	if err := p.limit.take(c); err != nil || p.scope != access.Watch {
+		return err
+	}
+	return s.join(c)
+}
+
+// checkViewer fails if somebody who may watch a stream cannot do so now. sent says that the viewer has been sent to
+// another server instead.
+func (s *Server) checkViewer(c echo.Context, stream siaran.Stream) (sent bool, err error) {
+	if err := s.checkSite(c, stream); err != nil {
+		return false, err
+	}
+	s.limitViewers(stream)
+	choice := s.place(c, stream)
+	if err := s.roomFor(c, choice); err != nil {
+		return false, err
+	}
+	return s.placed(choice).send(c)
+}
+
+// pull has a stream here that is live on another server.
+func (s *Server) pull(ctx context.Context, stream siaran.Stream, trace measure.Trace) error {
+	asked := time.Now()
+	if err := s.cfg.Cluster.Ensure(ctx, stream.Name); err != nil {
+		return err
+	}
+	trace.Part("pull", asked, time.Now())
+	s.limitViewers(stream) // it was not here before
+	return s.checkDepth(ctx, stream.Name)
+}
+
+// wish is what it takes to open a session of a stream.
+func (p *protocol) wish(name siaran.StreamName, token string) wish {
+	return wish{scope: p.scope, stream: name, token: token, media: true}
 }
 
 func (s *Server) readOffer(c echo.Context, p *protocol) ([]byte, error) {

@@ -77,8 +77,8 @@ func (s *Server) followerOf(c echo.Context, param string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := demand{scope: access.Watch, stream: name, token: bearer(c.Request())}
-	g, err := s.authorizeFor(c.Request().Context(), c, d)
+	w := wish{scope: access.Watch, stream: name, token: bearer(c.Request())}
+	g, err := s.authorizeFor(c.Request().Context(), c, w)
 	if err != nil {
 		return nil, err
 	}

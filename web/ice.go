@@ -138,6 +138,6 @@ func (s *Server) mayOpen(c echo.Context, p *protocol) bool {
 	if err != nil {
 		return false
 	}
-	_, err = s.authorizeFor(ctx, c, p.demand(name, token))
+	_, err = s.authorizeFor(ctx, c, p.wish(name, token))
 	return err == nil
 }

@@ -44,24 +44,24 @@ func unknown(name siaran.StreamName, generation int) siaran.Stream {
 	}
 }
 
-// lookupFor looks up the stream of a demand. To watch, a recent answer is enough. Otherwise the listing is asked each
+// lookupFor looks up the stream of a wish. To watch, a recent answer is enough. Otherwise the listing is asked each
 // time, and an account pays for that from its own budget unless media waits for it. Media goes on without the listing.
-func (s *Server) lookupFor(ctx context.Context, c echo.Context, d demand, claims access.Claims, valid bool) (
+func (s *Server) lookupFor(ctx context.Context, c echo.Context, w wish, claims access.Claims, valid bool) (
 	stream siaran.Stream, found bool, err error,
 ) {
 	switch {
-	case d.scope == access.Watch:
-		stream, found, err = s.lookupToWatch(ctx, c, d.stream, claims, valid)
-	case d.media:
-		stream, found, err = s.lookup(ctx, d.stream)
+	case w.scope == access.Watch:
+		stream, found, err = s.lookupToWatch(ctx, c, w.stream, claims, valid)
+	case w.media:
+		stream, found, err = s.lookup(ctx, w.stream)
 	default:
 		if err := s.budget.spend(claims, 1); err != nil {
 			return siaran.Stream{}, false, err
 		}
-		stream, found, err = s.lookup(ctx, d.stream)
+		stream, found, err = s.lookup(ctx, w.stream)
 	}
-	if err != nil && d.media {
-		if last, ok := s.listing.LastSeen(d.stream); ok {
+	if err != nil && w.media {
+		if last, ok := s.listing.LastSeen(w.stream); ok {
 			return last, true, nil
 		}
 	}

@@ -136,7 +136,7 @@ func (s *Server) streamPage(file string) echo.HandlerFunc {
 		}
 		ctx := c.Request().Context()
 		p := pageOf{front: s.cfg.FrontURL}
-		g, err := s.authorizeFor(ctx, c, demand{scope: access.Watch, stream: name}) // browsers open pages without a token
+		g, err := s.authorizeFor(ctx, c, wish{scope: access.Watch, stream: name}) // browsers open pages without a token
 		if err == nil && g.found {
 			_, err := s.cfg.Hub.Broadcast(name)
 			url, live := s.pageElsewhere(ctx, c, g.stream, err == nil)

@@ -54,7 +54,7 @@ func (s *Server) authorizeSession(c echo.Context, p *protocol, info siaran.Sessi
 	if unknown && !s.settings.Load().StrictSessionAuth {
 		return nil // nobody can say whose token it is or was, and the URL alone would do
 	}
-	_, err = s.authorizeFor(ctx, c, demand{scope: access.Publish, stream: info.Stream, token: token, media: true})
+	_, err = s.authorizeFor(ctx, c, wish{scope: access.Publish, stream: info.Stream, token: token, media: true})
 	return err
 }
 
@@ -63,9 +63,9 @@ func (s *Server) authorizeBySite(c echo.Context, p *protocol, info siaran.Sessio
 	if !s.cfg.StrictSessionAuth {
 		return nil // the URL alone would do
 	}
-	d := p.demand(info.Stream, token)
-	d.opens = true
-	g, err := s.authorizeFor(c.Request().Context(), c, d)
+	w := p.wish(info.Stream, token)
+	w.opens = true
+	g, err := s.authorizeFor(c.Request().Context(), c, w)
 	if err == nil && g.claims.Owner() != info.Owner {
 		err = access.ErrForbidden
 	}
