@@ -133,10 +133,7 @@ func (s *server) openDiscovery(ctx context.Context) error {
 	}
 	d := discoverer{server: s}
 	d.ask(ctx)
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	s.background(func(ctx context.Context) {
 		tick := time.NewTicker(rediscoverEvery)
 		defer tick.Stop()
 		for {
@@ -147,11 +144,6 @@ func (s *server) openDiscovery(ctx context.Context) error {
 				return
 			}
 		}
-	}()
-	s.closers = append(s.closers, func() error {
-		stop()
-		<-done
-		return nil
 	})
 	return nil
 }

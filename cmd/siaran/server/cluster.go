@@ -121,18 +121,8 @@ func (s *server) openDirectory() error {
 	}
 	s.directory = directory{parent, cluster.NewDirectory(parent, s.cfg.Node, cfg.Logger)}
 	s.shown = cluster.NewListing(s.listing, s.hub, s.directory.Directory)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.directory.Run(ctx)
-	}()
-	s.closers = append(s.closers, func() error {
-		stop()
-		<-done
-		parent.Shut()
-		return nil
-	})
+	s.closers = append(s.closers, func() error { parent.Shut(); return nil })
+	s.background(s.directory.Run)
 	return nil
 }
 

@@ -32,13 +32,7 @@ func (s *server) expectBroadcasters() {
 		s.logger.Info("waiting for the broadcasters of streams that were live when the server stopped",
 			"streams", len(list), "for", s.cfg.Grace)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		lastlive.Keep(ctx, path, s.hub, s.logger)
-	}()
-	s.closers = append(s.closers, func() error { stop(); <-done; return nil })
+	s.background(func(ctx context.Context) { lastlive.Keep(ctx, path, s.hub, s.logger) })
 }
 
 // awaitList waits until the listing knows of broadcasts that go on: otherwise pages would hear first that they are

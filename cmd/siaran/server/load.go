@@ -28,13 +28,7 @@ func (c LoadConfig) marks() load.Marks {
 
 // measureLoad begins to measure how busy the server is.
 func (s *server) measureLoad() {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.busy.Run(ctx, s.work, s.reporter.Hasten)
-	}()
-	s.closers = append(s.closers, func() error { stop(); <-done; return nil })
+	s.background(func(ctx context.Context) { s.busy.Run(ctx, s.work, s.reporter.Hasten) })
 }
 
 // work is what the server has done so far.

@@ -113,10 +113,7 @@ func (s *server) openMedia(ctx context.Context) error {
 
 // keepCertificate renews the media certificate while the server runs.
 func (s *server) keepCertificate(certificate *tls.Certificate) {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	s.background(func(ctx context.Context) {
 		renewCertificate(ctx, s.cfg.Data, certificate, func(fresh *tls.Certificate) error {
 			if err := s.ingest.UseCertificate(fresh); err != nil {
 				return err
@@ -124,8 +121,7 @@ func (s *server) keepCertificate(certificate *tls.Certificate) {
 			s.egress.UseCertificate(fresh)
 			return nil
 		}, s.logger)
-	}()
-	s.closers = append(s.closers, func() error { stop(); <-done; return nil })
+	})
 }
 
 // openReporter starts the reporter. It stops after everything that it reports on, and before the listing.

@@ -112,6 +112,17 @@ func openServer(ctx context.Context, cfg Config, logger *slog.Logger) (_ *server
 	return s, nil
 }
 
+// background runs something until the server closes what was opened before it.
+func (s *server) background(run func(context.Context)) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	s.closers = append(s.closers, func() error { stop(); <-done; return nil })
+}
+
 // close closes all open parts in the reverse order of opening.
 func (s *server) close() error {
 	var errs []error
