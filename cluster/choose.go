@@ -56,13 +56,13 @@ func Rank(stream siaran.StreamName, nodes []siaran.Node) []siaran.Node {
 	return list
 }
 
-// Parents returns the servers from which a server pulls a stream, in the order in which it asks them. nodes are those
+// parents returns the servers from which a server pulls a stream, in the order in which it asks them. nodes are those
 // whose lease is valid, origin is where the stream is live. forChild says that another server waits for the stream.
 //
 // In the region of the origin that comes first, and in another one its heads: the first servers of the region's rank,
 // one for 32. Heads, and whoever pulls for another server, ask the origin alone, so that the way is three servers long
 // at most and no circle, as long as all know the same servers. While they do not, the servers that are asked refuse.
-func Parents(
+func parents(
 	stream siaran.StreamName, self siaran.Node, origin string, nodes []siaran.Node, forChild bool,
 ) []siaran.Node {
 	var begin siaran.Node

@@ -104,12 +104,12 @@ func TestParents(t *testing.T) {
 		if tc.change != nil {
 			tc.change(list)
 		}
-		got := parentNames(Parents(cats, tc.self, "r0-0", list, tc.forChild))
+		got := parentNames(parents(cats, tc.self, "r0-0", list, tc.forChild))
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
-	near := parentNames(Parents(cats, nodes[3], "r0-0", nodes, false))
+	near := parentNames(parents(cats, nodes[3], "r0-0", nodes, false))
 	if near[0] != "r0-0" {
 		t.Errorf("in the region of the origin: %q", near)
 	}

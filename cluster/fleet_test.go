@@ -39,7 +39,7 @@ func (t *tree) pull(self siaran.Node, asking siaran.Way) siaran.Way {
 		return nil
 	}
 	way, has := t.ways[self.Name]
-	for _, p := range Parents(t.stream, self, t.origin, t.known(), len(asking) > 0) {
+	for _, p := range parents(t.stream, self, t.origin, t.known(), len(asking) > 0) {
 		if has {
 			break
 		}

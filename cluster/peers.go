@@ -61,7 +61,7 @@ func (p *Peers) Stream(_ context.Context, name siaran.StreamName) (siaran.Stream
 	return s, nil
 }
 
-// sources implements Above: those of Parents, and first those that have not failed of late.
+// sources implements Above: those of parents, and first those that have not failed of late.
 func (p *Peers) sources(name siaran.StreamName, forChild bool) ([]source, error) {
 	s, err := p.Stream(context.Background(), name)
 	if err != nil {
@@ -72,7 +72,7 @@ func (p *Peers) sources(name siaran.StreamName, forChild bool) ([]source, error)
 	defer p.mu.Unlock()
 	p.prune(nodes)
 	var good, shunned []source
-	for _, n := range Parents(name, p.self, s.Node, nodes, forChild) {
+	for _, n := range parents(name, p.self, s.Node, nodes, forChild) {
 		l := p.link(n)
 		if l == nil {
 			continue

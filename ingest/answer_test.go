@@ -43,7 +43,7 @@ func answerTo(text string) (*sdp.Offer, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	chosen, err := choose(offer, defaultVideoCodecs)
+	chosen, err := choose(offer)
 	if err != nil {
 		return offer, nil, err
 	}

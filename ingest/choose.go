@@ -20,7 +20,7 @@ const (
 
 var (
 	// H264 first, because every viewer can decode it; VP8 next, for the same reason.
-	defaultVideoCodecs = []siaran.CodecName{siaran.H264, siaran.VP8, siaran.VP9, siaran.AV1, siaran.H265}
+	videoCodecs = []siaran.CodecName{siaran.H264, siaran.VP8, siaran.VP9, siaran.AV1, siaran.H265}
 	// Two channels first, because few viewers offer more.
 	audioCodecs    = []siaran.CodecName{siaran.Opus, siaran.MultiOpus, siaran.G722, siaran.PCMU, siaran.PCMA}
 	understoodURIs = []string{uriMid, uriRID, uriRepairedRID, uriTransportCC, uriDescriptor}
@@ -39,8 +39,8 @@ type choice struct {
 }
 
 // choose accepts every audio and video section of the offer, with one codec each, or fails with ErrUnacceptable and
-// says why. video lists the video codecs in order of preference.
-func choose(offer *sdp.Offer, video []siaran.CodecName) ([]choice, error) {
+// says why.
+func choose(offer *sdp.Offer) ([]choice, error) {
 	var chosen []choice
 	taken := make(map[siaran.Kind]bool)
 	for i := range offer.Sections {
@@ -58,7 +58,7 @@ func choose(offer *sdp.Offer, video []siaran.CodecName) ([]choice, error) {
 		if !slices.Contains(offer.Bundle, s.Mid) {
 			return nil, refuse(s, "it is not in the BUNDLE group")
 		}
-		c, err := chooseSection(s, video)
+		c, err := chooseSection(s)
 		if err != nil {
 			return nil, err
 		}
@@ -81,10 +81,10 @@ func checkLayers(chosen []choice, most int) error {
 	return nil
 }
 
-func chooseSection(s *sdp.Section, video []siaran.CodecName) (choice, error) {
+func chooseSection(s *sdp.Section) (choice, error) {
 	order := audioCodecs
 	if s.Kind == siaran.KindVideo {
-		order = video
+		order = videoCodecs
 	}
 	codec, found := bestCodec(s.Codecs, order)
 	if !found {

@@ -17,16 +17,13 @@ func TestPreferenceOfCodecs(t *testing.T) {
 		want  uint8
 		rtx   uint8
 	}{
-		{defaultVideoCodecs, 108, 109}, // constrained baseline, packetization mode 1
+		{videoCodecs, 108, 109}, // constrained baseline, packetization mode 1
 		{[]siaran.CodecName{siaran.VP8, siaran.H264}, 96, 97},
 		{[]siaran.CodecName{siaran.H265, siaran.AV1}, 45, 46},
 		{[]siaran.CodecName{siaran.VP9}, 98, 99}, // profile 0
 	} {
-		chosen, err := choose(offer, test.order)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c := chosen[0].codec; c.PayloadType != test.want || c.RTX != test.rtx {
+		c, found := bestCodec(offer.Sections[0].Codecs, test.order)
+		if !found || c.PayloadType != test.want || c.RTX != test.rtx {
 			t.Errorf("%v: %d with %d", test.order, c.PayloadType, c.RTX)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -40,9 +39,6 @@ type Config struct {
 	// Moves is about broadcasters who come here from another server; nil: a stream that comes from another server cannot
 	// be published here.
 	Moves Moves
-
-	// VideoCodecs are the accepted codecs in order of preference. When empty: H264, VP8, VP9, AV1, H265.
-	VideoCodecs []siaran.CodecName
 
 	Logger *slog.Logger // slog's default when nil
 
@@ -88,11 +84,6 @@ func (c *Config) validate() error {
 		return errors.New("ingest: TCPAddresses must be given with TCP")
 	case c.SetupTimeout < 0 || c.MaxSessions < 0 || c.MaxBitrate < 0 || c.MaxPacketRate < 0 || c.MaxLayers < 0:
 		return errors.New("ingest: SetupTimeout, MaxSessions, MaxBitrate, MaxPacketRate and MaxLayers must not be negative")
-	}
-	for _, n := range c.VideoCodecs {
-		if n.Kind() != siaran.KindVideo {
-			return fmt.Errorf("ingest: %q is not a video codec that can be broadcast", string(n))
-		}
 	}
 	return nil
 }

@@ -412,9 +412,9 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	s := start(t, nil)
 	bad := s.cfg
-	bad.VideoCodecs = []siaran.CodecName{siaran.Opus}
+	bad.MaxLayers = -1
 	if _, err := New(hub, bad); err == nil {
-		t.Error("Opus is no video codec")
+		t.Error("no broadcast has fewer layers than none")
 	}
 }
 

@@ -36,7 +36,7 @@ func (s *Server) answer(
 	if err != nil {
 		return siaran.Answer{}, err
 	}
-	chosen, err := choose(parsed, s.cfg.VideoCodecs)
+	chosen, err := choose(parsed)
 	if err != nil {
 		return siaran.Answer{}, err
 	}

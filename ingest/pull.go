@@ -164,7 +164,7 @@ func (s *Server) meet(ctx context.Context, c PullConfig) (_ *session, err error)
 			sess.publication.Abandon()
 		}
 	}()
-	sections, offered := pulledSections(c.Layers), pullFormats(s.cfg.VideoCodecs)
+	sections, offered := pulledSections(c.Layers), pullFormats()
 	offer, err := writeOffer(sections, offered, l, candidates)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: writing the offer: %w", err)

@@ -84,7 +84,7 @@ func FuzzPullAnswer(f *testing.F) {
 	other := strings.NewReplacer("mid:1", "mid:2", "rid:l", "rid:h", "ssrc:5", "ssrc:6").Replace(layer)
 	f.Add([]byte(strings.Replace(sampleAnswer[:at], "BUNDLE 0 1", "BUNDLE 0 1 2", 1) + layer + other))
 	f.Add([]byte("<html>"))
-	offered := pullFormats(defaultVideoCodecs)
+	offered := pullFormats()
 	f.Fuzz(func(t *testing.T, text []byte) {
 		answer, list, err := readAnswer(text, pulledSections([]string{"l", "h"}), offered)
 		if err != nil {

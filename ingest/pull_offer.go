@@ -81,8 +81,8 @@ func pulledSections(layers []string) []pulledSection {
 }
 
 // pullFormats are those that a server offers, audio first, then video in its order of preference.
-func pullFormats(video []siaran.CodecName) (list []format) {
-	for _, name := range append([]siaran.CodecName{""}, video...) {
+func pullFormats() (list []format) {
+	for _, name := range append([]siaran.CodecName{""}, videoCodecs...) {
 		for _, f := range formats {
 			if f.codec == name || name == "" && f.codec.Kind() == siaran.KindAudio {
 				list = append(list, f)

@@ -32,7 +32,7 @@ func newBench(t testing.TB, offer string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chosen, err := choose(parsed, defaultVideoCodecs)
+	chosen, err := choose(parsed)
 	if err != nil {
 		t.Fatal(err)
 	}

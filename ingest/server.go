@@ -45,9 +45,6 @@ func New(hub *siaran.Hub, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if len(cfg.VideoCodecs) == 0 {
-		cfg.VideoCodecs = defaultVideoCodecs
-	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}

@@ -80,7 +80,8 @@ type Reporter struct {
 // Option changes how a reporter works.
 type Option func(*Reporter)
 
-// WithLease sets the length of the lease, which is 15 seconds by default. It is renewed three times as often.
+// WithLease sets the length of the lease, which is 15 seconds by default. It is renewed three times as often. It is for
+// tests, which do not wait for so long.
 func WithLease(d time.Duration) Option {
 	return func(r *Reporter) { r.lease, r.renewal = d, d/renewals }
 }

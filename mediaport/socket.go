@@ -46,10 +46,12 @@ type Options struct {
 	// Interfaces reports whether the addresses of an interface, by its name, are announced; nil: all are.
 	Interfaces func(name string) bool
 
-	DSCP   int  // marks outgoing packets (RFC 8837); 0 to 63
-	Shards int  // descriptors that share the port (SO_REUSEPORT) where the system can; 0: one for every four CPUs
-	NoGSO  bool // send every datagram by itself
-	Plain  bool // use nothing specific to the operating system
+	DSCP   int // marks outgoing packets (RFC 8837); 0 to 63
+	Shards int // descriptors that share the port (SO_REUSEPORT) where the system can; 0: one for every four CPUs
+
+	// For tests and comparisons: what is done where the system can do no more.
+	NoGSO bool // send every datagram by itself
+	Plain bool // use nothing specific to the operating system
 
 	Logger *slog.Logger // nil: nothing is logged
 }

@@ -126,7 +126,7 @@ type Config struct {
 	Place   func(Visit) Choice   // chooses who serves a viewer; nil: the server where the stream is live
 	MayMove MayMove              // says who goes on here with what is live elsewhere; nil: nobody
 	Load    func() load.State    // whether the server is too busy for more; nil: it never is
-	Drainer Drainer              // empties the server; nil: it cannot
+	Drainer Drainer              // empties the server
 	SignIn  *SignIn              // how the studio signs people in; nil: it does not
 
 	Admission     Admission // decides too, about each who publishes and watches; nil: nobody else does
@@ -162,8 +162,9 @@ type Config struct {
 }
 
 func (c Config) checked() (Config, error) {
-	if c.Hub == nil || c.Listing == nil || c.Ingest == nil || c.Egress == nil || c.Secret == nil || c.Node == "" {
-		return c, errors.New("web: hub, listing, ingest, egress, secret and node must be set")
+	if c.Hub == nil || c.Listing == nil || c.Ingest == nil || c.Egress == nil || c.Secret == nil || c.Drainer == nil ||
+		c.Node == "" {
+		return c, errors.New("web: hub, listing, ingest, egress, secret, drainer and node must be set")
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	if c.BaseURL != "" {
@@ -183,9 +184,6 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Load == nil {
 		c.Load = func() load.State { return load.State{} }
-	}
-	if c.Drainer == nil {
-		c.Drainer = staying{}
 	}
 	if c.Tokens == nil {
 		c.Tokens = c.Secret

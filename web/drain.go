@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -113,12 +112,3 @@ func (s *Server) admits(p *protocol, g grant) error {
 	}
 	return errDraining()
 }
-
-// staying is the Drainer of a server that never drains.
-type staying struct{}
-
-func (staying) Drain(time.Duration) error       { return fmt.Errorf("this server cannot drain") }
-func (staying) Undrain() bool                   { return false }
-func (staying) Draining() bool                  { return false }
-func (staying) Left() (time.Duration, int, int) { return 0, 0, 0 }
-func (staying) DrainTime() time.Duration        { return 0 }

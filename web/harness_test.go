@@ -90,7 +90,7 @@ func startTweaked(t *testing.T, tweak func(*Server), change ...func(*Config)) *s
 
 	cfg := Config{
 		Hub: s.hub, Listing: s.listing, Ingest: in, Egress: out, Secret: s.secret, Node: "here",
-		Logger: logger, DrainTimeout: time.Second,
+		Logger: logger, DrainTimeout: time.Second, Drainer: &emptying{},
 		Health: func(name siaran.StreamName) (any, bool) { return in.Health(name) },
 	}
 	for _, f := range change {

@@ -135,10 +135,8 @@ type everything struct {
 
 func startEverything(t *testing.T, change ...func(*Config)) *everything {
 	t.Helper()
-	return everythingAt(start(t, append(change, emptied)...))
+	return everythingAt(start(t, change...))
 }
-
-func emptied(c *Config) { c.Drainer = &emptying{} }
 
 func everythingAt(s *site) *everything {
 	t := s.t
@@ -371,7 +369,7 @@ func TestAnswersInTrouble(t *testing.T) {
 		t.Parallel()
 		e := everythingAt(startTweaked(t, func(s *Server) {
 			s.http.ReadTimeout, s.bodyTime = 5*time.Second, 5*time.Second
-		}, emptied))
+		}))
 		var asked sync.WaitGroup
 		for _, op := range operations {
 			if op.under("requestBody").value == nil {

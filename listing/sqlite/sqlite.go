@@ -43,7 +43,7 @@ var _ siaran.Listing = (*Listing)(nil)
 // Option changes how Open opens a database.
 type Option func(*Listing)
 
-// WithClock measures leases by now instead of time.Now.
+// WithClock measures leases by now instead of time.Now. It is for tests.
 func WithClock(now func() time.Time) Option { return func(s *Listing) { s.now = now } }
 
 // Open opens the listing in the file at path, and creates the file if there is none; its folder must exist. A file that
