@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	},
 	"siaran/ingest": {
 		"siaran",
+		"siaran/internal/accept",
 		"siaran/internal/codec",
 		"siaran/internal/dtlsguard",
 		"siaran/internal/fault",
@@ -41,8 +42,9 @@ var arrows = map[string][]string{
 		"siaran/internal/sdp",
 		"siaran/mediaport",
 	},
-	"siaran/internal/admin": {},
-	"siaran/internal/axe":   {"siaran/internal/testutil"},
+	"siaran/internal/accept": {},
+	"siaran/internal/admin":  {},
+	"siaran/internal/axe":    {"siaran/internal/testutil"},
 	"siaran/internal/bench": {
 		"siaran", "siaran/internal/iceurl", "siaran/internal/pionlog", "siaran/internal/sdp", "siaran/internal/signalling",
 	},
@@ -86,7 +88,7 @@ var arrows = map[string][]string{
 	"siaran/internal/signedpost":          {},
 	"siaran/internal/testca":              {},
 	"siaran/internal/testutil":            {},
-	"siaran/internal/tlsmux":              {"siaran/internal/netaddr"},
+	"siaran/internal/tlsmux":              {"siaran/internal/accept", "siaran/internal/netaddr"},
 	"siaran/internal/tracing":             {"siaran/internal/measure"},
 	"siaran/internal/tracing/tracingtest": {},
 	"siaran/internal/upstream":            {"siaran", "siaran/cluster"},
@@ -105,7 +107,8 @@ var arrows = map[string][]string{
 		"siaran/internal/fault", "siaran/internal/monotonic", "siaran/internal/netaddr",
 	},
 	"siaran/turn": {
-		"siaran/internal/fault", "siaran/internal/monotonic", "siaran/internal/netaddr", "siaran/internal/pionlog",
+		"siaran/internal/accept", "siaran/internal/fault", "siaran/internal/monotonic", "siaran/internal/netaddr",
+		"siaran/internal/pionlog",
 	},
 	"siaran/web": {
 		"siaran",

@@ -12,7 +12,8 @@ func TestDocsNameTests(t *testing.T) {
 	folders := map[string]string{
 		"web": "../web", "ingest": "../ingest", "egress": "../egress", "mediaport": "../mediaport",
 		"sdp": "../internal/sdp", "tlsmux": "../internal/tlsmux", "certs": "../internal/certs",
-		"load": "../internal/load", "server": "../cmd/siaran/server", "media": "media", "browser": "browser",
+		"load": "../internal/load", "accept": "../internal/accept", "server": "../cmd/siaran/server",
+		"media": "media", "browser": "browser",
 		"netns": "netns", "cluster": "cluster", "firestore": "firestore", "soak": "soak",
 	}
 	for page, least := range map[string]int{"conformance.md": 50, "reliability.md": 40} {

@@ -11,22 +11,21 @@ import (
 	"siaran/internal/testutil"
 )
 
-// TestNoBusyLoopWithoutDescriptors: a system that gives no descriptors is asked about once a second, and the log told
-// about once a minute.
-func TestNoBusyLoopWithoutDescriptors(t *testing.T) {
+// TestEndWithoutDescriptors: the end does not wait until a system that gives no descriptors is asked again.
+func TestEndWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		raw := &testutil.NoDescriptors{}
-		s := &tcpListener{listener: raw, log: slog.New(slog.NewTextHandler(&log, nil))}
-		s.running.Go(s.accept)
-		time.Sleep(10 * time.Minute)
+		s := newTCPListener(raw, nil, time.Minute, slog.New(slog.NewTextHandler(&log, nil)))
+		time.Sleep(10*time.Minute + time.Second/3)
 		synctest.Wait()
-		if n := raw.Calls(); n < 100 || n > 700 {
-			t.Errorf("asked %d times in ten minutes", n)
+		before := time.Now()
+		s.end()
+		if took := time.Since(before); took > 0 {
+			t.Errorf("it took %s", took)
 		}
 		if n := strings.Count(log.String(), "too many open files"); n < 5 || n > 11 {
 			t.Errorf("%d lines of log in ten minutes", n)
 		}
-		s.end()
 	})
 }

@@ -1,12 +1,13 @@
 package ingest
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"siaran/internal/accept"
 )
 
 const (
@@ -21,9 +22,9 @@ const (
 type tcpListener struct {
 	listener net.Listener
 	mux      *mux
-	log      *slog.Logger
 	// How long a new connection has to show that it belongs to a session.
 	firstCheck time.Duration
+	closing    chan struct{}
 	running    sync.WaitGroup // all goroutines of the listener and of the connections
 
 	mu         sync.Mutex
@@ -35,15 +36,16 @@ type tcpListener struct {
 
 func newTCPListener(listener net.Listener, m *mux, firstCheck time.Duration, log *slog.Logger) *tcpListener {
 	s := &tcpListener{
-		listener: listener, mux: m, firstCheck: firstCheck, log: log,
+		listener: listener, mux: m, firstCheck: firstCheck, closing: make(chan struct{}),
 		open: make(map[*tcpConn]struct{}), sources: make(map[netip.Prefix]int),
 	}
-	s.running.Go(s.accept)
+	s.running.Go(func() { accept.Loop(s.closing, listener, "TCP connections of broadcasters", log, s.admit) })
 	return s
 }
 
 // end closes the listener and all connections, and waits until nothing of them is left.
 func (s *tcpListener) end() {
+	close(s.closing)
 	s.mu.Lock()
 	s.closed = true
 	s.listener.Close() // the only possible error is that it is closed already
@@ -52,29 +54,6 @@ func (s *tcpListener) end() {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
-}
-
-func (s *tcpListener) accept() {
-	pause := time.Millisecond
-	var said time.Time
-	for {
-		conn, err := s.listener.Accept()
-		switch {
-		case err == nil:
-			pause = time.Millisecond
-			s.admit(conn)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default: // such as too many open files
-			if now := time.Now(); now.Sub(said) > time.Minute {
-				said = now
-				s.log.Warn("cannot accept TCP connections of broadcasters; if too many files are open, "+
-					"raise the limit (ulimit -n, LimitNOFILE= of systemd)", "error", err)
-			}
-			time.Sleep(pause)
-			pause = min(2*pause, time.Second)
-		}
-	}
 }
 
 // admit starts to read a connection, unless its source has too many unverified ones.

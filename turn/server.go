@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"siaran/internal/accept"
 	"siaran/internal/fault"
 	"siaran/internal/monotonic"
 	"siaran/internal/netaddr"
@@ -71,7 +72,9 @@ func Open(cfg Config) (_ *Server, err error) {
 			return nil, &ListenError{l.name, l.addr, err}
 		}
 		s.listeners = append(s.listeners, listener)
-		s.running.Go(func() { s.accept(listener, l.take) })
+		s.running.Go(func() {
+			accept.Loop(s.closing, listener, "connections to the relay", cfg.Logger, l.take)
+		})
 	}
 	s.running.Go(s.sweep)
 	return s, nil

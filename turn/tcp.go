@@ -12,11 +12,10 @@ import (
 )
 
 const (
-	readBuffer  = 4 << 10         // bytes read at once
-	unsent      = 64 << 10        // bytes that the kernel keeps before it sends them
-	queueTime   = time.Second / 2 // what would wait longer than this is better lost
-	lingerTime  = time.Second     // for the last bytes of a connection that we end
-	acceptPause = 50 * time.Millisecond
+	readBuffer = 4 << 10         // bytes read at once
+	unsent     = 64 << 10        // bytes that the kernel keeps before it sends them
+	queueTime  = time.Second / 2 // what would wait longer than this is better lost
+	lingerTime = time.Second     // for the last bytes of a connection that we end
 )
 
 // tcpConn is one client's TCP or TLS connection. pion's server reads it as a net.PacketConn.
@@ -38,31 +37,6 @@ type tcpConn struct {
 	wake    chan struct{}
 	dead    chan struct{} // closed with the connection
 	once    sync.Once
-}
-
-// accept accepts connections until the listener is closed.
-func (s *Server) accept(l net.Listener, take func(net.Conn)) {
-	var said time.Time
-	for {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			take(conn)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default: // such as too many open files
-			if now := time.Now(); now.Sub(said) > time.Minute {
-				said = now
-				s.cfg.Logger.Warn("the relay cannot accept connections; if too many files are open, "+
-					"raise the limit (ulimit -n, or LimitNOFILE= of systemd)", "error", err)
-			}
-			select {
-			case <-s.closing:
-				return
-			case <-time.After(acceptPause):
-			}
-		}
-	}
 }
 
 // HandleTLS takes over a TLS connection that was accepted elsewhere and carries STUN, as when TURN shares port 443

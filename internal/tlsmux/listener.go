@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"siaran/internal/accept"
 	"siaran/internal/netaddr"
 )
 
@@ -49,15 +50,13 @@ type Listener struct {
 	stop context.CancelFunc
 
 	ready   chan net.Conn
-	failed  chan struct{} // closed when no more connections are accepted
-	err     error         // why; set before failed is closed
+	closed  chan struct{} // closed when no more connections are accepted
 	running sync.WaitGroup
 
 	mu    sync.Mutex
 	conns connTable
 
 	warnedRefused time.Time // owned by acceptLoop
-	warnedFailing time.Time // owned by acceptLoop
 }
 
 // Listen takes over l, until Close.
@@ -66,7 +65,7 @@ func Listen(l net.Listener, cfg Config) *Listener {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Listener{raw: l, cfg: cfg, ready: make(chan net.Conn), failed: make(chan struct{}), conns: newConnTable()}
+	f := &Listener{raw: l, cfg: cfg, ready: make(chan net.Conn), closed: make(chan struct{}), conns: newConnTable()}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	if cfg.TLS != nil {
 		f.cfg.TLS = cfg.TLS.Clone()
@@ -101,8 +100,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.ready:
 		return conn, nil
-	case <-l.failed:
-		return nil, l.err
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
 }
 
@@ -135,34 +134,18 @@ func (l *Listener) Stats() Stats {
 	}
 }
 
-// acceptLoop accepts connections until the listener is closed or broken.
+// acceptLoop accepts connections until the listener is closed.
 func (l *Listener) acceptLoop() {
-	defer close(l.failed)
-	pause := 5 * time.Millisecond
-	for {
-		conn, err := l.raw.Accept()
-		if err != nil {
-			if l.ctx.Err() != nil || !temporary(err) {
-				l.err = err
-				return
-			}
-			l.warnFailing(err) // such as too many open files
-			select {
-			case <-time.After(pause):
-				pause = min(2*pause, time.Second)
-			case <-l.ctx.Done():
-			}
-			continue
-		}
-		pause = 5 * time.Millisecond
+	accept.Loop(l.ctx.Done(), l.raw, "connections", l.cfg.Logger, func(conn net.Conn) {
 		c, ok := l.admit(conn)
 		if !ok {
 			l.warnRefused(conn)
 			conn.Close()
-			continue
+			return
 		}
 		l.running.Go(func() { l.classify(c) })
-	}
+	})
+	close(l.closed)
 }
 
 // warnRefused logs that a connection was over a limit, once a minute at most.
@@ -172,21 +155,6 @@ func (l *Listener) warnRefused(conn net.Conn) {
 		l.cfg.Logger.Warn("too many connections: some were refused",
 			"refused", l.Stats().Refused, "last", netaddr.SourceOf(l.client(conn.RemoteAddr())))
 	}
-}
-
-// warnFailing logs why no connection can be accepted, once a minute at most.
-func (l *Listener) warnFailing(err error) {
-	if now := time.Now(); now.Sub(l.warnedFailing) > time.Minute {
-		l.warnedFailing = now
-		l.cfg.Logger.Warn("cannot accept connections; if too many files are open, "+
-			"raise the limit (ulimit -n, or LimitNOFILE= of systemd)", "error", err)
-	}
-}
-
-// temporary reports whether the next call may succeed, as net/http decides it.
-func temporary(err error) bool {
-	var e interface{ Temporary() bool }
-	return errors.As(err, &e) && e.Temporary()
 }
 
 // classify finds out what a connection is for, and hands it over.
