@@ -161,7 +161,7 @@ func planSection(
 	if section.Kind != siaran.KindVideo {
 		return p
 	}
-	if e, ok := offered(section, uriDescriptor); ok && takesDescriptors(*section) && hasApart(track) {
+	if e, ok := offered(section, sdp.URIDescriptor); ok && takesDescriptors(*section) && hasApart(track) {
 		p.DescriptorID = uint8(e.ID)
 		p.extensions = append(p.extensions, e)
 	}
@@ -186,7 +186,7 @@ func planSection(
 
 // estimated takes what the viewer offers for estimating what its path carries.
 func (p *sectionPlan) estimated(section *sdp.Section) {
-	e, ok := offered(section, uriNumber)
+	e, ok := offered(section, sdp.URINumber)
 	if ok && slices.Contains(p.codec.Feedback, "transport-cc") {
 		p.NumberID = uint8(e.ID)
 		p.extensions = append(p.extensions, e)
@@ -229,7 +229,7 @@ func shows(l *siaran.Layer, such func(*siaran.Packet) bool) bool {
 // takesDescriptors reports whether a viewer takes dependency descriptors in a section. Those with a structure are
 // longer than 16 bytes.
 func takesDescriptors(s sdp.Section) bool {
-	_, ok := offered(&s, uriDescriptor)
+	_, ok := offered(&s, sdp.URIDescriptor)
 	return ok && s.Kind == siaran.KindVideo && s.Mixed
 }
 

@@ -78,7 +78,7 @@ func (c *child) tell(now time.Time) {
 // those that are being sent.
 func (p *sectionPlan) forChild(offered *sdp.Section, now time.Time) {
 	p.HoldID = 0
-	p.extensions = slices.DeleteFunc(p.extensions, func(e sdp.Extension) bool { return e.URI != uriDescriptor })
+	p.extensions = slices.DeleteFunc(p.extensions, func(e sdp.Extension) bool { return e.URI != sdp.URIDescriptor })
 	if i := slices.IndexFunc(p.Layers, func(l *siaran.Layer) bool { return l.RID() == offered.Layer }); i >= 0 {
 		p.Layers, p.layer = p.Layers[i:i+1:i+1], offered.Layer
 		if slices.Contains(p.codec.Feedback, feedbackTMMBR) {

@@ -271,10 +271,10 @@ func TestDescriptorsAreNegotiatedWhereTheyHelp(t *testing.T) {
 		child bool
 		want  uint8
 	}{
-		"taken":                      {"a=extmap-allow-mixed\na=extmap:13 " + uriDescriptor + "\n", false, 13},
-		"taken by a child":           {"a=extmap-allow-mixed\na=extmap:3 " + uriDescriptor + "\n", true, 3},
-		"too short":                  {"a=extmap:13 " + uriDescriptor + "\n", false, 0},
-		"an id beyond one-byte ones": {"a=extmap-allow-mixed\na=extmap:15 " + uriDescriptor + "\n", false, 0},
+		"taken":                      {"a=extmap-allow-mixed\na=extmap:13 " + sdp.URIDescriptor + "\n", false, 13},
+		"taken by a child":           {"a=extmap-allow-mixed\na=extmap:3 " + sdp.URIDescriptor + "\n", true, 3},
+		"too short":                  {"a=extmap:13 " + sdp.URIDescriptor + "\n", false, 0},
+		"an id beyond one-byte ones": {"a=extmap-allow-mixed\na=extmap:15 " + sdp.URIDescriptor + "\n", false, 0},
 		"not offered":                {"", false, 0},
 	} {
 		text := "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0\n" +
@@ -290,7 +290,7 @@ func TestDescriptorsAreNegotiatedWhereTheyHelp(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := plans[0]
-		named := slices.ContainsFunc(p.extensions, func(e sdp.Extension) bool { return e.URI == uriDescriptor })
+		named := slices.ContainsFunc(p.extensions, func(e sdp.Extension) bool { return e.URI == sdp.URIDescriptor })
 		if p.DescriptorID != test.want || named != (test.want != 0) || p.Choice != (test.want != 0 && !test.child) {
 			t.Errorf("%s: extension %d, named %v, a choice %v", name, p.DescriptorID, named, p.Choice)
 		}

@@ -8,16 +8,9 @@ import (
 	"siaran/internal/sdp"
 )
 
-// uriNumber names the extension with the transport-wide number, which feedback refers to
-// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
-const uriNumber = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-
 // uriStamp names the extension with the time of sending (draft-alvestrand-rmcat-remb-03, appendix A). Receivers that
 // estimate by themselves send REMB only if they get it.
 const uriStamp = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-
-// uriDescriptor names the dependency descriptor (RTP Payload Format For AV1, version 1.0, appendix A).
-const uriDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
 const (
 	extensionProfile = 0xbede // one-byte headers (RFC 8285 section 4.2)

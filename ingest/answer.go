@@ -105,7 +105,7 @@ func answerSection(a *sdp.Answer, c *choice, l local, tagged bool) {
 	for _, e := range c.extensions {
 		s.Extension(e)
 	}
-	if c.extension(uriDescriptor) != 0 {
+	if c.extension(sdp.URIDescriptor) != 0 {
 		s.Attribute("extmap-allow-mixed", "")
 	}
 	s.Direction(sdp.RecvOnly)

@@ -64,7 +64,7 @@ type section struct {
 
 // TestAnswers holds the answers to offers of real clients to the checklist of RFC 9725.
 func TestAnswers(t *testing.T) {
-	chromiumExtensions := []string{"4 " + uriTransportCC, "9 " + uriMid}
+	chromiumExtensions := []string{"4 " + sdp.URINumber, "9 " + uriMid}
 	tests := map[string][]section{
 		"whip-obs-shaped": {
 			{formats: "111", rtpmap: "111 opus/48000/2"},
@@ -89,17 +89,17 @@ func TestAnswers(t *testing.T) {
 				feedback: []string{"111 transport-cc"}},
 		},
 		"whip-chromium-simulcast": {
-			{formats: "108 109", rtpmap: "108 H264/90000", extmaps: []string{"4 " + uriTransportCC, "9 " + uriMid,
-				"10 " + uriRID, "11 " + uriRepairedRID, "13 " + uriDescriptor}, feedback: []string{
+			{formats: "108 109", rtpmap: "108 H264/90000", extmaps: []string{"4 " + sdp.URINumber, "9 " + uriMid,
+				"10 " + uriRID, "11 " + uriRepairedRID, "13 " + sdp.URIDescriptor}, feedback: []string{
 				"108 transport-cc", "108 ccm fir", "108 nack",
 				"108 nack pli"}, rids: []string{"l", "m", "h"}},
 			{formats: "111", rtpmap: "111 opus/48000/2", extmaps: chromiumExtensions,
 				feedback: []string{"111 transport-cc"}},
 		},
 		"whip-firefox": {
-			{formats: "120 124", rtpmap: "120 VP8/90000", extmaps: []string{"3 " + uriMid, "7 " + uriTransportCC},
+			{formats: "120 124", rtpmap: "120 VP8/90000", extmaps: []string{"3 " + uriMid, "7 " + sdp.URINumber},
 				feedback: []string{"120 nack", "120 nack pli", "120 ccm fir", "120 transport-cc"}},
-			{formats: "109", rtpmap: "109 opus/48000/2", extmaps: []string{"3 " + uriMid, "7 " + uriTransportCC},
+			{formats: "109", rtpmap: "109 opus/48000/2", extmaps: []string{"3 " + uriMid, "7 " + sdp.URINumber},
 				feedback: []string{"109 transport-cc"}},
 		},
 		"whip-gstreamer-h264": {
@@ -118,9 +118,9 @@ func TestAnswers(t *testing.T) {
 			{formats: "96", rtpmap: "96 opus/48000/2", extmaps: []string{"1 " + uriMid}},
 		},
 		"whip-pion": {
-			{formats: "96 97", rtpmap: "96 VP8/90000", extmaps: []string{"1 " + uriMid, "4 " + uriTransportCC},
+			{formats: "96 97", rtpmap: "96 VP8/90000", extmaps: []string{"1 " + uriMid, "4 " + sdp.URINumber},
 				feedback: []string{"96 ccm fir", "96 nack", "96 nack pli", "96 transport-cc"}},
-			{formats: "111", rtpmap: "111 opus/48000/2", extmaps: []string{"4 " + uriTransportCC},
+			{formats: "111", rtpmap: "111 opus/48000/2", extmaps: []string{"4 " + sdp.URINumber},
 				feedback: []string{"111 transport-cc"}},
 		},
 		"whip-chrome-h265": {

@@ -14,8 +14,6 @@ const (
 	uriMid         = "urn:ietf:params:rtp-hdrext:sdes:mid"
 	uriRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 	uriRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-	uriDescriptor  = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
-	uriTransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 )
 
 var (
@@ -23,7 +21,7 @@ var (
 	videoCodecs = []siaran.CodecName{siaran.H264, siaran.VP8, siaran.VP9, siaran.AV1, siaran.H265}
 	// Two channels first, because few viewers offer more.
 	audioCodecs    = []siaran.CodecName{siaran.Opus, siaran.MultiOpus, siaran.G722, siaran.PCMU, siaran.PCMA}
-	understoodURIs = []string{uriMid, uriRID, uriRepairedRID, uriTransportCC, uriDescriptor}
+	understoodURIs = []string{uriMid, uriRID, uriRepairedRID, sdp.URINumber, sdp.URIDescriptor}
 	// Codecs whose payloads do not say as much of their layers. VP8 and VP9 do, and Chromium leaves picture ids and
 	// temporal layers out of VP8 when it describes them elsewhere.
 	describedCodecs    = []siaran.CodecName{siaran.H264, siaran.H265, siaran.AV1}
@@ -105,7 +103,7 @@ func chooseSection(s *sdp.Section) (choice, error) {
 		if !sent || !slices.Contains(understoodURIs, e.URI) || c.extension(e.URI) != 0 {
 			continue
 		}
-		if e.URI == uriDescriptor && !c.describable() || e.URI == uriTransportCC && !c.has("transport-cc") ||
+		if e.URI == sdp.URIDescriptor && !c.describable() || e.URI == sdp.URINumber && !c.has("transport-cc") ||
 			(e.URI == uriRID || e.URI == uriRepairedRID) && len(s.RIDs) == 0 {
 			continue
 		}

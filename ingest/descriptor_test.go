@@ -52,7 +52,7 @@ func offering(codec, lines string) string {
 		"a=ssrc:77 cname:x\na=ssrc:78 cname:x\n"+lines, "\n", "\r\n")
 }
 
-const descriptorLines = "a=extmap-allow-mixed\na=extmap:13 " + uriDescriptor + "\n"
+const descriptorLines = "a=extmap-allow-mixed\na=extmap:13 " + sdp.URIDescriptor + "\n"
 
 func TestDescriptorsAreTakenWhereTheyHelp(t *testing.T) {
 	for codec, want := range map[string]bool{"AV1": true, "H264": true, "H265": true, "VP8": false, "VP9": false} {
@@ -61,15 +61,15 @@ func TestDescriptorsAreTakenWhereTheyHelp(t *testing.T) {
 			t.Fatal(err)
 		}
 		mixed := strings.Contains(string(answer), "a=extmap-allow-mixed\r\n")
-		if got := strings.Contains(string(answer), "a=extmap:13 "+uriDescriptor+"\r\n"); got != want || mixed != want {
+		if got := strings.Contains(string(answer), "a=extmap:13 "+sdp.URIDescriptor+"\r\n"); got != want || mixed != want {
 			t.Errorf("%s: taken %v, longer extensions %v, want %v", codec, got, mixed, want)
 		}
 	}
-	_, answer, err := answerTo(offering("AV1", "a=extmap:13 "+uriDescriptor+"\n"))
-	if err != nil || strings.Contains(string(answer), uriDescriptor) {
+	_, answer, err := answerTo(offering("AV1", "a=extmap:13 "+sdp.URIDescriptor+"\n"))
+	if err != nil || strings.Contains(string(answer), sdp.URIDescriptor) {
 		t.Errorf("taken though its structures would be too long: %v\n%s", err, answer)
 	}
-	session := strings.Replace(offering("AV1", "a=extmap:13 "+uriDescriptor+"\n"), "t=0 0\r\n",
+	session := strings.Replace(offering("AV1", "a=extmap:13 "+sdp.URIDescriptor+"\n"), "t=0 0\r\n",
 		"t=0 0\r\na=extmap-allow-mixed\r\n", 1)
 	offer, err := sdp.ParseOffer([]byte(session))
 	if err != nil || !offer.Sections[0].Mixed {

@@ -7,6 +7,7 @@ import (
 
 	"siaran"
 	"siaran/internal/codec"
+	"siaran/internal/sdp"
 )
 
 // How losses are repaired.
@@ -67,7 +68,7 @@ func newLayer(c *choice, rid string, w *siaran.Writer) *layer {
 	}
 	l.emit, l.fixed = l.write, l.deliver
 	l.fixer.av1 = c.codec.Name == siaran.AV1
-	l.descriptorID = c.extension(uriDescriptor)
+	l.descriptorID = c.extension(sdp.URIDescriptor)
 	return l
 }
 

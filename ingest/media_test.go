@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"siaran/internal/sdp"
 	"siaran/internal/testutil"
 
 	"github.com/pion/interceptor"
@@ -294,7 +295,7 @@ func TestTransportWideFeedback(t *testing.T) {
 		engine: func(e *webrtc.MediaEngine) {
 			for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
 				e.RegisterFeedback(webrtc.RTCPFeedback{Type: "transport-cc"}, kind)
-				if err := e.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uriTransportCC}, kind); err != nil {
+				if err := e.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: sdp.URINumber}, kind); err != nil {
 					t.Fatal(err)
 				}
 			}

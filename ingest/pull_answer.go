@@ -99,7 +99,7 @@ func agree(s *sdp.Section, rid string, offered []format) (a agreement) {
 		}
 		for _, e := range s.Extensions {
 			ours := func(o sdp.Extension) bool { return o.ID == e.ID && o.URI == e.URI }
-			if slices.ContainsFunc(pulledExtensions, ours) && (e.URI != uriTransportCC || made.has("transport-cc")) {
+			if slices.ContainsFunc(pulledExtensions, ours) && (e.URI != sdp.URINumber || made.has("transport-cc")) {
 				made.extensions = append(made.extensions, e)
 			}
 		}

@@ -52,7 +52,7 @@ var formats = []format{
 var (
 	pulledFeedback   = []string{"nack", "nack pli", "ccm fir", "ccm tmmbr", "transport-cc"}
 	pulledExtensions = []sdp.Extension{
-		{ID: 1, URI: uriMid}, {ID: 2, URI: uriTransportCC}, {ID: 3, URI: uriDescriptor},
+		{ID: 1, URI: uriMid}, {ID: 2, URI: sdp.URINumber}, {ID: 3, URI: sdp.URIDescriptor},
 	}
 )
 
@@ -119,7 +119,7 @@ func writeOffer(sections []pulledSection, offered []format, l local, candidates 
 		m.WithPropertyAttribute("rtcp-mux")
 		m.WithPropertyAttribute("rtcp-rsize")
 		for _, e := range pulledExtensions {
-			if e.URI == uriDescriptor && s.kind != siaran.KindVideo {
+			if e.URI == sdp.URIDescriptor && s.kind != siaran.KindVideo {
 				continue
 			}
 			m.WithValueAttribute("extmap", fmt.Sprintf("%d %s", e.ID, e.URI))

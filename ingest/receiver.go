@@ -52,7 +52,7 @@ func (r *receiver) attach(offer *sdp.Offer, chosen []choice, publication *siaran
 	defer r.mu.Unlock()
 	r.demux = newDemux(offer, chosen, publication)
 	for i := range chosen {
-		if id := chosen[i].extension(uriTransportCC); id != 0 && r.feedback == nil {
+		if id := chosen[i].extension(sdp.URINumber); id != 0 && r.feedback == nil {
 			r.ccID, r.feedback = id, twcc.NewRecorder(r.ssrc)
 		}
 	}
