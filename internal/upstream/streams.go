@@ -109,16 +109,14 @@ func (p *Parent) Watch(
 		}
 		if redirects(res.StatusCode, http.MethodGet) {
 			res.Body.Close()
-			next, err := res.Location()
-			if err != nil || next.Scheme != "http" && next.Scheme != "https" || downgrade(res.Request.URL, next) {
-				return errors.New("the parent redirects to an address that is refused: not HTTP, or no longer HTTPS")
+			if to, err = target(res); err != nil {
+				return err
 			}
-			to = next
 			continue
 		}
 		return p.follow(res, cancel, snapshot, event)
 	}
-	return fmt.Errorf("the parent redirects more than %d times: is --parent right?", maxRedirects)
+	return errRedirects
 }
 
 func (p *Parent) follow(

@@ -188,14 +188,25 @@ func (p *Parent) ask(
 		if !redirects(res.StatusCode, method) {
 			return res, answer, nil
 		}
-		if to, err = res.Location(); err != nil || to.Scheme != "http" && to.Scheme != "https" {
-			return nil, nil, errors.New("the parent redirects to an address that is not HTTP")
-		}
-		if downgrade(res.Request.URL, to) {
-			return nil, nil, errors.New("the parent redirects from HTTPS to plain HTTP, which is refused")
+		if to, err = target(res); err != nil {
+			return nil, nil, err
 		}
 	}
-	return nil, nil, fmt.Errorf("the parent redirects more than %d times: is --parent right?", maxRedirects)
+	return nil, nil, errRedirects
+}
+
+var errRedirects = fmt.Errorf("the parent redirects more than %d times: is --parent right?", maxRedirects)
+
+// target is where an answer redirects to.
+func target(res *http.Response) (*url.URL, error) {
+	to, err := res.Location()
+	switch {
+	case err != nil || to.Scheme != "http" && to.Scheme != "https":
+		return nil, errors.New("the parent redirects to an address that is not HTTP")
+	case downgrade(res.Request.URL, to):
+		return nil, errors.New("the parent redirects from HTTPS to plain HTTP, which is refused")
+	}
+	return to, nil
 }
 
 func redirects(status int, method string) bool {
