@@ -6,11 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"siaran/internal/secretfile"
 )
 
 const (
@@ -56,19 +56,7 @@ func ParseSecrets(text string) (Secrets, error) {
 
 // OpenSecrets is ParseSecrets for a file, which others must not be able to read.
 func OpenSecrets(path string) (Secrets, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Secrets{}, err
-	}
-	defer f.Close() // it is only read
-	info, err := f.Stat()
-	if err != nil {
-		return Secrets{}, err
-	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		return Secrets{}, fmt.Errorf("%s can be read by everybody (mode %04o): run chmod o= on it", path, mode)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
 		return Secrets{}, err
 	}

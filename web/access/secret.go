@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"siaran/internal/durable"
+	"siaran/internal/secretfile"
 )
 
 const (
@@ -85,19 +85,7 @@ func OpenShared(dir string, files []string) (*Secret, error) {
 const maxSharedFile = 256 // bytes
 
 func readShared(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
-	}
-	defer f.Close() // it is only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		return nil, fmt.Errorf("%s can be read by everybody (mode %04o): run chmod o= on it", path, mode)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSharedFile))
+	text, err := secretfile.Read(path, maxSharedFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the shared secret: %w", err)
 	}
