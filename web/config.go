@@ -161,17 +161,30 @@ type Config struct {
 	DrainTimeout time.Duration // how long requests may take after the server was told to end; 0: 5 s
 }
 
+// CheckBaseURL returns the public address of a server without slashes at its end, and an error if it cannot be one.
+func CheckBaseURL(text string) (string, error) {
+	base := strings.TrimRight(text, "/")
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https",
+		u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		return base, errors.New("give something like https://live.example.org")
+	case u.Path != "":
+		return base, errors.New("the pages do not work below a path: give Siaran a host name of its own, " +
+			"such as https://live.example.org, and let the proxy send all requests for it here")
+	}
+	return base, nil
+}
+
 func (c Config) checked() (Config, error) {
 	if c.Hub == nil || c.Listing == nil || c.Ingest == nil || c.Egress == nil || c.Secret == nil || c.Drainer == nil ||
 		c.Node == "" {
 		return c, errors.New("web: hub, listing, ingest, egress, secret, drainer and node must be set")
 	}
-	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	if c.BaseURL != "" {
-		u, err := url.Parse(c.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
-			u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
-			return c, fmt.Errorf("web: the base URL %q must look like https://live.example.org, without a path", c.BaseURL)
+		var err error
+		if c.BaseURL, err = CheckBaseURL(c.BaseURL); err != nil {
+			return c, fmt.Errorf("web: the base URL %q: %w", c.BaseURL, err)
 		}
 	}
 	if c.SignIn != nil {

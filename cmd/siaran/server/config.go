@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"siaran/web"
 )
 
 // Config holds the settings of serve. They come from the command line (--listen), the environment (SIARAN_LISTEN) or a
@@ -146,19 +148,13 @@ func (c *Config) checkBaseURL() error {
 	return err
 }
 
-// CheckBaseURL returns the public address of a server without slashes at its end, and an error if it cannot be one.
+// CheckBaseURL is web.CheckBaseURL for the flag.
 func CheckBaseURL(text string) (string, error) {
-	base := strings.TrimRight(text, "/")
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https",
-		u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return base, fmt.Errorf("--base-url %q: give something like https://live.example.org", base)
-	case u.Path != "":
-		return base, fmt.Errorf("--base-url %q: the pages do not work below a path: give Siaran a host name of its own, "+
-			"such as https://live.example.org, and let the proxy send all requests for it here", base)
+	base, err := web.CheckBaseURL(text)
+	if err != nil {
+		err = fmt.Errorf("--base-url %q: %w", base, err)
 	}
-	return base, nil
+	return base, err
 }
 
 // checkNode checks --node. If it is not set, it is the host name.
