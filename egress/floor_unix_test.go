@@ -15,10 +15,10 @@ import (
 	"github.com/pion/srtp/v3"
 )
 
-// BenchmarkPacedFloor is the least that a packet to a viewer costs at the pace of a broadcast: 200 viewers get frames 30
-// times a second, and sound 50 times, that are encrypted and sent, with GSO where there is any, and nothing else is done.
-// It counts the CPU time of the process, which on loopback includes the way into the viewers' sockets. "siaran bench"
-// measures a server in the same way.
+// BenchmarkPacedFloor is the least that a packet to a viewer costs at the pace of a broadcast: 200 viewers get frames
+// 30 times a second, and sound 50 times, that are encrypted and sent, with GSO where there is any, and nothing else is
+// done. It counts the CPU time of the process, which on loopback includes the way into the viewers' sockets. "siaran
+// bench" measures a server in the same way.
 func BenchmarkPacedFloor(b *testing.B) {
 	for _, c := range []struct {
 		rate  string
