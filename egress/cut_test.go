@@ -1,8 +1,3 @@
-//go:build !race
-
-// The race detector makes a model ten times as slow, and has nothing to see: one goroutine, on a clock of its own.
-// .ci/test runs what is called TestModel without it.
-
 package egress
 
 import (
@@ -14,6 +9,7 @@ import (
 // frames of some 10 kB: each takes 0.2 s then. What is sent before the first feedback about the first of them comes
 // stands in the queue: up to 0.1 s of media and a round trip.
 func TestModelCuts(t *testing.T) {
+	model(t)
 	for _, c := range []struct{ trip, room, queue, low, gap time.Duration }{ // in milliseconds
 		{10, 100, 150, 900, 700},
 		{10, 300, 330, 1300, 500},
@@ -57,6 +53,7 @@ func TestModelCuts(t *testing.T) {
 // TestModelFalseAlarms holds that nobody leaves the largest layer, and no picture freezes, because of what is not a
 // cut.
 func TestModelFalseAlarms(t *testing.T) {
+	model(t)
 	const stall = 300 * time.Millisecond
 	for _, c := range []struct {
 		name    string

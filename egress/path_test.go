@@ -1,7 +1,3 @@
-//go:build !race
-
-// The race detector has nothing to see in a model, as cut_test.go says.
-
 package egress
 
 import (
@@ -23,6 +19,7 @@ func cutPath(at time.Duration) float64 {
 }
 
 func TestModelPathIsCut(t *testing.T) {
+	model(t)
 	for _, deaf := range []bool{false, true} {
 		layers := three()
 		for _, e := range layers {
@@ -49,6 +46,7 @@ func TestModelPathIsCut(t *testing.T) {
 }
 
 func TestModelPathThatSwings(t *testing.T) {
+	model(t)
 	x := newWorld(t, func(at time.Duration) float64 {
 		if at/(5*time.Second)%2 == 0 {
 			return 3e6
@@ -62,6 +60,7 @@ func TestModelPathThatSwings(t *testing.T) {
 
 // One layer of 2.5 Mbit/s in three temporal layers, on paths that do not carry all of it.
 func TestModelThinPathsOfOneLayer(t *testing.T) {
+	model(t)
 	for _, c := range []struct {
 		carries float64
 		frames  [3]int // in 20 s at least, by temporal layer
@@ -89,6 +88,7 @@ func TestModelThinPathsOfOneLayer(t *testing.T) {
 
 // A viewer without transport-wide feedback has receiver reports alone.
 func TestModelPathWithoutFeedback(t *testing.T) {
+	model(t)
 	for carries, layer := range map[float64]int{10e6: 2, 0.3e6: 0} {
 		x := newWorld(t, steady(carries), false, three()...)
 		x.run(20 * time.Second)
@@ -98,6 +98,7 @@ func TestModelPathWithoutFeedback(t *testing.T) {
 
 // One layer without temporal ones, on paths that do not carry it: key frames go on, and everything when it fits again.
 func TestModelThinPathsWithNothingToChoose(t *testing.T) {
+	model(t)
 	for _, most := range []time.Duration{200 * time.Millisecond, 2 * time.Second} {
 		x := newWorld(t, func(at time.Duration) float64 {
 			if at < 30*time.Second {
@@ -120,6 +121,7 @@ func TestModelThinPathsWithNothingToChoose(t *testing.T) {
 
 // Feedback that lies gets its viewer what it asks for, or less, at a bounded cost.
 func TestModelFeedbackThatLies(t *testing.T) {
+	model(t)
 	random := rand.New(rand.NewPCG(5, 6))
 	remb := func(bits float32) []byte {
 		b, err := (&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: bits, SSRCs: []uint32{2}}).Marshal()

@@ -1,8 +1,3 @@
-//go:build !race
-
-// The race detector makes a model ten times as slow, and has nothing to see: one goroutine, on a clock of its own.
-// .ci/test runs what is called TestModel without it.
-
 package egress
 
 import (
@@ -17,6 +12,7 @@ import (
 // to, a moving picture comes back soon once all is well, and the largest layer in bounded time. So it is without sound,
 // when little is left that could be reported.
 func TestModelNeverStuck(t *testing.T) {
+	model(t)
 	var moves, tops time.Duration
 	for seed := range 24 {
 		random := rand.New(rand.NewPCG(uint64(seed), 9))

@@ -125,6 +125,15 @@ type decoder struct {
 	temporal     [3]int
 }
 
+// model is for tests that run a world. The race detector makes them ten times as slow, and has nothing to see: one
+// goroutine, on a clock of its own. .ci/test runs what is called TestModel without it.
+func model(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("models run without the race detector")
+	}
+}
+
 func newWorld(t *testing.T, carries func(time.Duration) float64, numbered bool, encoders ...*encoder) *world {
 	t.Helper()
 	socket, err := mediaport.Open("127.0.0.1:0", mediaport.Options{NoGSO: true})
