@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +89,7 @@ func (t *track) viewing(now time.Time) siaran.Viewing {
 		v = siaran.Viewing{Reason: siaran.ViewingSound, Target: v.Target, Automatic: v.Automatic}
 	case t.cursor < 0:
 		v.Reason = siaran.ViewingStarting
-	case !t.wants(t.layer) || v.Automatic && t.misses(now):
+	case t.lacksChosen() || v.Automatic && t.misses(now):
 		v.Reason = siaran.ViewingSilent
 	case thin:
 		v.Reason = siaran.ViewingBandwidth
@@ -111,6 +112,14 @@ func (t *track) misses(now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// lacksChosen reports whether the viewer does not get what it has chosen though the stream has it. If every layer is
+// larger than it wants, it has chosen the smallest.
+func (t *track) lacksChosen() bool {
+	return !t.wants(t.layer) && slices.ContainsFunc(t.Layers, func(l *siaran.Layer) bool {
+		return t.wants(l) || area(l) < area(t.layer)
+	})
 }
 
 // wants reports whether a layer is within the viewer's choice. With spatial layers, the smallest of them counts.

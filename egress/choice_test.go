@@ -155,6 +155,9 @@ func TestViewerChooses(t *testing.T) {
 	s.shows(v, 1)
 	choose(siaran.LayerChoice{MaxWidth: 20})
 	s.shows(v, 0)
+	s.views(v, "the smallest layer for want of one as small", func(got siaran.Viewing) bool {
+		return got == siaran.Viewing{RID: "l", Width: 50, Height: 50, Reason: siaran.ViewingChosen}
+	})
 	choose(siaran.LayerChoice{AudioOnly: true})
 	s.views(v, "sound only", func(got siaran.Viewing) bool {
 		return got == siaran.Viewing{Reason: siaran.ViewingSound}
