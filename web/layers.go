@@ -24,8 +24,8 @@ type layerRequest struct {
 	TemporalLayerID    *int    `json:"temporalLayerId"`
 	MaxSpatialLayerID  *int    `json:"maxSpatialLayerId"`
 	MaxTemporalLayerID *int    `json:"maxTemporalLayerId"`
-	MaxWidth           int     `json:"maxWidth"`
-	MaxHeight          int     `json:"maxHeight"`
+	MaxWidth           float64 `json:"maxWidth"` // pages measure parts of pixels
+	MaxHeight          float64 `json:"maxHeight"`
 	AudioOnly          bool    `json:"audioOnly"` // ours
 }
 
@@ -78,17 +78,23 @@ func (s *Server) chooseLayer(p *protocol) echo.HandlerFunc {
 
 // check names the member that is out of its range.
 func (r *layerRequest) check() error {
-	for _, member := range []struct {
+	for _, id := range []struct {
 		name  string
 		value *int
-		most  int
 	}{
-		{"spatialLayerId", r.SpatialLayerID, maxLayerID}, {"temporalLayerId", r.TemporalLayerID, maxLayerID},
-		{"maxSpatialLayerId", r.MaxSpatialLayerID, maxLayerID}, {"maxTemporalLayerId", r.MaxTemporalLayerID, maxLayerID},
-		{"maxWidth", &r.MaxWidth, math.MaxUint16}, {"maxHeight", &r.MaxHeight, math.MaxUint16},
+		{"spatialLayerId", r.SpatialLayerID}, {"temporalLayerId", r.TemporalLayerID},
+		{"maxSpatialLayerId", r.MaxSpatialLayerID}, {"maxTemporalLayerId", r.MaxTemporalLayerID},
 	} {
-		if member.value != nil && (*member.value < 0 || *member.value > member.most) {
-			return fail(invalidValue, "%s must be a number from 0 to %d", member.name, member.most)
+		if id.value != nil && (*id.value < 0 || *id.value > maxLayerID) {
+			return fail(invalidValue, "%s must be a number from 0 to %d", id.name, maxLayerID)
+		}
+	}
+	for _, size := range []struct {
+		name  string
+		value float64
+	}{{"maxWidth", r.MaxWidth}, {"maxHeight", r.MaxHeight}} {
+		if size.value < 0 || size.value > math.MaxUint16 {
+			return fail(invalidValue, "%s must be a number from 0 to %d", size.name, math.MaxUint16)
 		}
 	}
 	return nil
@@ -98,7 +104,7 @@ func (r *layerRequest) choice() siaran.LayerChoice {
 	return siaran.LayerChoice{
 		RID: r.RID, Spatial: r.SpatialLayerID, Temporal: r.TemporalLayerID,
 		MaxSpatial: r.MaxSpatialLayerID, MaxTemporal: r.MaxTemporalLayerID,
-		MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight, AudioOnly: r.AudioOnly,
+		MaxWidth: int(math.Ceil(r.MaxWidth)), MaxHeight: int(math.Ceil(r.MaxHeight)), AudioOnly: r.AudioOnly,
 	}
 }
 

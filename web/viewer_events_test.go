@@ -208,6 +208,9 @@ func TestViewersSayIsRefused(t *testing.T) {
 		"unknown layer":      {call{method: "POST", path: layersAt, body: `{"rid":"x"}`}.with(json...), 422},
 		"other section":      {call{method: "POST", path: layersAt, body: `{"mediaId":"7"}`}.with(json...), 422},
 		"negative layer":     {call{method: "POST", path: layersAt, body: `{"spatialLayerId":-1}`}.with(json...), 422},
+		"part of a pixel":    {call{method: "POST", path: layersAt, body: `{"maxWidth":640.5}`}.with(json...), 200},
+		"size in tens":       {call{method: "POST", path: layersAt, body: `{"maxWidth":64e1}`}.with(json...), 200},
+		"huge size":          {call{method: "POST", path: layersAt, body: `{"maxWidth":1e9}`}.with(json...), 422},
 		"negative size":      {call{method: "POST", path: layersAt, body: `{"maxHeight":-1}`}.with(json...), 422},
 		"of a broadcaster":   {call{method: "POST", path: whip, body: `{}`}.with(json...), 404},
 		// The session was opened without a token.
