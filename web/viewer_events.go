@@ -164,7 +164,9 @@ func (s *Server) news(e *viewerEvents, after int, numbers bool) (text []byte, la
 	if after > e.last {
 		after = 0
 	}
-	e.tellStatus(state.Status == siaran.StatusLive)
+	if live := state.Status == siaran.StatusLive; !live || !over { // what is live may be another broadcast
+		e.tellStatus(live)
+	}
 	switch {
 	case closing:
 		e.tell("reconnect", "reconnect", comeBackIn(back), nil)

@@ -290,6 +290,30 @@ func TestEventStreamsOfASession(t *testing.T) {
 	b.pub.Stop()
 }
 
+// Another broadcast of the stream begins for which the viewer cannot stay: it is not told that it gets a picture.
+func TestEventsEndWithTheSession(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.hub.KeepViewers(time.Minute)
+	b := s.layered("cats")
+	v, eventsAt, _ := s.watching("cats")
+	e := s.events(s.ask(eventsAt, `["active","inactive"]`), "")
+	e.until("active")
+	b.pub.Stop()
+	e.until("inactive")
+	pub, err := s.hub.Publish("cats", "test", []siaran.TrackSpec{
+		{Codec: siaran.Codec{Name: siaran.VP8, ClockRate: 90000}},
+	})
+	s.must(err)
+	testutil.Eventually(t, "the session is over", func() bool {
+		return s.do(call{method: "GET", path: v.location + "/layers"}).StatusCode == http.StatusNotFound
+	})
+	s.must(pub.Writers()[0].Write(1, 3000, true, vp8Frame(true, 1280, 720), time.Now()))
+	if name, data := e.next(); name != "" {
+		t.Errorf("%s %s after the session", name, data)
+	}
+}
+
 func TestEventsAreResumed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
