@@ -48,7 +48,7 @@ func (t *track) jump(in int64) {
 // keep reports whether a viewer that gets key frames only gets this packet. The timestamp says which packets belong to
 // a key frame, as some encoders set the marker bit inside it.
 func (t *track) keep(p *siaran.Packet) bool {
-	if p.Keyframe {
+	if p.Keyframe && !(t.inKey && p.Timestamp == t.key) {
 		t.inKey, t.key = true, p.Timestamp
 		t.jump(p.Seq)
 		if t.gate.leave() {

@@ -87,3 +87,20 @@ func TestThinnerCountsPacketsNotReports(t *testing.T) {
 		t.Error("on after the numbers have started again")
 	}
 }
+
+// A frame may be taken for a key frame twice: at a parameter set, and where one that it lacks is put before its slice.
+// It has no gap there.
+func TestKeyframeThatBeginsTwice(t *testing.T) {
+	x := track{layer: new(siaran.Layer), gate: lossGate{keyframesOnly: true}, cut: true}
+	for i, p := range []*siaran.Packet{
+		{Seq: 10, Timestamp: 7, Keyframe: true}, {Seq: 11, Timestamp: 7, Keyframe: true}, {Seq: 12, Timestamp: 7},
+	} {
+		if !x.keep(p) {
+			t.Fatalf("packet %d is left out", p.Seq)
+		}
+		if out := x.seq.assign(p.Seq); out != int64(i)+1 {
+			t.Errorf("packet %d goes out as %d", p.Seq, out)
+		}
+		x.cut = true
+	}
+}
