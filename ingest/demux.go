@@ -76,7 +76,7 @@ func (d *demux) find(h *rtp.Header) *rtpSource {
 	if s := d.sources[h.SSRC]; s != nil {
 		return s
 	}
-	if h.SSRC == 0 || len(d.sources) >= maxSSRCs {
+	if h.SSRC == 0 {
 		return nil
 	}
 	section := d.section(h)
@@ -91,9 +91,25 @@ func (d *demux) find(h *rtp.Header) *rtpSource {
 	if l == nil {
 		return nil
 	}
+	if len(d.sources) >= maxSSRCs {
+		d.forget()
+	}
 	s := &rtpSource{ssrc: h.SSRC, layer: l, repair: repair, jumped: -1}
 	d.sources[h.SSRC] = s
 	return s
+}
+
+// forget makes room: of the SSRCs that feed no layer, the one that has been silent for longest goes.
+func (d *demux) forget() {
+	var oldest *rtpSource
+	for _, s := range d.sources {
+		if s.layer.current != s && (oldest == nil || s.heard.Before(oldest.heard)) {
+			oldest = s
+		}
+	}
+	if oldest != nil {
+		delete(d.sources, oldest.ssrc)
+	}
 }
 
 // section finds the section of a packet by mid, else by declared SSRC, else by payload type (RFC 9143 section 9.2).

@@ -79,6 +79,9 @@ func (r *receiver) rtp(data []byte, now time.Time) {
 	}
 	payload, ok := stripPadding(h, data[n:])
 	s := r.demux.find(h)
+	if s != nil {
+		s.heard = now
+	}
 	if s == nil || !ok || len(payload) > maxPayload || s.retired && !s.returns(now) {
 		return
 	}

@@ -326,6 +326,24 @@ func TestSourcesAreCapped(t *testing.T) {
 	}
 }
 
+// An encoder changes its SSRC with each source that it shows, for days. The newest one feeds the layer, and those
+// before it do not.
+func TestManyChangesOfSSRC(t *testing.T) {
+	b := newBench(t, readOffer(t, "whip-firefox"))
+	packets := func() int { return len(b.packets(siaran.KindVideo, "")) }
+	for ssrc := range uint32(3 * maxSSRCs) {
+		before := packets()
+		b.take(video(ssrc+1, 1, 0, 0))
+		if got := packets(); got != before+1 {
+			t.Fatalf("SSRC %d: %d packets after %d", ssrc+1, got, before)
+		}
+		b.take(video(ssrc, 2, 3000, 1))
+		if got := packets(); ssrc > 0 && got != before+1 {
+			t.Fatalf("a packet of SSRC %d is taken, which %d has followed", ssrc, ssrc+1)
+		}
+	}
+}
+
 func TestReceiverReports(t *testing.T) {
 	b := newBench(t, readOffer(t, "whip-firefox"))
 	for n := range 100 {

@@ -20,6 +20,7 @@ type rtpSource struct {
 	repair  bool // it carries retransmissions (RFC 4588)
 	retired bool // another one feeds the layer now
 	gone    bool // it has said BYE
+	heard   time.Time
 
 	seqs        siaran.Unwrapper16
 	times       siaran.Unwrapper32
