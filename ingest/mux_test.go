@@ -118,6 +118,29 @@ func TestMuxKeepsSessionsApart(t *testing.T) {
 	}
 }
 
+// A broadcaster tries several of our addresses at once, of which it may reach one. Each check is answered from the one
+// that it was sent to, however many have come meanwhile.
+func TestAnswersLeaveFromTheAddressOfTheCheck(t *testing.T) {
+	m := testMux(t)
+	s := join(t, m, "cats")
+	from := netip.MustParseAddrPort("127.0.0.1:5000")
+	ours := []netip.Addr{
+		netip.MustParseAddr("127.0.0.5"), netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("127.0.0.1"),
+	}
+	for _, local := range ours {
+		s.HandleCheck(request(t, "cats"), from, local)
+	}
+	b := make([]byte, maxDatagram)
+	for _, local := range ours {
+		if _, _, err := s.v4.ReadFrom(b); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.bound[from].path.Load().Local(); got != local {
+			t.Errorf("the answer leaves from %s, the check was sent to %s", got, local)
+		}
+	}
+}
+
 // TestMuxCannotBeDiverted has a broadcaster name another's address among its candidates.
 func TestMuxCannotBeDiverted(t *testing.T) {
 	m := testMux(t)

@@ -58,7 +58,7 @@ func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr
 	if !s.ids.Add(mediaport.TransactionID(b[8:20])) {
 		// From the same address it is a retransmission, which wants its answer again. From elsewhere it is a copy.
 		if r != nil {
-			s.push(told, r)
+			s.push(told, r, local)
 		}
 		return
 	}
@@ -69,13 +69,12 @@ func (s *muxSession) HandleCheck(b []byte, from netip.AddrPort, local netip.Addr
 		}
 	}
 	r.claim.Vouch(now)
-	r.reached(local, s.mux.port)
 	r.in += len(b)
 	s.check(&r.standing, used, nominates)
 	if nominates && !r.proven && used != s.first {
 		r.nomination = told
 	}
-	s.push(told, r)
+	s.push(told, r, local)
 }
 
 // HandleAnswer implements mediaport.Handler. Each answer comes once, whoever has captured it.
@@ -86,9 +85,9 @@ func (s *muxSession) HandleAnswer(b []byte, from netip.AddrPort, _ netip.Addr) {
 		s.endpoint.Forget(mediaport.TransactionID(b[8:20]))
 		if told := s.inwardAnswer(b); told != nil {
 			r.answers(told)
-			s.push(told, r)
+			s.push(told, r, netip.Addr{})
 			if r.proven && r.nomination != nil {
-				s.push(r.nomination, r)
+				s.push(r.nomination, r, netip.Addr{})
 				r.nomination = nil
 			}
 		}
@@ -100,15 +99,16 @@ func (s *muxSession) HandlePacket(b []byte, from netip.AddrPort, _ netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.bound[from]; r != nil {
-		s.push(b, r)
+		s.push(b, r, netip.Addr{})
 	}
 }
 
 // Panicked implements mediaport.Handler. A panic here costs the datagram alone.
 func (s *muxSession) Panicked() {}
 
-// push queues a datagram, or drops it when the session is behind. The caller holds mu.
-func (s *muxSession) push(data []byte, r *remote) {
+// push queues a datagram, or drops it when the session is behind. A check comes with our address that it was sent to.
+// The caller holds mu.
+func (s *muxSession) push(data []byte, r *remote, local netip.Addr) {
 	c := s.v6
 	if r.claim.Address().Addr().Is4() {
 		c = s.v4
@@ -122,6 +122,9 @@ func (s *muxSession) push(data []byte, r *remote) {
 		s.cameBy(pathUDP, data)
 	}
 	d := datagram{buf: buffers.Get().(*[maxDatagram]byte), from: r.udp}
+	if local.IsValid() {
+		d.reached = func() { r.reached(local, s.mux.port) }
+	}
 	d.n = copy(d.buf[:], data)
 	select {
 	case c.queue <- d:
@@ -201,9 +204,10 @@ func (s *muxSession) RemoveConnByUfrag(string) {}
 func (s *muxSession) Close() error { return nil }
 
 type datagram struct {
-	buf  *[maxDatagram]byte
-	n    int
-	from net.Addr
+	buf     *[maxDatagram]byte
+	n       int
+	from    net.Addr
+	reached func() // of a check, notes which of our addresses it was sent to
 }
 
 var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
@@ -236,6 +240,9 @@ func (c *muxConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	case d := <-c.queue:
 		n := copy(b, d.buf[:d.n])
 		buffers.Put(d.buf)
+		if d.reached != nil {
+			d.reached() // now and not when it arrived: pion answers each check before it reads the next
+		}
 		return n, d.from, nil
 	case <-c.closed:
 		return 0, nil, io.EOF
